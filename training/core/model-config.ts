@@ -1,0 +1,36 @@
+/** What a served model's `config.json` says. One folder of the model store holds one version; see docs/models.md. */
+export interface ModelConfig {
+  /** The model's name, which is its task's name for the models we ship. */
+  readonly name: string;
+  readonly task: 'restore' | 'segment' | 'classify' | 'text';
+  readonly version: number;
+  /** ISO 8601, UTC. */
+  readonly createdAt: string;
+  /** One line for people: what it was trained on. */
+  readonly description: string;
+  /** Present for models that map pictures to pictures. */
+  readonly image?: ImageModelSpec;
+  /** Every file of the version but config.json itself, by name. */
+  readonly files: Readonly<Record<string, FileEntry>>;
+  /** Numbers measured when the version was registered, by name (units in the name, e.g. `heldOutPsnrDb`). */
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+/**
+ * Picture-to-picture contract: input f32[1,3,H,W] sRGB 0..1, output f32[1,3,H,W] 0..1 of the same size.
+ * Normalisation and clipping are inside the graph; `normalisation` repeats the constants for information.
+ */
+export interface ImageModelSpec {
+  readonly inputName: string;
+  readonly outputName: string;
+  /** H and W must be multiples of this; callers pad by reflection at the right and bottom. */
+  readonly multipleOf: number;
+  /** Radius in pixels of the neighbourhood an output pixel sees, rounded up to `multipleOf`: the overlap of exact tiles. */
+  readonly halo: number;
+  readonly normalisation: { readonly mean: readonly number[]; readonly std: readonly number[] };
+}
+
+export interface FileEntry {
+  readonly sha256: string;
+  readonly sizeBytes: number;
+}
