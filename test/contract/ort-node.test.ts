@@ -1,0 +1,73 @@
+import { expect } from 'chai';
+import type { FettleError } from '../../training/core/errors.ts';
+import { f32, type Tensor, tensor } from '../../training/core/tensor.ts';
+import { chooseDevice, openSession } from '../../training/run/ort.node.ts';
+import { probeModel } from '../../training/run/probe.ts';
+import type { Session } from '../../training/run/session.ts';
+
+const failure = async (promise: Promise<unknown>): Promise<FettleError> => {
+  try {
+    await promise;
+  } catch (error) {
+    return error as FettleError;
+  }
+  throw new Error('expected a rejection');
+};
+
+describe('run: onnxruntime-node, y = -x on the CPU', () => {
+  let session: Session;
+  before(async () => {
+    session = await openSession(probeModel(), { threads: 1, spin: false });
+  });
+  after(() => session.release());
+
+  it('names inputs and outputs, and returns new tensors', async () => {
+    expect([session.inputNames, session.outputNames]).to.deep.equal([['x'], ['y']]);
+    const { y } = await session.run({ x: f32([2], [3, -4]) });
+    expect(y).to.deep.equal(f32([2], [-3, 4]));
+  });
+
+  it('reads and writes sub-views of one buffer in place', async () => {
+    const all = Float32Array.of(9, 1, 2, 9, 0, 0, 9);
+    const y: Tensor = tensor('float32', [2], all.subarray(4, 6));
+    const results = await session.run({ x: tensor('float32', [2], all.subarray(1, 3)) }, { y });
+    expect(results.y).to.equal(y);
+    expect([...all]).to.deep.equal([9, 1, 2, 9, -1, -2, 9]);
+  });
+
+  it('writes an output over its own input', async () => {
+    const x = f32([2], [5, 6]);
+    await session.run({ x }, { y: x });
+    expect([...x.data]).to.deep.equal([-5, -6]);
+  });
+
+  it('refuses a missing feed, a missing fetch and a wrong shape by name', async () => {
+    expect((await failure(session.run({}))).message).to.match(/feed for x/);
+    expect((await failure(session.run({ x: f32([2], [1, 2]) }, {}))).message).to.match(/fetch for y/);
+    expect((await failure(session.run({ x: f32([3], [1, 2, 3]) }))).message).to.match(/x|dimension/i);
+  });
+
+  it('says what does not load', async () => {
+    const error = await failure(openSession(Uint8Array.of(1, 2, 3)));
+    expect([error.code, /3 bytes/.test(error.message)]).to.deep.equal(['bad-model', true]);
+    expect((await failure(openSession(probeModel(), { device: 'webgl' }))).code).to.equal('no-device');
+  });
+});
+
+describe('run: choice of device', () => {
+  it('gives a reason for everything it passed over', async () => {
+    const { device, skipped } = await chooseDevice('auto');
+    const order = ['cuda', 'webgpu', 'cpu'];
+    expect(skipped.map((one) => one.device)).to.deep.equal(order.slice(0, order.indexOf(device)));
+    for (const one of skipped) expect(one.reason).to.have.length.above(10);
+  });
+
+  it('takes the CPU when asked, and names the device that is not there', async () => {
+    expect(await chooseDevice('cpu')).to.deep.equal({ device: 'cpu', skipped: [] });
+    const { skipped } = await chooseDevice('auto');
+    for (const { device } of skipped) {
+      const error = await failure(chooseDevice(device as 'cuda'));
+      expect([error.code, error.message.includes(device)]).to.deep.equal(['no-device', true]);
+    }
+  });
+});

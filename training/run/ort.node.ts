@@ -1,0 +1,165 @@
+import * as ort from 'onnxruntime-node';
+import { type DType, dtypes } from '../core/dtype.ts';
+import { ensure, FettleError } from '../core/errors.ts';
+import type { Tensor } from '../core/tensor.ts';
+import { probeModel } from './probe.ts';
+import type { Device, Session, SkippedDevice, Tensors } from './session.ts';
+
+// What goes wrong is thrown and told by us; ONNX Runtime's own log on stderr would say it a second time.
+ort.env.logLevel = 'fatal';
+
+/** Devices that ONNX Runtime has in Node, in order of preference. */
+export type NodeDevice = Extract<Device, 'cuda' | 'webgpu' | 'cpu'>;
+const nodeDevices: readonly NodeDevice[] = ['cuda', 'webgpu', 'cpu'];
+
+export interface OpenOptions {
+  /** `cpu` when not given; see {@link chooseDevice} for `auto`. */
+  readonly device?: Device;
+  /** Threads inside one operator; all cores when not given. */
+  readonly threads?: number;
+  /**
+   * Whether idle worker threads of ONNX Runtime spin while they wait for the next operator: fastest when this process
+   * has the cores to itself (training), bad for whoever shares them (serving). True when not given.
+   */
+  readonly spin?: boolean;
+}
+
+/** openSession: model = ONNX bytes or the path of an .onnx file -> a loaded graph. */
+export async function openSession(model: Uint8Array | string, options: OpenOptions = {}): Promise<Session> {
+  const device = options.device ?? 'cpu';
+  ensure(isNodeDevice(device), 'no-device', () => `openSession: expected ${nodeDevices.join(', ')}, got ${device}`);
+  try {
+    // The two overloads of `create` do not accept the union of their arguments.
+    const settings = sessionOptions(device, options);
+    const opened =
+      typeof model === 'string'
+        ? await ort.InferenceSession.create(model, settings)
+        : await ort.InferenceSession.create(model, settings);
+    return new OrtSession(device, opened);
+  } catch (error) {
+    const what = typeof model === 'string' ? model : `${model.byteLength} bytes`;
+    throw new FettleError(
+      'bad-model',
+      `openSession: expected a model that loads on ${device}, got ${what}: ${text(error)}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+export interface ChosenDevice {
+  readonly device: NodeDevice;
+  /** Devices that would have been preferred, each with the reason why it is not used. */
+  readonly skipped: readonly SkippedDevice[];
+}
+
+/**
+ * chooseDevice: the first of cuda, webgpu, cpu on which a one-node model really runs.
+ * A device asked for by name that is not there throws `no-device`.
+ */
+export async function chooseDevice(preference: NodeDevice | 'auto'): Promise<ChosenDevice> {
+  const skipped: SkippedDevice[] = [];
+  for (const device of preference === 'auto' ? nodeDevices : [preference]) {
+    const reason = await whyNot(device);
+    if (reason === undefined) return { device, skipped };
+    skipped.push({ device, reason });
+  }
+  const reasons = skipped.map((one) => `${one.device}: ${one.reason}`).join('; ');
+  throw new FettleError(
+    'no-device',
+    `chooseDevice: expected ${preference} to be usable, got ${reasons}; try --device auto`,
+  );
+}
+
+const isNodeDevice = (device: Device): device is NodeDevice => (nodeDevices as readonly Device[]).includes(device);
+
+const text = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+function sessionOptions(device: NodeDevice, options: OpenOptions): ort.InferenceSession.SessionOptions {
+  return {
+    executionProviders: device === 'cpu' ? ['cpu'] : [device, 'cpu'],
+    graphOptimizationLevel: 'all',
+    logSeverityLevel: 4,
+    ...(options.threads === undefined ? {} : { intraOpNumThreads: options.threads, interOpNumThreads: 1 }),
+    ...(options.spin === false ? { extra: { session: { intra_op: { allow_spinning: '0' } } } } : {}),
+  };
+}
+
+/** The reason why `device` cannot be used, or undefined when the probe ran on it. */
+async function whyNot(device: NodeDevice): Promise<string | undefined> {
+  const backends = ort.listSupportedBackends();
+  const backend = backends.find((one) => one.name === device);
+  if (backend === undefined) return 'this build of onnxruntime-node does not have it';
+  try {
+    const session = await openSession(probeModel(), { device, threads: 1 });
+    const { y } = await session.run({ x: { dtype: 'float32', dims: [2], data: Float32Array.of(1, -2) } });
+    await session.release();
+    return y?.data[0] === -1 && y.data[1] === 2 ? undefined : `a test graph gave a wrong result (${y?.data})`;
+  } catch (error) {
+    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+    return (
+      shortened(text(cause)) + (device === 'cuda' ? ' (its libraries are a separate download: docs/devices.md)' : '')
+    );
+  }
+}
+
+/** The first line of ONNX Runtime's message without the C++ location and condition in front. */
+const shortened = (message: string): string =>
+  (message.trim().split('\n', 1)[0] ?? '').replace(/^.* was false\. /, '').slice(0, 300);
+
+class OrtSession implements Session {
+  readonly device: NodeDevice;
+  readonly #session: ort.InferenceSession;
+
+  constructor(device: NodeDevice, session: ort.InferenceSession) {
+    this.device = device;
+    this.#session = session;
+  }
+
+  get inputNames(): readonly string[] {
+    return this.#session.inputNames;
+  }
+
+  get outputNames(): readonly string[] {
+    return this.#session.outputNames;
+  }
+
+  async run(feeds: Tensors, fetches?: Tensors): Promise<Tensors> {
+    const inputs = this.#wrap(feeds, this.#session.inputNames, 'feed');
+    if (fetches === undefined) return unwrap(await this.#session.run(inputs));
+    await this.#session.run(inputs, this.#wrap(fetches, this.#session.outputNames, 'fetch'));
+    return fetches;
+  }
+
+  release(): Promise<void> {
+    return this.#session.release();
+  }
+
+  /** Views over the callers' memory; nothing is copied. */
+  #wrap(tensors: Tensors, names: readonly string[], role: string): Record<string, ort.Tensor> {
+    const wrapped: Record<string, ort.Tensor> = {};
+    for (const name of names) {
+      const one = tensors[name];
+      if (one === undefined) {
+        throw new FettleError('bad-argument', `run: expected a ${role} for ${name}, got ${Object.keys(tensors)}`);
+      }
+      wrapped[name] = new ort.Tensor(one.dtype, one.data as never, one.dims);
+    }
+    return wrapped;
+  }
+}
+
+function unwrap(results: ort.InferenceSession.OnnxValueMapType): Tensors {
+  const tensors: Record<string, Tensor> = {};
+  for (const [name, value] of Object.entries(results)) {
+    const one = value as ort.Tensor;
+    ensure(
+      one.type in dtypes,
+      'unsupported',
+      () => `run: expected a dtype of ${Object.keys(dtypes)}, got ${one.type} from ${name}`,
+    );
+    tensors[name] = { dtype: one.type as DType, dims: one.dims, data: one.data as Tensor['data'] };
+  }
+  return tensors;
+}

@@ -1,0 +1,20 @@
+/** A field of a protobuf message: varint (wire type 0) for numbers, length-delimited (2) for bytes; values below 128. */
+function field(tag: number, value: number | readonly number[]): number[] {
+  return typeof value === 'number' ? [tag << 3, value] : [(tag << 3) | 2, value.length, ...value];
+}
+
+const ascii = (text: string): number[] => [...text].map((c) => c.charCodeAt(0));
+
+/**
+ * probeModel: ONNX bytes of y = Neg(x), f32[2] -> f32[2], opset 17: the smallest graph that proves a device works.
+ * Written as raw protobuf so that opening a session needs nothing of the graph builder; field numbers are onnx.proto's.
+ */
+export function probeModel(): Uint8Array {
+  const shape = field(1, field(1, 2)); // TensorShapeProto.dim[0].dim_value = 2
+  const type = field(1, [...field(1, 1), ...field(2, shape)]); // TypeProto.tensor_type: FLOAT and the shape
+  const value = (name: string): number[] => [...field(1, ascii(name)), ...field(2, type)]; // ValueInfoProto
+  const node = [...field(1, ascii('x')), ...field(2, ascii('y')), ...field(4, ascii('Neg'))]; // NodeProto
+  const graph = [...field(1, node), ...field(2, ascii('probe')), ...field(11, value('x')), ...field(12, value('y'))];
+  const opset = [...field(1, []), ...field(2, 17)]; // OperatorSetIdProto: the default domain
+  return Uint8Array.from([...field(1, 8), ...field(7, graph), ...field(8, opset)]); // ModelProto, IR version 8
+}
