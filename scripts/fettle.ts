@@ -1,0 +1,45 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command, CommanderError } from 'commander';
+import { packageRoot } from '../server/paths.ts';
+import { FettleError } from '../training/core/errors.ts';
+
+/**
+ * One file of commands/ per command, each exporting `register(program)`. They import what is heavy (ONNX Runtime,
+ * sharp) inside their action, so that `fettle --help` is instant.
+ */
+const commands: readonly { readonly register: (program: Command) => void }[] = [];
+
+function createProgram(): Command {
+  const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string };
+  const program = new Command('fettle')
+    .description('Train, fine-tune and serve image and text models on the stock ONNX Runtime.')
+    .version(version)
+    .option('--json', 'print results as JSON lines, for machines')
+    .showHelpAfterError('(fettle --help tells what there is)')
+    .exitOverride();
+  for (const command of commands) command.register(program);
+  return program;
+}
+
+/** One clear line on stderr; the stack only of what we did not foresee, and only with FETTLE_DEBUG. */
+function reportFailure(error: unknown, json: boolean): void {
+  const code = error instanceof FettleError ? error.code : 'internal';
+  const message = error instanceof Error ? error.message : String(error);
+  const line = json ? JSON.stringify({ error: { code, message } }) : `fettle: ${message.replaceAll(/\s*\n\s*/g, ' ')}`;
+  process.stderr.write(`${line}\n`);
+  if (process.env.FETTLE_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+}
+
+const program = createProgram();
+try {
+  await program.parseAsync();
+} catch (error) {
+  // Commander has already printed its own help, version or usage line.
+  if (error instanceof CommanderError) process.exitCode = error.exitCode;
+  else {
+    reportFailure(error, program.opts().json === true);
+    process.exitCode = 1;
+  }
+}
