@@ -1,0 +1,141 @@
+import { posix } from 'node:path';
+import { expect } from 'chai';
+import { readSources, type SourceFile } from '../../scripts/source-files.ts';
+import { type ImportLine, importsOf } from '../../scripts/source-scan.ts';
+
+/** What each folder under training/ (and models/) may import directly; whatever those may import is allowed too. */
+const layers: Readonly<Record<string, readonly string[]>> = {
+  core: [],
+  onnx: ['core'],
+  ops: ['onnx'],
+  grad: ['ops'],
+  passes: ['ops'],
+  nn: ['ops'],
+  optim: ['ops'],
+  models: ['nn'],
+  step: ['grad', 'passes', 'nn', 'optim'],
+  run: ['core', 'onnx'],
+  data: ['core'],
+  learner: ['step', 'run', 'data'],
+  apps: ['learner', 'models'],
+};
+
+/** Path prefixes that the server and the page may import, nothing below them implied. */
+const sharedData = ['transforms', 'tiles', 'masks', 'text'].map((name) => `training/data/${name}`);
+const mayImport: Readonly<Record<string, readonly string[]>> = {
+  server: ['server/', 'training/core/', 'training/run/', ...sharedData],
+  client: ['client/', 'training/core/', 'training/run/ort.web', 'training/run/session', ...sharedData],
+};
+
+interface Edge extends ImportLine {
+  readonly from: string;
+  /** Path from the root for our own files, the bare name for packages. */
+  readonly to: string;
+}
+
+function closure(layer: string): Set<string> {
+  const reached = new Set<string>([layer]);
+  for (const name of reached) for (const below of layers[name] ?? []) reached.add(below);
+  return reached;
+}
+
+/** `training/ops/x.ts` → `ops`, `models/unet.ts` → `models`, `training/index.ts` → null. */
+function layerOf(path: string): string | null {
+  const [top, second, third] = path.split('/');
+  if (top === 'models') return 'models';
+  return top === 'training' && third !== undefined ? second! : null;
+}
+
+const edgesOf = ({ path, text }: SourceFile): Edge[] =>
+  importsOf(text).map((line) => {
+    const own = line.specifier.startsWith('.');
+    return { ...line, from: path, to: own ? posix.join(posix.dirname(path), line.specifier) : line.specifier };
+  });
+
+const isIndex = (path: string): boolean => /^training\/index(\.\w+)?\.ts$/.test(path);
+const isNodeFile = (path: string): boolean => path.endsWith('.node.ts');
+const isOwn = ({ specifier }: Edge): boolean => specifier.startsWith('.');
+
+/** The reason an edge is forbidden, or null. */
+function offence(edge: Edge): string | null {
+  const { from, to } = edge;
+  if (from.startsWith('training/') || from.startsWith('models/')) return libraryOffence(edge);
+  const allowed = mayImport[from.split('/')[0]!];
+  if (!allowed || !isOwn(edge)) return null;
+  if (allowed.some((prefix) => to.startsWith(prefix))) return null;
+  if (from.startsWith('client/') && to === 'server/contract.ts' && edge.typeOnly) return null;
+  return `${from.split('/')[0]} may import only ${allowed.join(' ')}`;
+}
+
+function libraryOffence(edge: Edge): string | null {
+  const { from, to } = edge;
+  if (!isOwn(edge)) {
+    if (to.startsWith('onnxruntime-') && !from.startsWith('training/run/')) return 'onnxruntime-* only in training/run';
+    const nodeOnly = to.startsWith('node:') || to === 'sharp' || to === 'onnxruntime-node';
+    return nodeOnly && !isNodeFile(from) ? 'Node only in *.node.ts' : null;
+  }
+  if (isNodeFile(to) && !isNodeFile(from) && !edge.typeOnly) return 'only *.node.ts may import *.node.ts';
+  if (to.endsWith('.web.ts') && !from.endsWith('.web.ts')) return 'only *.web.ts may import *.web.ts';
+  if (isIndex(from)) return /^(training|models)\//.test(to) ? null : 'the index gathers training and models only';
+  const target = layerOf(to);
+  const source = layerOf(from)!;
+  return target !== null && closure(source).has(target)
+    ? null
+    : `${source} may import only ${[...closure(source)].join(' ')}`;
+}
+
+/** Names that exist only where there is a page. */
+const domNames = /(?<![.\w])(?:document|window|navigator|HTML\w*Element|ImageData|OffscreenCanvas)\s*[.(]/;
+
+describe('who may import whom', () => {
+  const sources = readSources();
+  const edges = sources.flatMap(edgesOf);
+  const paths = new Set(sources.map(({ path }) => path));
+
+  it('every folder of training/ has a layer', () => {
+    const found = new Set(sources.map(({ path }) => layerOf(path)).filter((layer) => layer !== null));
+    expect([...found].filter((layer) => !(layer in layers))).to.deep.equal([]);
+  });
+
+  it('imports point down, at things the importer may carry', () => {
+    const offences = edges.flatMap((edge) => {
+      const reason = offence(edge);
+      return reason ? [`${edge.from} imports ${edge.to}: ${reason}`] : [];
+    });
+    expect(edges.length).to.be.greaterThan(20);
+    expect(offences).to.deep.equal([]);
+  });
+
+  it('relative imports name a file that exists, with its ending', () => {
+    const missing = edges.filter((edge) => isOwn(edge) && /\.ts$/.test(edge.to) && !paths.has(edge.to));
+    const bare = edges.filter((edge) => isOwn(edge) && !/\.(ts|css|json)$/.test(edge.to) && !edge.to.includes('?'));
+    expect([...missing, ...bare].map(({ from, to }) => `${from} -> ${to}`)).to.deep.equal([]);
+  });
+
+  it('the layers have no cycle', () => {
+    const cyclic = Object.keys(layers).filter((layer) => layers[layer]!.some((below) => closure(below).has(layer)));
+    expect(cyclic).to.deep.equal([]);
+  });
+
+  it('the DOM is used only in *.web.ts and client/', () => {
+    const users = sources.filter(({ path, text }) => /^(training|models|server)\//.test(path) && domNames.test(text));
+    expect(users.map(({ path }) => path).filter((path) => !path.endsWith('.web.ts'))).to.deep.equal([]);
+  });
+
+  it('nothing is exported by default', () => {
+    const guilty = sources.filter(
+      ({ path, text }) => !path.endsWith('vite.config.ts') && /^export default\b/m.test(text),
+    );
+    expect(guilty.map(({ path }) => path)).to.deep.equal([]);
+  });
+
+  it('sees a forbidden edge (the rule itself works)', () => {
+    const bad = (from: string, text: string): (string | null)[] => edgesOf({ path: from, text }).map(offence);
+    expect(bad('training/core/a.ts', "import { x } from '../onnx/b.ts';")).to.not.include(null);
+    expect(bad('training/nn/a.ts', "import { readFile } from 'node:fs/promises';")).to.not.include(null);
+    expect(bad('server/a.ts', "import { grad } from '../training/grad/backward.ts';")).to.not.include(null);
+    expect(bad('client/a.ts', "import { schema } from '../server/contract.ts';")).to.not.include(null);
+    expect(bad('client/a.ts', "import type { Wire } from '../server/contract.ts';")).to.deep.equal([null]);
+    expect(bad('training/step/a.ts', "// import '../apps/x.ts'\nimport '../grad/b.ts';")).to.deep.equal([null]);
+  });
+});
