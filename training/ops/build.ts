@@ -1,0 +1,221 @@
+import { type DType, dtypes } from '../core/dtype.ts';
+import { FettleError } from '../core/errors.ts';
+import { normalAxis, type Shape, staticShape } from '../core/shape.ts';
+import type { Graph, Value } from '../onnx/graph.ts';
+import { emit, type OpName } from './table.ts';
+
+/*
+ * The builder: one function per operator, in the words of the field. Operands may be plain numbers where a scalar of
+ * the other operand's dtype is meant. Defaults are ONNX's.
+ */
+
+export type Operand = Value | number;
+
+type ScalarDType = 'float32' | 'int32' | 'int64' | 'uint32';
+
+function pair(a: Operand, b: Operand): readonly [Value, Value] {
+  if (typeof a !== 'number') return [a, typeof b === 'number' ? a.graph.scalar(b, a.dtype as ScalarDType) : b];
+  if (typeof b !== 'number') return [b.graph.scalar(a, b.dtype as ScalarDType), b];
+  throw new FettleError('bad-argument', 'binary operator: expected at least one graph value, got two numbers; compute it in TypeScript');
+}
+
+type Plain = { [K in OpName]: Record<string, never> };
+const unary = (op: keyof Plain) => (x: Value): Value => emit(x.graph, op as 'Neg', [x], {});
+const binary = (op: keyof Plain) => (a: Operand, b: Operand): Value => {
+  const [left, right] = pair(a, b);
+  return emit(left.graph, op as 'Add', [left, right], {});
+};
+
+export const identity = unary('Identity');
+export const neg = unary('Neg');
+export const abs = unary('Abs');
+export const sqrt = unary('Sqrt');
+export const exp = unary('Exp');
+export const log = unary('Log');
+export const reciprocal = unary('Reciprocal');
+export const floor = unary('Floor');
+export const erf = unary('Erf');
+export const tanh = unary('Tanh');
+export const sigmoid = unary('Sigmoid');
+export const softplus = unary('Softplus');
+export const relu = unary('Relu');
+export const not = unary('Not');
+export const add = binary('Add');
+export const sub = binary('Sub');
+export const mul = binary('Mul');
+export const div = binary('Div');
+export const pow = binary('Pow');
+export const maximum = binary('Max');
+export const minimum = binary('Min');
+export const and = binary('And');
+export const greater = binary('Greater');
+export const greaterOrEqual = binary('GreaterOrEqual');
+export const less = binary('Less');
+export const lessOrEqual = binary('LessOrEqual');
+export const equal = binary('Equal');
+
+/** x for x >= 0, else alpha * x. */
+export const leakyRelu = (x: Value, alpha = 0.01): Value => emit(x.graph, 'LeakyRelu', [x], { alpha });
+
+/** x limited to [low, high]. */
+export function clip(x: Value, low: number, high: number): Value {
+  const scalar = (value: number): Value => x.graph.scalar(value, x.dtype as ScalarDType);
+  return emit(x.graph, 'Clip', [x, scalar(low), scalar(high)], {});
+}
+
+/** a where `condition`, else b; all three broadcast. Two numbers make an f32 result. */
+export function where(condition: Value, a: Operand, b: Operand): Value {
+  const dtype = (typeof a !== 'number' ? a.dtype : typeof b !== 'number' ? b.dtype : 'float32') as ScalarDType;
+  const branch = (operand: Operand): Value => (typeof operand === 'number' ? condition.graph.scalar(operand, dtype) : operand);
+  return emit(condition.graph, 'Where', [condition, branch(a), branch(b)], {});
+}
+
+/** x as another dtype; float to integer truncates. */
+export const cast = (x: Value, to: DType): Value => (x.dtype === to ? x : emit(x.graph, 'Cast', [x], { to: dtypes[to].onnxCode }));
+
+interface ReduceOptions {
+  /** All axes when left out. */
+  readonly axes?: readonly number[];
+  readonly keepdims?: boolean;
+}
+const reduction = (op: 'ReduceSum' | 'ReduceMean' | 'ReduceMax') => (x: Value, { axes, keepdims = false }: ReduceOptions = {}): Value => {
+  const over = axes ?? x.shape.map((_, i) => i);
+  if (over.length === 0) return x;
+  return emit(x.graph, op, [x, x.graph.ints(over.map((axis) => normalAxis(axis, x.shape.length, op)))], { keepdims: keepdims ? 1 : 0 });
+};
+export const reduceSum = reduction('ReduceSum');
+export const reduceMean = reduction('ReduceMean');
+export const reduceMax = reduction('ReduceMax');
+
+/** exp(x) / sum(exp(x)) along `axis`. */
+export const softmax = (x: Value, axis = -1): Value => emit(x.graph, 'Softmax', [x], { axis: normalAxis(axis, x.shape.length, 'softmax') });
+
+/** log(softmax(x)), composed of max, exp, sum and log: ONNX's LogSoftmax does not run on every provider. */
+export function logSoftmax(x: Value, axis = -1): Value {
+  const shifted = sub(x, reduceMax(x, { axes: [axis], keepdims: true }));
+  return sub(shifted, log(reduceSum(exp(shifted), { axes: [axis], keepdims: true })));
+}
+
+/** a[...,M,K] b[...,K,N] -> [...,M,N]. */
+export const matmul = (a: Value, b: Value): Value => emit(a.graph, 'MatMul', [a, b], {});
+
+interface GemmOptions {
+  readonly transA?: boolean;
+  readonly transB?: boolean;
+  readonly alpha?: number;
+  readonly beta?: number;
+}
+/** alpha * a' b' + beta * c for matrices; a' is a or its transpose. */
+export const gemm = (a: Value, b: Value, c?: Value, { transA = false, transB = false, alpha = 1, beta = 1 }: GemmOptions = {}): Value =>
+  emit(a.graph, 'Gemm', [a, b, c], { alpha, beta, transA: transA ? 1 : 0, transB: transB ? 1 : 0 });
+
+/** Same elements in another shape. One entry may be -1: whatever is left. */
+export function reshape(x: Value, dims: readonly number[]): Value {
+  const total = staticShape(x.shape, 'reshape').reduce((product, dim) => product * dim, 1);
+  const known = dims.filter((dim) => dim !== -1).reduce((product, dim) => product * dim, 1);
+  const target = dims.map((dim) => (dim === -1 ? total / known : dim));
+  if (target.length === x.shape.length && target.every((dim, i) => dim === x.shape[i])) return x;
+  return emit(x.graph, 'Reshape', [x, x.graph.ints(target)], { allowzero: 0 });
+}
+
+/** Axes in another order: result axis i is x's axis perm[i]. */
+export const transpose = (x: Value, perm: readonly number[]): Value => (perm.every((axis, i) => axis === i) ? x : emit(x.graph, 'Transpose', [x], { perm }));
+
+export function concat(values: readonly Value[], axis: number): Value {
+  const first = values[0];
+  if (first === undefined) throw new FettleError('bad-argument', 'concat: expected at least one value, got none');
+  if (values.length === 1) return first;
+  return emit(first.graph, 'Concat', values, { axis: normalAxis(axis, first.shape.length, 'concat') });
+}
+
+interface SliceOptions {
+  readonly axes: readonly number[];
+  readonly starts: readonly number[];
+  readonly ends: readonly number[];
+  readonly steps?: readonly number[];
+}
+/** Elements from starts up to ends (left out) along the given axes. */
+export function slice(x: Value, { axes, starts, ends, steps = axes.map(() => 1) }: SliceOptions): Value {
+  const keepsAll = axes.every((axis, i) => starts[i] === 0 && steps[i] === 1 && ends[i] === x.shape[axis]);
+  if (keepsAll) return x;
+  const ints = (values: readonly number[]): Value => x.graph.ints(values);
+  return emit(x.graph, 'Slice', [x, ints(starts), ints(ends), ints(axes), ints(steps)], {});
+}
+
+/** x with the order of the elements reversed along `axes`. */
+export const flip = (x: Value, axes: readonly number[]): Value =>
+  slice(x, { axes, starts: axes.map(() => -1), ends: axes.map(() => -(2 ** 31)), steps: axes.map(() => -1) });
+
+export type PadMode = 'constant' | 'reflect' | 'edge';
+/** Pads all axes: `pads` are the starts of every axis, then the ends; negative ones crop. */
+export function pad(x: Value, pads: readonly number[], mode: PadMode = 'constant'): Value {
+  if (pads.every((amount) => amount === 0)) return x;
+  return emit(x.graph, 'Pad', [x, x.graph.ints(pads)], { mode });
+}
+
+/** Pads H and W of [N,C,H,W]. */
+export const pad2d = (x: Value, [top, left, bottom, right]: readonly [number, number, number, number], mode: PadMode = 'constant'): Value =>
+  pad(x, [0, 0, top, left, 0, 0, bottom, right], mode);
+
+/** x broadcast to `dims`. */
+export const expand = (x: Value, dims: readonly number[]): Value => emit(x.graph, 'Expand', [x, x.graph.ints(dims)], {});
+
+/** int32 0, 1, ... n-1. */
+export const arange = (graph: Graph, n: number): Value =>
+  emit(graph, 'Range', [graph.scalar(0, 'int32'), graph.scalar(n, 'int32'), graph.scalar(1, 'int32')], {});
+
+export interface ConvOptions {
+  readonly stride?: number | readonly number[];
+  /** Both sides alike, or all starts then all ends. */
+  readonly padding?: number | readonly number[];
+  readonly dilation?: number | readonly number[];
+  readonly groups?: number;
+}
+
+/** Full ONNX attributes of a sliding window over `rank` spatial axes. */
+export function windowAttrs(kernel: readonly number[], { stride = 1, padding = 0, dilation = 1 }: ConvOptions) {
+  const all = (value: number | readonly number[], length: number): readonly number[] =>
+    typeof value === 'number' ? Array.from({ length }, () => value) : value.length * 2 === length ? [...value, ...value] : value;
+  const rank = kernel.length;
+  return { kernel_shape: kernel, strides: all(stride, rank), pads: all(padding, 2 * rank), dilations: all(dilation, rank) };
+}
+
+const kernelOf = (w: Value): readonly number[] => staticShape((w.shape as Shape).slice(2), 'convolution kernel');
+
+/** Cross-correlation: x[N,C,...], w[K,C/groups,...], b[K]? -> [N,K,...]. */
+export const conv = (x: Value, w: Value, b?: Value, options: ConvOptions = {}): Value =>
+  emit(x.graph, 'Conv', b === undefined ? [x, w] : [x, w, b], { ...windowAttrs(kernelOf(w), options), group: options.groups ?? 1 });
+
+/** Transposed convolution: x[N,C,...], w[C,K/groups,...], b[K]? -> [N,K,...]. */
+export function convTranspose(x: Value, w: Value, b?: Value, options: ConvOptions & { readonly outputPadding?: number | readonly number[] } = {}): Value {
+  const attrs = windowAttrs(kernelOf(w), options);
+  const extra = options.outputPadding ?? 0;
+  const output_padding = typeof extra === 'number' ? attrs.kernel_shape.map(() => extra) : extra;
+  return emit(x.graph, 'ConvTranspose', b === undefined ? [x, w] : [x, w, b], { ...attrs, output_padding, group: options.groups ?? 1 });
+}
+
+export interface PoolOptions {
+  readonly kernel: number | readonly number[];
+  /** The kernel when left out. */
+  readonly stride?: number | readonly number[];
+  readonly padding?: number | readonly number[];
+}
+function poolAttrs(x: Value, { kernel, stride = kernel, padding = 0 }: PoolOptions) {
+  const rank = x.shape.length - 2;
+  const { dilations: _, ...attrs } = windowAttrs(typeof kernel === 'number' ? Array.from({ length: rank }, () => kernel) : kernel, { stride, padding });
+  return attrs;
+}
+export const maxPool = (x: Value, options: PoolOptions): Value => emit(x.graph, 'MaxPool', [x], poolAttrs(x, options));
+/** Mean over windows; padding counts as zeros when `countIncludePad` (PyTorch's default). */
+export const averagePool = (x: Value, options: PoolOptions & { readonly countIncludePad?: boolean }): Value =>
+  emit(x.graph, 'AveragePool', [x], { ...poolAttrs(x, options), count_include_pad: (options.countIncludePad ?? true) ? 1 : 0 });
+
+/** [N,C*r*r,H,W] -> [N,C,H*r,W*r], PyTorch's channel order. */
+export const pixelShuffle = (x: Value, factor: number): Value => emit(x.graph, 'DepthToSpace', [x], { blocksize: factor, mode: 'CRD' });
+
+/** Enlarges H and W by a whole factor: 'nearest', or 'linear' with half-pixel centres and clamped edges. */
+export function resize(x: Value, factor: number, mode: 'nearest' | 'linear' = 'nearest'): Value {
+  const scales = x.graph.constant('float32', [x.shape.length], Float32Array.from(x.shape, (_, i) => (i < 2 ? 1 : factor)));
+  const coordinate = mode === 'nearest' ? 'asymmetric' : 'half_pixel';
+  return emit(x.graph, 'Resize', [x, undefined, scales], { mode, coordinate_transformation_mode: coordinate, nearest_mode: 'floor' });
+}
