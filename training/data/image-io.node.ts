@@ -1,0 +1,78 @@
+import sharp, { type OutputInfo, type Sharp } from 'sharp';
+import type { Image } from '../core/image.ts';
+import { type Size, shortSideOf } from './sizes.ts';
+import type { Rect } from './transforms/pixels.ts';
+
+// Every picture here is small: a thread pool inside each operation costs more than it gives, and nothing is read twice.
+sharp.concurrency(1);
+sharp.cache(false);
+
+/** Resampling kernels, by sharp's names; all are widened by the shrink factor, so they do not alias. */
+export type Kernel = 'linear' | 'cubic' | 'mitchell' | 'lanczos2' | 'lanczos3';
+
+/** A JPEG file in memory and the size of its picture. */
+export interface JpegFile extends Size {
+  readonly bytes: Uint8Array;
+}
+
+const toImage = ({ data, info }: { data: Buffer; info: OutputInfo }): Image => ({
+  width: info.width,
+  height: info.height,
+  channels: info.channels as Image['channels'],
+  data,
+});
+
+/**
+ * decodeRgb: a file or its bytes -> RGB u8 0..255, upright, sRGB, transparency over white. A picture at least four times
+ * as large as `shortSideWanted` is decoded at twice that, which is much faster for JPEG and WebP. Throws if unreadable.
+ */
+export async function decodeRgb(source: string | Uint8Array, shortSideWanted?: number): Promise<Image> {
+  const decoder = sharp(source, { failOn: 'error' }).autoOrient();
+  if (shortSideWanted !== undefined && shortSideOf(await decoder.metadata()) >= 4 * shortSideWanted) {
+    decoder.resize(2 * shortSideWanted, 2 * shortSideWanted, { fit: 'outside', kernel: 'linear' });
+  }
+  const decoded = decoder.flatten({ background: '#ffffff' }).toColourspace('srgb').raw({ depth: 'uchar' });
+  return toImage(await decoded.toBuffer({ resolveWithObject: true }));
+}
+
+const rawInput = ({ data, width, height, channels }: Image): Sharp => sharp(data, { raw: { width, height, channels } });
+
+/** What {@link resizeImage} does besides resizing: mirror, then cut a window out of the result. */
+export interface ResizeOptions {
+  readonly kernel: Kernel;
+  readonly flip?: boolean;
+  readonly window?: Rect;
+}
+
+/** resizeImage: the whole picture stretched to `size`, mirrored if asked; only the pixels of `window` are computed. */
+export async function resizeImage(image: Image, size: Size, options: ResizeOptions): Promise<Image> {
+  const { kernel, flip = false, window } = options;
+  const sameSize = image.width === size.width && image.height === size.height;
+  if (sameSize && !flip && window === undefined) return image;
+  const pipeline = rawInput(image);
+  // From pixels in memory there is no shrink-on-load: the kernel alone decides.
+  if (!sameSize) pipeline.resize(size.width, size.height, { fit: 'fill', kernel });
+  if (flip) pipeline.flop();
+  if (window !== undefined) {
+    pipeline.extract({ left: window.x, top: window.y, width: window.width, height: window.height });
+  }
+  return toImage(await pipeline.raw().toBuffer({ resolveWithObject: true }));
+}
+
+/** encodeJpeg: the picture as a baseline JPEG, `quality` 1..100; 4:2:0 halves the colour's resolution. */
+export async function encodeJpeg(
+  image: Image,
+  quality: number,
+  chromaSubsampling: '4:2:0' | '4:4:4' = '4:2:0',
+): Promise<JpegFile> {
+  const bytes = await rawInput(image).jpeg({ quality, chromaSubsampling }).toBuffer();
+  return { width: image.width, height: image.height, bytes };
+}
+
+/** decodeJpeg: a JPEG we wrote ourselves (upright, RGB) -> RGB u8 0..255. */
+export async function decodeJpeg(file: JpegFile): Promise<Image> {
+  return toImage(await sharp(file.bytes).toColourspace('srgb').raw().toBuffer({ resolveWithObject: true }));
+}
+
+/** encodePng: the picture as a PNG file, lossless. */
+export const encodePng = (image: Image): Promise<Buffer> => rawInput(image).png().toBuffer();
