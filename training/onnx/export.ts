@@ -47,10 +47,16 @@ function attributeProto(name: string, attr: Attr): AttributeProto {
 /** The message of a tensor, elements as little-endian raw bytes (not copied). */
 export function tensorProto(name: string, tensor: Tensor): TensorProto {
   const { buffer, byteOffset, byteLength } = tensor.data;
-  return { name, dims: [...tensor.dims], dataType: dtypes[tensor.dtype].onnxCode, rawData: new Uint8Array(buffer, byteOffset, byteLength) };
+  return {
+    name,
+    dims: [...tensor.dims],
+    dataType: dtypes[tensor.dtype].onnxCode,
+    rawData: new Uint8Array(buffer, byteOffset, byteLength),
+  };
 }
 
-const dimensionProto = (dim: Dim): DimensionProto => (typeof dim === 'number' ? { dimValue: dim } : { dimParam: showDim(dim) });
+const dimensionProto = (dim: Dim): DimensionProto =>
+  typeof dim === 'number' ? { dimValue: dim } : { dimParam: showDim(dim) };
 
 const valueInfoProto = (name: string, value: Value): ValueInfoProto => ({
   name,
@@ -80,7 +86,13 @@ function nodeProto(node: Node, nameOf: (value: Value) => string): NodeProto {
 function identities(graph: Graph, names: ReadonlyMap<Value, string>): NodeProto[] {
   return graph.outputs
     .filter(({ name, value }) => names.get(value) !== name)
-    .map(({ name, value }) => ({ opType: 'Identity', name: `${name}/Identity`, input: [names.get(value) ?? value.name], output: [name], attribute: [] }));
+    .map(({ name, value }) => ({
+      opType: 'Identity',
+      name: `${name}/Identity`,
+      input: [names.get(value) ?? value.name],
+      output: [name],
+      attribute: [],
+    }));
 }
 
 /** The graph as a `ModelProto`: constants that some node or output uses become initializers. */
@@ -103,10 +115,14 @@ export function toModelProto(graph: Graph, options: ExportOptions = {}): ModelPr
       output: graph.outputs.map(({ name, value }) => valueInfoProto(name, value)),
       valueInfo: [],
     },
-    opsetImport: [{ domain: '', version: opset }, ...Object.entries(options.domains ?? {}).map(([domain, version]) => ({ domain, version }))],
+    opsetImport: [
+      { domain: '', version: opset },
+      ...Object.entries(options.domains ?? {}).map(([domain, version]) => ({ domain, version })),
+    ],
     metadataProps: Object.entries(options.metadata ?? {}).map(([key, value]) => ({ key, value })),
   };
 }
 
 /** The graph as the bytes of an .onnx file. */
-export const toOnnx = (graph: Graph, options: ExportOptions = {}): Uint8Array => encodeModel(toModelProto(graph, options));
+export const toOnnx = (graph: Graph, options: ExportOptions = {}): Uint8Array =>
+  encodeModel(toModelProto(graph, options));

@@ -70,10 +70,17 @@ export class Graph {
 
   /** A constant. Small ones (at most 64 elements) without a name are shared by content. */
   constant<D extends DType>(dtype: D, dims: readonly number[], data: DataOf[D], name?: string): Value {
-    const key = name === undefined && data.length <= 64 ? `${dtype}[${dims}]${Array.from<number | bigint>(data)}` : undefined;
+    const key =
+      name === undefined && data.length <= 64 ? `${dtype}[${dims}]${Array.from<number | bigint>(data)}` : undefined;
     const known = key === undefined ? undefined : this.small.get(key);
     if (known !== undefined) return known;
-    const value: Value = { graph: this, name: this.unique(name ?? 'const'), dtype, shape: dims, constant: { dtype, dims, data } };
+    const value: Value = {
+      graph: this,
+      name: this.unique(name ?? 'const'),
+      dtype,
+      shape: dims,
+      constant: { dtype, dims, data },
+    };
     if (key !== undefined) this.small.set(key, value);
     return value;
   }
@@ -92,18 +99,26 @@ export class Graph {
   }
 
   /** Appends a node and returns its outputs, one per entry of `types`. */
-  addNode(op: string, inputs: readonly (Value | undefined)[], types: readonly ValueType[], attrs: Node['attrs'] = {}, domain = ''): readonly Value[] {
+  addNode(
+    op: string,
+    inputs: readonly (Value | undefined)[],
+    types: readonly ValueType[],
+    attrs: Node['attrs'] = {},
+    domain = '',
+  ): readonly Value[] {
     for (const input of inputs) {
       ensure(input === undefined || input.graph === this, 'bad-argument', () => {
         return `${op}: expected inputs of graph '${this.name}', got '${input?.name}' of '${input?.graph.name}'`;
       });
     }
     const name = this.unique([...this.prefixes, op].join('/'));
-    const outputs = types.map((type, i): Value => ({
-      graph: this,
-      name: types.length === 1 ? this.unique(`${name}.out`) : this.unique(`${name}.out${i}`),
-      ...type,
-    }));
+    const outputs = types.map(
+      (type, i): Value => ({
+        graph: this,
+        name: types.length === 1 ? this.unique(`${name}.out`) : this.unique(`${name}.out${i}`),
+        ...type,
+      }),
+    );
     this.nodes.push({ op, domain, name, inputs, outputs, attrs });
     return outputs;
   }
@@ -131,7 +146,9 @@ export const showValue = (value: Value): string => `${value.name}: ${value.dtype
 export function printGraph(graph: Graph): string {
   const lines = graph.inputs.map((input) => `input ${showValue(input)}`);
   for (const node of graph.nodes) {
-    const attrs = Object.entries(node.attrs).map(([key, attr]) => `${key}=${attr.kind === 'ints' || attr.kind === 'floats' ? `[${attr.value}]` : attr.value}`);
+    const attrs = Object.entries(node.attrs).map(
+      ([key, attr]) => `${key}=${attr.kind === 'ints' || attr.kind === 'floats' ? `[${attr.value}]` : attr.value}`,
+    );
     const args = [...node.inputs.map((input) => input?.name ?? '-'), ...attrs].join(', ');
     lines.push(`${node.outputs.map(showValue).join(', ')} = ${node.op}(${args})`);
   }

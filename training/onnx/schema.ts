@@ -42,7 +42,16 @@ export interface TensorProto {
   dataLocation?: number;
 }
 /** `AttributeProto.AttributeType`. */
-export const attributeTypes = { float: 1, int: 2, string: 3, tensor: 4, graph: 5, floats: 6, ints: 7, strings: 8 } as const;
+export const attributeTypes = {
+  float: 1,
+  int: 2,
+  string: 3,
+  tensor: 4,
+  graph: 5,
+  floats: 6,
+  ints: 7,
+  strings: 8,
+} as const;
 export interface AttributeProto {
   name: string;
   type: number;

@@ -60,7 +60,8 @@ function writeMessage(writer: BinaryWriter, spec: MessageSpec, message: Message)
     const value = message[key];
     if (value === undefined) continue;
     if (!field.repeated) writeField(writer, field, value);
-    else if (isPackable(field.kind)) (value as unknown[]).length > 0 && writePacked(writer, field, field.kind, value as unknown[]);
+    else if (isPackable(field.kind))
+      (value as unknown[]).length > 0 && writePacked(writer, field, field.kind, value as unknown[]);
     else for (const item of value as unknown[]) writeField(writer, field, item);
   }
 }
@@ -114,6 +115,10 @@ export function decodeMessage<T extends object>(spec: MessageSpec, bytes: Uint8A
   try {
     return readMessage(new BinaryReader(bytes), spec, bytes.length) as T;
   } catch (cause) {
-    throw new FettleError('bad-model', `decodeMessage: expected ${what} as protobuf, got malformed bytes; the file may be truncated`, { cause });
+    throw new FettleError(
+      'bad-model',
+      `decodeMessage: expected ${what} as protobuf, got malformed bytes; the file may be truncated`,
+      { cause },
+    );
   }
 }

@@ -16,15 +16,22 @@ type ScalarDType = 'float32' | 'int32' | 'int64' | 'uint32';
 function pair(a: Operand, b: Operand): readonly [Value, Value] {
   if (typeof a !== 'number') return [a, typeof b === 'number' ? a.graph.scalar(b, a.dtype as ScalarDType) : b];
   if (typeof b !== 'number') return [b.graph.scalar(a, b.dtype as ScalarDType), b];
-  throw new FettleError('bad-argument', 'binary operator: expected at least one graph value, got two numbers; compute it in TypeScript');
+  throw new FettleError(
+    'bad-argument',
+    'binary operator: expected at least one graph value, got two numbers; compute it in TypeScript',
+  );
 }
 
-type Plain = { [K in OpName]: Record<string, never> };
-const unary = (op: keyof Plain) => (x: Value): Value => emit(x.graph, op as 'Neg', [x], {});
-const binary = (op: keyof Plain) => (a: Operand, b: Operand): Value => {
-  const [left, right] = pair(a, b);
-  return emit(left.graph, op as 'Add', [left, right], {});
-};
+const unary =
+  (op: OpName) =>
+  (x: Value): Value =>
+    emit(x.graph, op as 'Neg', [x], {});
+const binary =
+  (op: OpName) =>
+  (a: Operand, b: Operand): Value => {
+    const [left, right] = pair(a, b);
+    return emit(left.graph, op as 'Add', [left, right], {});
+  };
 
 export const identity = unary('Identity');
 export const neg = unary('Neg');
@@ -66,29 +73,36 @@ export function clip(x: Value, low: number, high: number): Value {
 /** a where `condition`, else b; all three broadcast. Two numbers make an f32 result. */
 export function where(condition: Value, a: Operand, b: Operand): Value {
   const dtype = (typeof a !== 'number' ? a.dtype : typeof b !== 'number' ? b.dtype : 'float32') as ScalarDType;
-  const branch = (operand: Operand): Value => (typeof operand === 'number' ? condition.graph.scalar(operand, dtype) : operand);
+  const branch = (operand: Operand): Value =>
+    typeof operand === 'number' ? condition.graph.scalar(operand, dtype) : operand;
   return emit(condition.graph, 'Where', [condition, branch(a), branch(b)], {});
 }
 
 /** x as another dtype; float to integer truncates. */
-export const cast = (x: Value, to: DType): Value => (x.dtype === to ? x : emit(x.graph, 'Cast', [x], { to: dtypes[to].onnxCode }));
+export const cast = (x: Value, to: DType): Value =>
+  x.dtype === to ? x : emit(x.graph, 'Cast', [x], { to: dtypes[to].onnxCode });
 
 interface ReduceOptions {
   /** All axes when left out. */
   readonly axes?: readonly number[];
   readonly keepdims?: boolean;
 }
-const reduction = (op: 'ReduceSum' | 'ReduceMean' | 'ReduceMax') => (x: Value, { axes, keepdims = false }: ReduceOptions = {}): Value => {
-  const over = axes ?? x.shape.map((_, i) => i);
-  if (over.length === 0) return x;
-  return emit(x.graph, op, [x, x.graph.ints(over.map((axis) => normalAxis(axis, x.shape.length, op)))], { keepdims: keepdims ? 1 : 0 });
-};
+const reduction =
+  (op: 'ReduceSum' | 'ReduceMean' | 'ReduceMax') =>
+  (x: Value, { axes, keepdims = false }: ReduceOptions = {}): Value => {
+    const over = axes ?? x.shape.map((_, i) => i);
+    if (over.length === 0) return x;
+    return emit(x.graph, op, [x, x.graph.ints(over.map((axis) => normalAxis(axis, x.shape.length, op)))], {
+      keepdims: keepdims ? 1 : 0,
+    });
+  };
 export const reduceSum = reduction('ReduceSum');
 export const reduceMean = reduction('ReduceMean');
 export const reduceMax = reduction('ReduceMax');
 
 /** exp(x) / sum(exp(x)) along `axis`. */
-export const softmax = (x: Value, axis = -1): Value => emit(x.graph, 'Softmax', [x], { axis: normalAxis(axis, x.shape.length, 'softmax') });
+export const softmax = (x: Value, axis = -1): Value =>
+  emit(x.graph, 'Softmax', [x], { axis: normalAxis(axis, x.shape.length, 'softmax') });
 
 /** log(softmax(x)), composed of max, exp, sum and log: ONNX's LogSoftmax does not run on every provider. */
 export function logSoftmax(x: Value, axis = -1): Value {
@@ -106,8 +120,12 @@ interface GemmOptions {
   readonly beta?: number;
 }
 /** alpha * a' b' + beta * c for matrices; a' is a or its transpose. */
-export const gemm = (a: Value, b: Value, c?: Value, { transA = false, transB = false, alpha = 1, beta = 1 }: GemmOptions = {}): Value =>
-  emit(a.graph, 'Gemm', [a, b, c], { alpha, beta, transA: transA ? 1 : 0, transB: transB ? 1 : 0 });
+export const gemm = (
+  a: Value,
+  b: Value,
+  c?: Value,
+  { transA = false, transB = false, alpha = 1, beta = 1 }: GemmOptions = {},
+): Value => emit(a.graph, 'Gemm', [a, b, c], { alpha, beta, transA: transA ? 1 : 0, transB: transB ? 1 : 0 });
 
 /** Same elements in another shape. One entry may be -1: whatever is left. */
 export function reshape(x: Value, dims: readonly number[]): Value {
@@ -119,7 +137,8 @@ export function reshape(x: Value, dims: readonly number[]): Value {
 }
 
 /** Axes in another order: result axis i is x's axis perm[i]. */
-export const transpose = (x: Value, perm: readonly number[]): Value => (perm.every((axis, i) => axis === i) ? x : emit(x.graph, 'Transpose', [x], { perm }));
+export const transpose = (x: Value, perm: readonly number[]): Value =>
+  perm.every((axis, i) => axis === i) ? x : emit(x.graph, 'Transpose', [x], { perm });
 
 export function concat(values: readonly Value[], axis: number): Value {
   const first = values[0];
@@ -147,18 +166,23 @@ export const flip = (x: Value, axes: readonly number[]): Value =>
   slice(x, { axes, starts: axes.map(() => -1), ends: axes.map(() => -(2 ** 31)), steps: axes.map(() => -1) });
 
 export type PadMode = 'constant' | 'reflect' | 'edge';
-/** Pads all axes: `pads` are the starts of every axis, then the ends; negative ones crop. */
-export function pad(x: Value, pads: readonly number[], mode: PadMode = 'constant'): Value {
+/** Pads all axes: `pads` are the starts of every axis, then the ends; negative ones crop. `value` fills in mode constant. */
+export function pad(x: Value, pads: readonly number[], mode: PadMode = 'constant', value = 0): Value {
   if (pads.every((amount) => amount === 0)) return x;
-  return emit(x.graph, 'Pad', [x, x.graph.ints(pads)], { mode });
+  const inputs = [x, x.graph.ints(pads)];
+  return emit(x.graph, 'Pad', value === 0 ? inputs : [...inputs, x.graph.scalar(value)], { mode });
 }
 
 /** Pads H and W of [N,C,H,W]. */
-export const pad2d = (x: Value, [top, left, bottom, right]: readonly [number, number, number, number], mode: PadMode = 'constant'): Value =>
-  pad(x, [0, 0, top, left, 0, 0, bottom, right], mode);
+export const pad2d = (
+  x: Value,
+  [top, left, bottom, right]: readonly [number, number, number, number],
+  mode: PadMode = 'constant',
+): Value => pad(x, [0, 0, top, left, 0, 0, bottom, right], mode);
 
 /** x broadcast to `dims`. */
-export const expand = (x: Value, dims: readonly number[]): Value => emit(x.graph, 'Expand', [x, x.graph.ints(dims)], {});
+export const expand = (x: Value, dims: readonly number[]): Value =>
+  emit(x.graph, 'Expand', [x, x.graph.ints(dims)], {});
 
 /** int32 0, 1, ... n-1. */
 export const arange = (graph: Graph, n: number): Value =>
@@ -175,23 +199,44 @@ export interface ConvOptions {
 /** Full ONNX attributes of a sliding window over `rank` spatial axes. */
 export function windowAttrs(kernel: readonly number[], { stride = 1, padding = 0, dilation = 1 }: ConvOptions) {
   const all = (value: number | readonly number[], length: number): readonly number[] =>
-    typeof value === 'number' ? Array.from({ length }, () => value) : value.length * 2 === length ? [...value, ...value] : value;
+    typeof value === 'number'
+      ? Array.from({ length }, () => value)
+      : value.length * 2 === length
+        ? [...value, ...value]
+        : value;
   const rank = kernel.length;
-  return { kernel_shape: kernel, strides: all(stride, rank), pads: all(padding, 2 * rank), dilations: all(dilation, rank) };
+  return {
+    kernel_shape: kernel,
+    strides: all(stride, rank),
+    pads: all(padding, 2 * rank),
+    dilations: all(dilation, rank),
+  };
 }
 
 const kernelOf = (w: Value): readonly number[] => staticShape((w.shape as Shape).slice(2), 'convolution kernel');
 
 /** Cross-correlation: x[N,C,...], w[K,C/groups,...], b[K]? -> [N,K,...]. */
 export const conv = (x: Value, w: Value, b?: Value, options: ConvOptions = {}): Value =>
-  emit(x.graph, 'Conv', b === undefined ? [x, w] : [x, w, b], { ...windowAttrs(kernelOf(w), options), group: options.groups ?? 1 });
+  emit(x.graph, 'Conv', b === undefined ? [x, w] : [x, w, b], {
+    ...windowAttrs(kernelOf(w), options),
+    group: options.groups ?? 1,
+  });
 
 /** Transposed convolution: x[N,C,...], w[C,K/groups,...], b[K]? -> [N,K,...]. */
-export function convTranspose(x: Value, w: Value, b?: Value, options: ConvOptions & { readonly outputPadding?: number | readonly number[] } = {}): Value {
+export function convTranspose(
+  x: Value,
+  w: Value,
+  b?: Value,
+  options: ConvOptions & { readonly outputPadding?: number | readonly number[] } = {},
+): Value {
   const attrs = windowAttrs(kernelOf(w), options);
   const extra = options.outputPadding ?? 0;
   const output_padding = typeof extra === 'number' ? attrs.kernel_shape.map(() => extra) : extra;
-  return emit(x.graph, 'ConvTranspose', b === undefined ? [x, w] : [x, w, b], { ...attrs, output_padding, group: options.groups ?? 1 });
+  return emit(x.graph, 'ConvTranspose', b === undefined ? [x, w] : [x, w, b], {
+    ...attrs,
+    output_padding,
+    group: options.groups ?? 1,
+  });
 }
 
 export interface PoolOptions {
@@ -202,20 +247,35 @@ export interface PoolOptions {
 }
 function poolAttrs(x: Value, { kernel, stride = kernel, padding = 0 }: PoolOptions) {
   const rank = x.shape.length - 2;
-  const { dilations: _, ...attrs } = windowAttrs(typeof kernel === 'number' ? Array.from({ length: rank }, () => kernel) : kernel, { stride, padding });
+  const { dilations: _, ...attrs } = windowAttrs(
+    typeof kernel === 'number' ? Array.from({ length: rank }, () => kernel) : kernel,
+    { stride, padding },
+  );
   return attrs;
 }
 export const maxPool = (x: Value, options: PoolOptions): Value => emit(x.graph, 'MaxPool', [x], poolAttrs(x, options));
 /** Mean over windows; padding counts as zeros when `countIncludePad` (PyTorch's default). */
 export const averagePool = (x: Value, options: PoolOptions & { readonly countIncludePad?: boolean }): Value =>
-  emit(x.graph, 'AveragePool', [x], { ...poolAttrs(x, options), count_include_pad: (options.countIncludePad ?? true) ? 1 : 0 });
+  emit(x.graph, 'AveragePool', [x], {
+    ...poolAttrs(x, options),
+    count_include_pad: (options.countIncludePad ?? true) ? 1 : 0,
+  });
 
 /** [N,C*r*r,H,W] -> [N,C,H*r,W*r], PyTorch's channel order. */
-export const pixelShuffle = (x: Value, factor: number): Value => emit(x.graph, 'DepthToSpace', [x], { blocksize: factor, mode: 'CRD' });
+export const pixelShuffle = (x: Value, factor: number): Value =>
+  emit(x.graph, 'DepthToSpace', [x], { blocksize: factor, mode: 'CRD' });
 
 /** Enlarges H and W by a whole factor: 'nearest', or 'linear' with half-pixel centres and clamped edges. */
 export function resize(x: Value, factor: number, mode: 'nearest' | 'linear' = 'nearest'): Value {
-  const scales = x.graph.constant('float32', [x.shape.length], Float32Array.from(x.shape, (_, i) => (i < 2 ? 1 : factor)));
+  const scales = x.graph.constant(
+    'float32',
+    [x.shape.length],
+    Float32Array.from(x.shape, (_, i) => (i < 2 ? 1 : factor)),
+  );
   const coordinate = mode === 'nearest' ? 'asymmetric' : 'half_pixel';
-  return emit(x.graph, 'Resize', [x, undefined, scales], { mode, coordinate_transformation_mode: coordinate, nearest_mode: 'floor' });
+  return emit(x.graph, 'Resize', [x, undefined, scales], {
+    mode,
+    coordinate_transformation_mode: coordinate,
+    nearest_mode: 'floor',
+  });
 }

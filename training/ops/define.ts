@@ -22,35 +22,59 @@ export interface OpDef<A extends AttrSpec = AttrSpec> {
   readonly infer: (inputs: readonly (Value | undefined)[], attrs: AttrsOf<A>, where: string) => readonly ValueType[];
 }
 
-export const defineOp = <const A extends AttrSpec>(since: number, attrs: A, infer: OpDef<A>['infer']): OpDef<A> => ({ since, attrs, infer });
+export const defineOp = <const A extends AttrSpec>(since: number, attrs: A, infer: OpDef<A>['infer']): OpDef<A> => ({
+  since,
+  attrs,
+  infer,
+});
 
 /** An erased row, for code that walks the table. */
-export type AnyOpDef = Omit<OpDef, 'infer'> & { readonly infer: (inputs: readonly (Value | undefined)[], attrs: never, where: string) => readonly ValueType[] };
+export type AnyOpDef = Omit<OpDef, 'infer'> & {
+  readonly infer: (inputs: readonly (Value | undefined)[], attrs: never, where: string) => readonly ValueType[];
+};
 
 /** Appends operator `op` by its row: checks and infers first, so that an error points at the caller's line. */
-export function emitOp<A extends AttrSpec>(graph: Graph, op: string, def: OpDef<A>, inputs: readonly (Value | undefined)[], attrs: AttrsOf<A>): readonly Value[] {
-  const tagged = Object.fromEntries(Object.entries(def.attrs).map(([key, kind]) => [key, { kind, value: attrs[key] } as Attr]));
+export function emitOp<A extends AttrSpec>(
+  graph: Graph,
+  op: string,
+  def: OpDef<A>,
+  inputs: readonly (Value | undefined)[],
+  attrs: AttrsOf<A>,
+): readonly Value[] {
+  const tagged = Object.fromEntries(
+    Object.entries(def.attrs).map(([key, kind]) => [key, { kind, value: attrs[key] } as Attr]),
+  );
   return graph.addNode(op, inputs, def.infer(inputs, attrs, op), tagged);
 }
 
 /** The required input at `index`. */
 export function need(inputs: readonly (Value | undefined)[], index: number, where: string): Value {
   const value = inputs[index];
-  if (value === undefined) throw new FettleError('bad-argument', `${where}: expected an input at position ${index}, got none`);
+  if (value === undefined)
+    throw new FettleError('bad-argument', `${where}: expected an input at position ${index}, got none`);
   return value;
 }
 
 /** The elements of a constant int64 input (axes, shape, pads); throws `unsupported` when it is computed. */
 export function constantInts(inputs: readonly (Value | undefined)[], index: number, where: string): readonly number[] {
   const value = need(inputs, index, where);
-  if (value.constant?.dtype !== 'int64') throw new FettleError('unsupported', `${where}: expected a constant int64 input at position ${index}, got ${showValue(value)}`);
+  if (value.constant?.dtype !== 'int64')
+    throw new FettleError(
+      'unsupported',
+      `${where}: expected a constant int64 input at position ${index}, got ${showValue(value)}`,
+    );
   return Array.from(value.constant.data as BigInt64Array, Number);
 }
 
 export function needSameDtype(a: Value, b: Value, where: string): void {
-  if (a.dtype !== b.dtype) throw new FettleError('bad-dtype', `${where}: expected inputs of one dtype, got ${showValue(a)} and ${showValue(b)}; cast one of them`);
+  if (a.dtype !== b.dtype)
+    throw new FettleError(
+      'bad-dtype',
+      `${where}: expected inputs of one dtype, got ${showValue(a)} and ${showValue(b)}; cast one of them`,
+    );
 }
 
 export function needRank(value: Value, rank: number, where: string): void {
-  if (value.shape.length !== rank) throw new FettleError('bad-shape', `${where}: expected rank ${rank}, got ${showValue(value)}`);
+  if (value.shape.length !== rank)
+    throw new FettleError('bad-shape', `${where}: expected rank ${rank}, got ${showValue(value)}`);
 }

@@ -14,7 +14,9 @@ const binaryTypes: OpDef<Record<string, never>>['infer'] = (inputs, _attrs, wher
   return [{ dtype: a.dtype, shape: broadcastShapes(a.shape, b.shape, where) }];
 };
 const binary = defineOp(14, {}, binaryTypes);
-const compare = defineOp(13, {}, (inputs, attrs, where) => binaryTypes(inputs, attrs, where).map(({ shape }) => ({ dtype: 'bool', shape })));
+const compare = defineOp(13, {}, (inputs, attrs, where) =>
+  binaryTypes(inputs, attrs, where).map(({ shape }) => ({ dtype: 'bool', shape })),
+);
 
 /** Elementwise operators; binary ones broadcast as NumPy does. */
 export const elementwiseOps = {
@@ -52,7 +54,11 @@ export const elementwiseOps = {
   Where: defineOp(16, {}, (inputs, _attrs, where) => {
     const [condition, a, b] = [need(inputs, 0, where), need(inputs, 1, where), need(inputs, 2, where)];
     needSameDtype(a, b, where);
-    return [{ dtype: a.dtype, shape: broadcastShapes(condition.shape, broadcastShapes(a.shape, b.shape, where), where) }];
+    return [
+      { dtype: a.dtype, shape: broadcastShapes(condition.shape, broadcastShapes(a.shape, b.shape, where), where) },
+    ];
   }),
-  Cast: defineOp(13, { to: 'int' }, (inputs, { to }, where) => [{ dtype: dtypeOfCode(to), shape: need(inputs, 0, where).shape }]),
+  Cast: defineOp(13, { to: 'int' }, (inputs, { to }, where) => [
+    { dtype: dtypeOfCode(to), shape: need(inputs, 0, where).shape },
+  ]),
 };

@@ -1,5 +1,5 @@
 import { ensure } from '../core/errors.ts';
-import { addDim, broadcastShapes, normalAxis, sameDim, type Shape, showShape, staticShape } from '../core/shape.ts';
+import { addDim, broadcastShapes, normalAxis, type Shape, sameDim, showShape, staticShape } from '../core/shape.ts';
 import { sizeOf } from '../core/tensor.ts';
 import { showValue, type Value } from '../onnx/graph.ts';
 import { constantInts, defineOp, need, needSameDtype } from './define.ts';
@@ -7,15 +7,24 @@ import { constantInts, defineOp, need, needSameDtype } from './define.ts';
 /** Elements that a slice takes from an axis of `size`; ONNX's clamping rules. */
 function sliceLength(size: number, start: number, end: number, step: number): number {
   const at = (i: number, low: number, high: number): number => Math.min(Math.max(i < 0 ? i + size : i, low), high);
-  const [from, to] = step > 0 ? [at(start, 0, size), at(end, 0, size)] : [at(start, 0, size - 1), end < -size ? -1 : at(end, -1, size - 1)];
+  const [from, to] =
+    step > 0
+      ? [at(start, 0, size), at(end, 0, size)]
+      : [at(start, 0, size - 1), end < -size ? -1 : at(end, -1, size - 1)];
   return Math.max(0, Math.ceil((to - from) / step));
 }
 
 function concatShape(values: readonly Value[], axis: number, where: string): Shape {
   const first = values[0]!;
   for (const other of values) {
-    const fits = other.shape.length === first.shape.length && other.shape.every((dim, i) => i === axis || sameDim(dim, first.shape[i]!));
-    ensure(fits, 'bad-shape', () => `${where}: expected equal shapes but for axis ${axis}, got ${showValue(first)} and ${showValue(other)}`);
+    const fits =
+      other.shape.length === first.shape.length &&
+      other.shape.every((dim, i) => i === axis || sameDim(dim, first.shape[i]!));
+    ensure(
+      fits,
+      'bad-shape',
+      () => `${where}: expected equal shapes but for axis ${axis}, got ${showValue(first)} and ${showValue(other)}`,
+    );
     needSameDtype(first, other, where);
   }
   const total = values.reduce((sum, value) => sum + staticShape([value.shape[axis]!], where)[0]!, 0);
@@ -27,18 +36,28 @@ export const layoutOps = {
   Reshape: defineOp(14, { allowzero: 'int' }, (inputs, _attrs, where) => {
     const x = need(inputs, 0, where);
     const dims = constantInts(inputs, 1, where);
-    ensure(sizeOf(staticShape(x.shape, where)) === sizeOf(dims), 'bad-shape', () => `${where}: expected as many elements as ${showValue(x)}, got ${showShape(dims)}`);
+    ensure(
+      sizeOf(staticShape(x.shape, where)) === sizeOf(dims),
+      'bad-shape',
+      () => `${where}: expected as many elements as ${showValue(x)}, got ${showShape(dims)}`,
+    );
     return [{ dtype: x.dtype, shape: dims }];
   }),
   Transpose: defineOp(13, { perm: 'ints' }, (inputs, { perm }, where) => {
     const x = need(inputs, 0, where);
-    ensure(perm.length === x.shape.length && new Set(perm).size === perm.length, 'bad-argument', () => `${where}: expected a permutation of ${x.shape.length} axes, got [${perm}]`);
+    ensure(
+      perm.length === x.shape.length && new Set(perm).size === perm.length,
+      'bad-argument',
+      () => `${where}: expected a permutation of ${x.shape.length} axes, got [${perm}]`,
+    );
     return [{ dtype: x.dtype, shape: perm.map((axis) => x.shape[normalAxis(axis, perm.length, where)]!) }];
   }),
   Concat: defineOp(13, { axis: 'int' }, (inputs, { axis }, where) => {
     const values = inputs.map((_, i) => need(inputs, i, where));
     ensure(values.length > 0, 'bad-argument', () => `${where}: expected at least one input, got none`);
-    return [{ dtype: values[0]!.dtype, shape: concatShape(values, normalAxis(axis, values[0]!.shape.length, where), where) }];
+    return [
+      { dtype: values[0]!.dtype, shape: concatShape(values, normalAxis(axis, values[0]!.shape.length, where), where) },
+    ];
   }),
   /** inputs x, starts, ends, axes, steps. */
   Slice: defineOp(13, {}, (inputs, _attrs, where) => {
@@ -56,11 +75,20 @@ export const layoutOps = {
     const x = need(inputs, 0, where);
     const pads = constantInts(inputs, 1, where);
     const rank = x.shape.length;
-    ensure(pads.length === 2 * rank, 'bad-argument', () => `${where}: expected ${2 * rank} pads for ${showValue(x)}, got [${pads}]`);
+    ensure(
+      pads.length === 2 * rank,
+      'bad-argument',
+      () => `${where}: expected ${2 * rank} pads for ${showValue(x)}, got [${pads}]`,
+    );
     const shape = x.shape.map((dim, i) => addDim(dim, pads[i]! + pads[rank + i]!));
-    ensure(mode !== 'reflect' || x.shape.every((dim, i) => typeof dim !== 'number' || Math.max(pads[i]!, pads[rank + i]!) < dim || dim === 0), 'bad-shape', () => {
-      return `${where}: expected reflection pads below each size, got [${pads}] for ${showValue(x)}`;
-    });
+    ensure(
+      mode !== 'reflect' ||
+        x.shape.every((dim, i) => typeof dim !== 'number' || Math.max(pads[i]!, pads[rank + i]!) < dim || dim === 0),
+      'bad-shape',
+      () => {
+        return `${where}: expected reflection pads below each size, got [${pads}] for ${showValue(x)}`;
+      },
+    );
     return [{ dtype: x.dtype, shape }];
   }),
   /** inputs x, shape: x broadcast to it. */

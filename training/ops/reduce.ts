@@ -3,7 +3,9 @@ import { constantInts, defineOp, need } from './define.ts';
 
 /** The shape after reducing `axes` (all of them when empty). */
 function reducedShape(shape: Shape, axes: readonly number[], keepdims: boolean, where: string): Shape {
-  const gone = new Set(axes.length === 0 ? shape.map((_, i) => i) : axes.map((axis) => normalAxis(axis, shape.length, where)));
+  const gone = new Set(
+    axes.length === 0 ? shape.map((_, i) => i) : axes.map((axis) => normalAxis(axis, shape.length, where)),
+  );
   return keepdims ? shape.map((dim, i) => (gone.has(i) ? 1 : dim)) : shape.filter((_, i) => !gone.has(i));
 }
 

@@ -5,9 +5,22 @@ import { showValue } from '../onnx/graph.ts';
 import { defineOp, need } from './define.ts';
 
 /** Size after sliding a window: floor((size + before + after - (dilation*(kernel-1)+1)) / stride) + 1. */
-export function windowedDim(size: Dim, kernel: number, stride: number, dilation: number, before: number, after: number, where: string): Dim {
+export function windowedDim(
+  size: Dim,
+  kernel: number,
+  stride: number,
+  dilation: number,
+  before: number,
+  after: number,
+  where: string,
+): Dim {
   const room = addDim(size, before + after - dilation * (kernel - 1) - 1);
-  ensure(typeof room !== 'number' || room >= 0, 'bad-shape', () => `${where}: expected a window of at most the padded input, got kernel ${kernel} (dilation ${dilation}) on size ${size}`);
+  ensure(
+    typeof room !== 'number' || room >= 0,
+    'bad-shape',
+    () =>
+      `${where}: expected a window of at most the padded input, got kernel ${kernel} (dilation ${dilation}) on size ${size}`,
+  );
   return addDim(divDim(room, stride, where), 1);
 }
 
@@ -20,8 +33,14 @@ interface WindowAttrs {
 
 function windowedDims(x: Value, { kernel_shape, strides, pads, dilations }: WindowAttrs, where: string): Dim[] {
   const rank = kernel_shape.length;
-  ensure(x.shape.length === rank + 2, 'bad-shape', () => `${where}: expected [N,C] and ${rank} spatial dimensions, got ${showValue(x)}`);
-  return kernel_shape.map((kernel, i) => windowedDim(x.shape[i + 2]!, kernel, strides[i]!, dilations?.[i] ?? 1, pads[i]!, pads[rank + i]!, where));
+  ensure(
+    x.shape.length === rank + 2,
+    'bad-shape',
+    () => `${where}: expected [N,C] and ${rank} spatial dimensions, got ${showValue(x)}`,
+  );
+  return kernel_shape.map((kernel, i) =>
+    windowedDim(x.shape[i + 2]!, kernel, strides[i]!, dilations?.[i] ?? 1, pads[i]!, pads[rank + i]!, where),
+  );
 }
 
 const convAttrs = { kernel_shape: 'ints', strides: 'ints', pads: 'ints', dilations: 'ints', group: 'int' } as const;
@@ -37,9 +56,13 @@ export const spatialOps = {
   /** x[N,C,...], w[K,C/group,...], b[K]? -> [N,K,...]. */
   Conv: defineOp(11, convAttrs, (inputs, attrs, where) => {
     const [x, w] = [need(inputs, 0, where), need(inputs, 1, where)];
-    ensure(w.shape.length === x.shape.length && sameDim(x.shape[1]!, mulDim(w.shape[1]!, attrs.group)), 'bad-shape', () => {
-      return `${where}: expected w [K,C/group,...] for x [N,C,...] and group ${attrs.group}, got ${showValue(x)} and ${showValue(w)}`;
-    });
+    ensure(
+      w.shape.length === x.shape.length && sameDim(x.shape[1]!, mulDim(w.shape[1]!, attrs.group)),
+      'bad-shape',
+      () => {
+        return `${where}: expected w [K,C/group,...] for x [N,C,...] and group ${attrs.group}, got ${showValue(x)} and ${showValue(w)}`;
+      },
+    );
     checkBias(w, inputs[2], w.shape[0]!, where);
     return [{ dtype: x.dtype, shape: [x.shape[0]!, w.shape[0]!, ...windowedDims(x, attrs, where)] }];
   }),
@@ -52,7 +75,10 @@ export const spatialOps = {
     const rank = attrs.kernel_shape.length;
     const spatial = attrs.kernel_shape.map((kernel, i) => {
       const grown = mulDim(addDim(x.shape[i + 2]!, -1), attrs.strides[i]!);
-      return addDim(grown, attrs.output_padding[i]! + attrs.dilations[i]! * (kernel - 1) + 1 - attrs.pads[i]! - attrs.pads[rank + i]!);
+      return addDim(
+        grown,
+        attrs.output_padding[i]! + attrs.dilations[i]! * (kernel - 1) + 1 - attrs.pads[i]! - attrs.pads[rank + i]!,
+      );
     });
     const channels = mulDim(w.shape[1]!, attrs.group);
     checkBias(w, inputs[2], channels, where);
@@ -62,19 +88,31 @@ export const spatialOps = {
     const x = need(inputs, 0, where);
     return [{ dtype: x.dtype, shape: [x.shape[0]!, x.shape[1]!, ...windowedDims(x, attrs, where)] }];
   }),
-  AveragePool: defineOp(11, { kernel_shape: 'ints', strides: 'ints', pads: 'ints', count_include_pad: 'int' }, (inputs, attrs, where) => {
-    const x = need(inputs, 0, where);
-    return [{ dtype: x.dtype, shape: [x.shape[0]!, x.shape[1]!, ...windowedDims(x, attrs, where)] }];
-  }),
+  AveragePool: defineOp(
+    11,
+    { kernel_shape: 'ints', strides: 'ints', pads: 'ints', count_include_pad: 'int' },
+    (inputs, attrs, where) => {
+      const x = need(inputs, 0, where);
+      return [{ dtype: x.dtype, shape: [x.shape[0]!, x.shape[1]!, ...windowedDims(x, attrs, where)] }];
+    },
+  ),
   /** inputs x, (roi left out), constant f32 scales [1,1,...] of whole numbers. */
-  Resize: defineOp(13, { mode: 'string', coordinate_transformation_mode: 'string', nearest_mode: 'string' }, (inputs, _attrs, where) => {
-    const [x, scales] = [need(inputs, 0, where), need(inputs, 2, where)];
-    const factors = Array.from(scales.constant?.data as Float32Array);
-    ensure(factors.length === x.shape.length && factors.every((f) => Number.isInteger(f) && f >= 1), 'bad-argument', () => {
-      return `${where}: expected one whole scale per axis, got [${factors}] for ${showValue(x)}`;
-    });
-    return [{ dtype: x.dtype, shape: x.shape.map((dim, i) => mulDim(dim, factors[i]!)) }];
-  }),
+  Resize: defineOp(
+    13,
+    { mode: 'string', coordinate_transformation_mode: 'string', nearest_mode: 'string' },
+    (inputs, _attrs, where) => {
+      const [x, scales] = [need(inputs, 0, where), need(inputs, 2, where)];
+      const factors = Array.from(scales.constant?.data as Float32Array);
+      ensure(
+        factors.length === x.shape.length && factors.every((f) => Number.isInteger(f) && f >= 1),
+        'bad-argument',
+        () => {
+          return `${where}: expected one whole scale per axis, got [${factors}] for ${showValue(x)}`;
+        },
+      );
+      return [{ dtype: x.dtype, shape: x.shape.map((dim, i) => mulDim(dim, factors[i]!)) }];
+    },
+  ),
   /** [N,C*b*b,H,W] -> [N,C,H*b,W*b]; mode CRD is PyTorch's pixel shuffle. */
   DepthToSpace: defineOp(13, { blocksize: 'int', mode: 'string' }, (inputs, { blocksize }, where) => {
     const x = need(inputs, 0, where);
@@ -83,6 +121,11 @@ export const spatialOps = {
       return `${where}: expected [N,C,H,W] with C a multiple of ${blocksize ** 2}, got ${showValue(x)}`;
     });
     const [n, , h, w] = x.shape;
-    return [{ dtype: x.dtype, shape: [n!, (channels as number) / blocksize ** 2, mulDim(h!, blocksize), mulDim(w!, blocksize)] }];
+    return [
+      {
+        dtype: x.dtype,
+        shape: [n!, (channels as number) / blocksize ** 2, mulDim(h!, blocksize), mulDim(w!, blocksize)],
+      },
+    ];
   }),
 };

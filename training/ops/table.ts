@@ -16,6 +16,11 @@ export type AttrsFor<K extends OpName> = (typeof opTable)[K] extends OpDef<infer
 export const isOpName = (op: string): op is OpName => op in opTable;
 
 /** Appends `op` to `graph` and returns its first output; inputs and attributes are checked by its row. */
-export function emit<K extends OpName>(graph: Graph, op: K, inputs: readonly (Value | undefined)[], attrs: AttrsFor<K>): Value {
+export function emit<K extends OpName>(
+  graph: Graph,
+  op: K,
+  inputs: readonly (Value | undefined)[],
+  attrs: AttrsFor<K>,
+): Value {
   return emitOp(graph, op, opTable[op] as unknown as OpDef, inputs, attrs as AttrsOf<OpDef['attrs']>)[0]!;
 }

@@ -1,0 +1,108 @@
+import { staticShape } from '../core/shape.ts';
+import { sizeOf } from '../core/tensor.ts';
+import type { Node, Value } from '../onnx/graph.ts';
+import * as o from '../ops/build.ts';
+import { intAttr, intsAttr } from './define.ts';
+
+/** Geometry of a convolution node, all static. */
+export interface ConvGeometry {
+  readonly kernel: readonly number[];
+  readonly strides: readonly number[];
+  readonly dilations: readonly number[];
+  /** All starts, then all ends. */
+  readonly pads: readonly number[];
+  readonly groups: number;
+}
+
+export const convGeometry = (node: Node): ConvGeometry => ({
+  kernel: intsAttr(node, 'kernel_shape'),
+  strides: intsAttr(node, 'strides'),
+  dilations: intsAttr(node, 'dilations'),
+  pads: intsAttr(node, 'pads'),
+  groups: intAttr(node, 'group'),
+});
+
+const dimsOf = (value: Value): readonly number[] => staticShape(value.shape, 'convolution gradient');
+const spatialAxes = (rank: number): number[] => Array.from({ length: rank }, (_, i) => i + 2);
+
+/** w[K,C/g,...] -> [C,K/g,...], each kernel reversed: the filter that carries dy back to x. */
+function reversedFilter(w: Value, groups: number): Value {
+  const [k, c, ...kernel] = dimsOf(w);
+  const grouped = o.reshape(w, [groups, k! / groups, c!, ...kernel]);
+  const swapped = o.transpose(grouped, [0, 2, 1, ...kernel.map((_, i) => i + 3)]);
+  const filter = o.reshape(swapped, [groups * c!, k! / groups, ...kernel]);
+  const wide = kernel.flatMap((size, i) => (size > 1 ? [i + 2] : []));
+  return wide.length === 0 ? filter : o.flip(filter, wide);
+}
+
+/**
+ * Gradient of a convolution with respect to x[N,C,...]. Stride 1 runs as a forward `Conv` with the reversed filter,
+ * three to four times as fast as `ConvTranspose` on the CPU provider; other strides take `ConvTranspose`.
+ */
+export function convInputGrad(dy: Value, x: Value, w: Value, geometry: ConvGeometry): Value {
+  const { kernel, strides, dilations, pads, groups } = geometry;
+  const rank = kernel.length;
+  const reach = kernel.map((size, i) => dilations[i]! * (size - 1));
+  const opposite = pads.map((amount, i) => reach[i % rank]! - amount);
+  if (strides.every((stride) => stride === 1) && opposite.every((amount) => amount >= 0)) {
+    return o.conv(dy, reversedFilter(w, groups), undefined, { padding: opposite, dilation: dilations, groups });
+  }
+  const [ySize, xSize] = [dimsOf(dy).slice(2), dimsOf(x).slice(2)];
+  const outputPadding = xSize.map(
+    (size, i) => size - ((ySize[i]! - 1) * strides[i]! + reach[i]! + 1 - pads[i]! - pads[rank + i]!),
+  );
+  return o.convTranspose(dy, w, undefined, {
+    stride: strides,
+    padding: pads,
+    dilation: dilations,
+    groups,
+    outputPadding,
+  });
+}
+
+/** Offsets of every tap of the kernel, row-major. */
+export const taps = (kernel: readonly number[]): number[][] =>
+  kernel.reduce<number[][]>(
+    (all, size) => all.flatMap((head) => Array.from({ length: size }, (_, i) => [...head, i])),
+    [[]],
+  );
+
+/** The elements of padded x that one tap of the kernel meets, as [N,g,C/g,P]. */
+function tapInput(
+  padded: Value,
+  tap: readonly number[],
+  out: readonly number[],
+  { strides, dilations, groups }: ConvGeometry,
+): Value {
+  const starts = tap.map((offset, i) => offset * dilations[i]!);
+  const ends = starts.map((start, i) => start + (out[i]! - 1) * strides[i]! + 1);
+  const met = o.slice(padded, { axes: spatialAxes(out.length), starts, ends, steps: strides });
+  const [n, c] = dimsOf(met);
+  return o.reshape(met, [n!, groups, c! / groups, sizeOf(out)]);
+}
+
+/**
+ * Gradient of a convolution with respect to w[K,C/g,...]: for every tap of the kernel one batched matrix product of dy
+ * with the part of x that the tap meets. ONNX Runtime fuses the transposes into the product.
+ */
+export function convFilterGrad(dy: Value, x: Value, geometry: ConvGeometry): Value {
+  const { kernel, pads, groups } = geometry;
+  const [n, k, ...out] = dimsOf(dy);
+  const c = dimsOf(x)[1]! / groups;
+  const rank = kernel.length;
+  const padded = o.pad(x, [0, 0, ...pads.slice(0, rank), 0, 0, ...pads.slice(rank)]);
+  const rows = o.reshape(dy, [n!, groups, k! / groups, sizeOf(out)]);
+  const products = taps(kernel).map((tap) =>
+    o.matmul(rows, o.transpose(tapInput(padded, tap, out, geometry), [0, 1, 3, 2])),
+  );
+  const stacked = o.concat(
+    products.map((product) => o.reshape(product, [n!, 1, k! * c])),
+    1,
+  );
+  const summed = o.reduceSum(stacked, { axes: [0] });
+  return o.reshape(o.transpose(o.reshape(summed, [products.length, k! * c]), [1, 0]), [k!, c, ...kernel]);
+}
+
+/** Sum over batch and positions: the gradient of a bias per channel. */
+export const channelSum = (dy: Value): Value =>
+  o.reduceSum(dy, { axes: dy.shape.flatMap((_, i) => (i === 1 ? [] : [i])) });

@@ -1,0 +1,73 @@
+import * as o from '../ops/build.ts';
+import type { elementwiseOps } from '../ops/elementwise.ts';
+import { floatAttr, type GradRule, type GradTable } from './define.ts';
+
+const unary =
+  (
+    rule: (
+      dy: ReturnType<GradRule>[number] & object,
+      x: NonNullable<ReturnType<GradRule>[number]>,
+      y: NonNullable<ReturnType<GradRule>[number]>,
+    ) => ReturnType<GradRule>[number],
+  ): GradRule =>
+  (dy, { inputs: [x], output }) => [rule(dy, x!, output)];
+
+const when = (wanted: boolean | undefined, make: () => ReturnType<GradRule>[number]) => (wanted ? make() : undefined);
+
+/** max and min: the larger (smaller) operand gets dy; equal operands share it. */
+const extremum =
+  (wins: typeof o.greater): GradRule =>
+  (dy, { inputs: [a, b], needs }) => {
+    const half = o.mul(o.cast(o.equal(a!, b!), 'float32'), 0.5);
+    const share = (x: typeof dy, y: typeof dy) => o.mul(dy, o.add(o.cast(wins(x, y), 'float32'), half));
+    return [when(needs[0], () => share(a!, b!)), when(needs[1], () => share(b!, a!))];
+  };
+
+export const elementwiseGrads: GradTable<keyof typeof elementwiseOps> = {
+  Identity: (dy) => [dy],
+  Neg: unary((dy) => o.neg(dy)),
+  Abs: unary((dy, x) => o.where(o.less(x, 0), o.neg(dy), o.where(o.greater(x, 0), dy, 0))),
+  Sqrt: unary((dy, _x, y) => o.div(o.mul(dy, 0.5), y)),
+  Exp: unary((dy, _x, y) => o.mul(dy, y)),
+  Log: unary((dy, x) => o.div(dy, x)),
+  Reciprocal: unary((dy, _x, y) => o.neg(o.mul(dy, o.mul(y, y)))),
+  Floor: 'none',
+  // d erf(x)/dx = 2/sqrt(pi) exp(-x^2)
+  Erf: unary((dy, x) => o.mul(dy, o.mul(o.exp(o.neg(o.mul(x, x))), 2 / Math.sqrt(Math.PI)))),
+  Tanh: unary((dy, _x, y) => o.mul(dy, o.sub(1, o.mul(y, y)))),
+  Sigmoid: unary((dy, _x, y) => o.mul(dy, o.mul(y, o.sub(1, y)))),
+  Softplus: unary((dy, x) => o.mul(dy, o.sigmoid(x))),
+  // y > 0 exactly where x > 0, and y is what the next layer keeps alive anyway.
+  Relu: unary((dy, _x, y) => o.where(o.greater(y, 0), dy, 0)),
+  LeakyRelu: (dy, { node, inputs: [x] }) => [o.where(o.greaterOrEqual(x!, 0), dy, o.mul(dy, floatAttr(node, 'alpha')))],
+  Not: 'none',
+  Add: (dy) => [dy, dy],
+  Sub: (dy, { needs }) => [dy, when(needs[1], () => o.neg(dy))],
+  Mul: (dy, { inputs: [a, b], needs }) => [when(needs[0], () => o.mul(dy, b!)), when(needs[1], () => o.mul(dy, a!))],
+  Div: (dy, { inputs: [, b], output, needs }) => {
+    const da = o.div(dy, b!);
+    return [da, when(needs[1], () => o.neg(o.mul(da, output)))];
+  },
+  // x^p: p x^(p-1) for the base, x^p log(x) for the exponent (defined for x > 0).
+  Pow: (dy, { inputs: [x, p], output, needs }) => [
+    when(needs[0], () => o.mul(dy, o.mul(p!, o.pow(x!, o.sub(p!, 1))))),
+    when(needs[1], () => o.mul(dy, o.mul(output, o.log(x!)))),
+  ],
+  Max: extremum(o.greater),
+  Min: extremum(o.less),
+  And: 'none',
+  Greater: 'none',
+  GreaterOrEqual: 'none',
+  Less: 'none',
+  LessOrEqual: 'none',
+  Equal: 'none',
+  Clip: (dy, { inputs: [x, low, high] }) => [
+    o.where(o.and(o.greaterOrEqual(x!, low!), o.lessOrEqual(x!, high!)), dy, 0),
+  ],
+  Where: (dy, { inputs: [condition], needs }) => [
+    undefined,
+    when(needs[1], () => o.where(condition!, dy, 0)),
+    when(needs[2], () => o.where(condition!, 0, dy)),
+  ],
+  Cast: (dy, { inputs: [x] }) => [x!.dtype === 'float32' ? dy : undefined],
+};

@@ -1,0 +1,40 @@
+import type { Value } from '../onnx/graph.ts';
+import * as o from '../ops/build.ts';
+import type { linalgOps } from '../ops/linalg.ts';
+import { floatAttr, type GradTable, intAttr } from './define.ts';
+
+/** The last two axes swapped. */
+const swap = (x: Value): Value => {
+  const rank = x.shape.length;
+  return o.transpose(
+    x,
+    x.shape.map((_, i) => (i < rank - 2 ? i : 2 * rank - 3 - i)),
+  );
+};
+
+export const linalgGrads: GradTable<keyof typeof linalgOps> = {
+  MatMul: (dy, { inputs: [a, b], needs }) => [
+    needs[0] ? o.matmul(dy, swap(b!)) : undefined,
+    needs[1] ? o.matmul(swap(a!), dy) : undefined,
+  ],
+  // y = alpha op(a) op(b) + beta c; the products below keep the transposes inside Gemm, where they are free.
+  Gemm: (dy, { node, inputs: [a, b, c], needs }) => {
+    const alpha = floatAttr(node, 'alpha');
+    const transA = intAttr(node, 'transA') === 1;
+    const transB = intAttr(node, 'transB') === 1;
+    const da = () =>
+      transA
+        ? o.gemm(b!, dy, undefined, { alpha, transA: transB, transB: true })
+        : o.gemm(dy, b!, undefined, { alpha, transB: !transB });
+    const db = () =>
+      transB
+        ? o.gemm(dy, a!, undefined, { alpha, transA: true, transB: transA })
+        : o.gemm(a!, dy, undefined, { alpha, transA: !transA });
+    const dc = () => o.mul(dy, floatAttr(node, 'beta'));
+    return [
+      needs[0] ? da() : undefined,
+      needs[1] ? db() : undefined,
+      ...(c === undefined ? [] : [needs[2] ? dc() : undefined]),
+    ];
+  },
+};
