@@ -116,9 +116,9 @@ export async function createPairLoader(options: PairLoaderOptions): Promise<Pair
 }
 
 function sampleOptions(options: PairLoaderOptions): SampleOptions {
-  const { size, flip = 0.5, recipes = defaultRecipes } = options;
+  const { size, flip = 0.5, recipes = defaultRecipes, textBias = 0, targetKernel = 'linear' } = options;
   const { shortSideMin = size, shortSideMax = Math.max(2 * size, shortSideMin) } = options;
-  const sample: SampleOptions = { size, flip, recipes, shortSideMin, shortSideMax };
+  const sample: SampleOptions = { size, flip, recipes, textBias, targetKernel, shortSideMin, shortSideMax };
   checkSampleOptions(sample);
   return sample;
 }

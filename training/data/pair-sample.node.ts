@@ -2,7 +2,7 @@ import { ensure, FettleError } from '../core/errors.ts';
 import type { Image } from '../core/image.ts';
 import { createRng, type Rng } from '../core/rng.ts';
 import { applyDamages, damagedImage, parseDamages } from './damage/registry.node.ts';
-import { decodeRgb, resizeImage } from './image-io.node.ts';
+import { decodeRgb, type Kernel, resizeImage } from './image-io.node.ts';
 import type { ImageItem, PairItem } from './items.node.ts';
 import { type Size, scaleSize, shortSideOf, sizeForShortSide } from './sizes.ts';
 import { type Rect, sampleWindow } from './transforms/pixels.ts';
@@ -27,6 +27,10 @@ export interface SampleOptions {
   /** Probability of mirroring left-right. */
   readonly flip: number;
   readonly recipes: readonly Recipe[];
+  /** Probability of cropping from where numbers start (the crop's corner in the upper-left quarter of its range). */
+  readonly textBias: number;
+  /** How the target is resized. A network learns its sharpness, so this is the kernel it will be judged with. */
+  readonly targetKernel: Kernel;
 }
 
 /** Views of one sample inside a batch, f32[3,size,size] each. */
@@ -56,7 +60,9 @@ function pickRecipe(recipes: readonly Recipe[], share: number): Recipe {
 
 function choose(rng: Rng, options: SampleOptions): Choices {
   const recipe = pickRecipe(options.recipes, rng.next());
-  return { recipe, flip: rng.next() < options.flip, zoom: rng.next(), cropX: rng.next(), cropY: rng.next() };
+  const [flip, zoom, cropX, cropY] = [rng.next() < options.flip, rng.next(), rng.next(), rng.next()];
+  const range = rng.next() < options.textBias ? 0.5 : 1;
+  return { recipe, flip, zoom, cropX: cropX * range, cropY: cropY * range };
 }
 
 /** The target's short side: uniform over the multiples of `scale` allowed by the options and the photo. */
@@ -76,7 +82,7 @@ function targetShortSide(photo: Image, options: SampleOptions, scale: number, zo
 /** Decodes the photo, a large JPEG at a fraction of its size. */
 const decodePhoto = (path: string, options: SampleOptions): Promise<Image> => decodeRgb(path, options.shortSideMax);
 
-/** The crop's place in the target, uniform. */
+/** The crop's place in the target. */
 const placeCrop = (target: Size, size: number, { cropX, cropY }: Choices): Rect => ({
   x: Math.floor(cropX * (target.width - size + 1)),
   y: Math.floor(cropY * (target.height - size + 1)),
@@ -94,7 +100,7 @@ async function damagedSample(item: ImageItem, rng: Rng, options: SampleOptions, 
   // The target's size is always `scale` times the damaged picture's: the two then line up pixel for pixel.
   const target = scaleSize(small, recipe.scale);
   const crop = placeCrop(target, options.size, choices);
-  const y = await resizeImage(photo, target, { kernel: 'lanczos3', flip, window: crop });
+  const y = await resizeImage(photo, target, { kernel: options.targetKernel, flip, window: crop });
   sampleWindow(y, 1, { ...crop, x: 0, y: 0 }, views.y);
   if (recipe.damage === 'none') return views.x.set(views.y);
   const base = await resizeImage(photo, small, { kernel: 'linear', flip });
@@ -114,7 +120,7 @@ async function storedSample(item: PairItem, rng: Rng, options: SampleOptions, vi
   const target = sizeForShortSide(photo, targetShortSide(photo, options, 1, choices.zoom));
   const window = placeCrop(target, options.size, choices);
   const whole = { ...window, x: 0, y: 0 };
-  sampleWindow(await resizeImage(photo, target, { kernel: 'lanczos3', flip, window }), 1, whole, views.y);
+  sampleWindow(await resizeImage(photo, target, { kernel: options.targetKernel, flip, window }), 1, whole, views.y);
   sampleWindow(await resizeImage(damaged, target, { kernel: 'linear', flip, window }), 1, whole, views.x);
 }
 

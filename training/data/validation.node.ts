@@ -1,0 +1,57 @@
+import { ensure } from '../core/errors.ts';
+import type { Image } from '../core/image.ts';
+import { createRng } from '../core/rng.ts';
+import { applyDamages, damagedImage, parseDamages } from './damage/registry.node.ts';
+import { decodeRgb, resizeImage } from './image-io.node.ts';
+import type { ImageItem } from './items.node.ts';
+import { scaleSize, sizeForShortSide } from './sizes.ts';
+
+/** A whole photo and its damaged copy; the target is exactly twice the damaged picture's size. */
+export interface ValidationPair {
+  readonly name: string;
+  readonly target: Image;
+  readonly damaged: Image;
+}
+
+export interface ValidationOptions {
+  readonly items: readonly ImageItem[];
+  /** Of the target, in pixels; even. The damaged picture has half. */
+  readonly shortSide: number;
+  /** A `--damage` list. */
+  readonly damage: string;
+  readonly seed: number;
+}
+
+/** Pairs made one at a time as they are asked for, the same each time. */
+export interface ValidationPairs extends AsyncIterable<ValidationPair> {
+  readonly length: number;
+  pair(index: number): Promise<ValidationPair>;
+}
+
+/**
+ * createValidationPairs: the fixed protocol of restoration. The damage starts from the photo itself, with half of
+ * `shortSide` as its resolution; the target is the photo resized (`linear`, as in the lesson) to twice the damaged picture's size, so its
+ * long side may differ by a pixel from rounding it alone. Random choices come from (seed, 'valid', name).
+ */
+export function createValidationPairs({ items, shortSide, damage, seed }: ValidationOptions): ValidationPairs {
+  ensure(Number.isInteger(shortSide / 2) && shortSide > 0, 'bad-argument', () => {
+    return `createValidationPairs: expected an even shortSide, got ${shortSide}`;
+  });
+  const damages = parseDamages(damage, shortSide / 2);
+  const pair = async (index: number): Promise<ValidationPair> => {
+    const { name, path } = items[index]!;
+    const photo = await decodeRgb(path);
+    const small = sizeForShortSide(photo, shortSide / 2);
+    const target = await resizeImage(photo, scaleSize(small, 2), { kernel: 'linear' });
+    const start = await resizeImage(photo, small, { kernel: 'linear' });
+    const damaged = await damagedImage(await applyDamages(damages, start, createRng(seed, 'valid', name)));
+    return { name, target, damaged };
+  };
+  return {
+    length: items.length,
+    pair,
+    async *[Symbol.asyncIterator]() {
+      for (let i = 0; i < items.length; i++) yield await pair(i);
+    },
+  };
+}
