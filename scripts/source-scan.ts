@@ -10,8 +10,8 @@ export interface FunctionSpan {
   readonly lines: number;
 }
 
-/** A `/` after one of these starts a regular expression, not a division. */
-const beforeRegex = /(?:^|[([{,;=:!&|?+\-*%<>~^]|\breturn|\btypeof|\bcase|=>)\s*$/;
+/** A `/` after one of these starts a regular expression, not a division; `a! / b` asserts and divides. */
+const beforeRegex = /(?:^|[([{,;=:&|?+\-*%<>~^]|(?<![\w\])])!|\breturn|\btypeof|\bcase|=>)\s*$/;
 
 /** Index just past the quoted text that opens at `start`; templates include their `${}` parts. */
 function endOfQuoted(source: string, start: number): number {
@@ -123,12 +123,16 @@ function bodyAfter(code: string, from: number): number {
   return -1;
 }
 
-/** End of an arrow function whose `=>` ends at `from`: its block, or its expression up to the enclosing `,` `;` or bracket. */
+/**
+ * End of an arrow function whose `=>` ends at `from`: its block, or its expression up to the enclosing `,` `;` or
+ * bracket. In `f(): () => void {` the arrow is a type, which ends at the body.
+ */
 function endOfArrow(code: string, from: number): number {
   let i = from;
   while (/\s/.test(code[i] ?? '')) i++;
   if (code[i] === '{') return endOfGroup(code, i);
   for (; i < code.length; i++) {
+    if (code[i] === '{' && /[\w\]]\s*$|[^=]>\s*$/.test(code.slice(from, i))) return i;
     if (closers[code[i]!]) i = endOfGroup(code, i) - 1;
     else if (/[,;)\]}]/.test(code[i]!)) return i;
   }

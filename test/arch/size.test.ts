@@ -35,6 +35,9 @@ describe('sizes', () => {
       'const d = async () => {',
       '  await call(/[{]/, `$' + '{"}"}{`);',
       '};',
+      'function e(f: () => void, n!: number): () => Promise<void> {',
+      '  return () => n! / 2 + n! / 3 > 1 ? f() : f();',
+      '}',
     ].join('\n');
     const found = functionsOf(text).map(({ name, line, lines }) => [name, line, lines]);
     expect(found).to.deep.equal([
@@ -42,6 +45,7 @@ describe('sizes', () => {
       ['b', 4, 2],
       ['method', 7, 3],
       ['d', 12, 3],
+      ['e', 15, 3],
     ]);
   });
 

@@ -1,0 +1,113 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { expect } from 'chai';
+import { listFiles, rootDir } from '../../scripts/source-files.ts';
+
+const read = (path: string): string => readFileSync(join(rootDir, path), 'utf8');
+const topPages = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md'];
+const pages = [...topPages, ...listFiles(rootDir, 'docs', ['.md'])].map((path) => ({ path, text: read(path) }));
+
+/** Lines of shell code in a page, continuation lines joined, comments cut. */
+function shellLines(text: string): string[] {
+  const blocks = [...text.matchAll(/^```(?:sh|bash)?\n(.*?)^```/gms)].map((match) => match[1]!);
+  const lines = blocks
+    .join('\n')
+    .replace(/\\\n\s*/g, ' ')
+    .split('\n');
+  return lines.map((line) => line.replace(/(^|\s)#.*$/, '').trim());
+}
+
+/** GitHub's anchor of a heading. */
+const anchorOf = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, '')
+    .trim()
+    .replace(/ /g, '-');
+
+/** Why a relative link of `page` leads nowhere, or null. */
+function brokenLink(page: string, link: string): string | null {
+  const [path = '', anchor] = link.split('#');
+  const target = path === '' ? page : join(dirname(page), path);
+  if (!existsSync(join(rootDir, target))) return `${page}: ${link} is not there`;
+  if (!anchor || !target.endsWith('.md')) return null;
+  const anchors = [...read(target).matchAll(/^#+ (.*)$/gm)].map((match) => anchorOf(match[1]!));
+  return anchors.includes(anchor) ? null : `${page}: ${link} has no such heading`;
+}
+
+const helpTexts = new Map<string, string>();
+/** What `fettle … --help` prints. */
+function helpOf(...command: string[]): string {
+  const key = command.join(' ');
+  const known = helpTexts.get(key);
+  if (known !== undefined) return known;
+  const args = [join(rootDir, 'dist', 'scripts', 'fettle.js'), ...command, '--help'];
+  const { stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  helpTexts.set(key, stdout);
+  return stdout;
+}
+
+/** Commands and options of a `fettle …` line that its own help does not know. */
+function unknownParts(line: string): string[] {
+  const words = line.split(/\s+/);
+  const [command = '', ...rest] = words.slice(words.indexOf('fettle') + 1);
+  const subcommand = command === 'models' && rest[0] && !rest[0].startsWith('-') ? [rest[0]] : [];
+  const help = helpOf(command, ...subcommand);
+  const known = helpOf().includes(`\n  ${command}`) && !help.includes('error:') && help.includes('Usage: fettle');
+  if (!known || !help.includes(`Usage: fettle ${[command, ...subcommand].join(' ')}`)) return [line];
+  const options = rest.filter((word) => /^--?[a-z]/.test(word)).map((word) => word.split('=')[0]!);
+  const globals = helpOf();
+  return options
+    .filter((option) => !hasOption(help, option) && !hasOption(globals, option))
+    .map((option) => `${line}: ${option}`);
+}
+
+const hasOption = (help: string, option: string): boolean => new RegExp(`(^|[\\s,])${option}(?![\\w-])`).test(help);
+
+describe('docs in step with the code', () => {
+  it('docs/errors.md lists exactly the error codes there are', () => {
+    const union = /export type ErrorCode =([^;]*);/.exec(read('training/core/errors.ts'))![1]!;
+    const codes = [...union.matchAll(/'([\w-]+)'/g)].map((match) => match[1]);
+    const rows = [...read('docs/errors.md').matchAll(/^\| `([\w-]+)` \|/gm)].map((match) => match[1]);
+    expect(codes).to.have.length.greaterThan(5);
+    expect(rows).to.deep.equal(codes);
+  });
+
+  it('relative links lead somewhere', () => {
+    const links = pages.flatMap(({ path, text }) =>
+      [...text.matchAll(/\]\(([^)\s]+)\)/g)].map((match) => ({ path, link: match[1]! })),
+    );
+    const relative = links.filter(({ link }) => !/^[a-z]+:/.test(link));
+    expect(relative.length).to.be.greaterThan(10);
+    expect(relative.map(({ path, link }) => brokenLink(path, link)).filter((reason) => reason !== null)).to.deep.equal(
+      [],
+    );
+  });
+
+  it('npm scripts that the docs name exist', () => {
+    const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+    const named = pages.flatMap(({ text }) => [...text.matchAll(/npm run ([\w:-]+)/g)].map((match) => match[1]!));
+    expect(named).to.include('check');
+    expect(named.filter((name) => !(name in scripts))).to.deep.equal([]);
+  });
+
+  it('commands and options that the docs show exist', () => {
+    const lines = pages.flatMap(({ text }) => shellLines(text)).filter((line) => /^(npx )?fettle [a-z]/.test(line));
+    expect(lines.length).to.be.greaterThan(5);
+    expect(lines.flatMap(unknownParts)).to.deep.equal([]);
+  }).timeout(30_000);
+
+  it('files that the docs run with node exist once built', () => {
+    const runs = pages.flatMap(({ text }) => [
+      ...text.matchAll(/\bnode (?:--[\w-]+ )*((?:dist|scripts|test|node_modules)\/[\w./-]+\.js)/g),
+    ]);
+    const missing = runs.map((match) => match[1]!).filter((path) => !existsSync(join(rootDir, path)));
+    expect(missing).to.deep.equal([]);
+  });
+
+  it('the pages speak of the project only', () => {
+    const foreign = /(?:^|[\s(`'"])(?:\/work\/|\/tmp\/|\.\.\/shared)/m;
+    expect(pages.filter(({ text }) => foreign.test(text)).map(({ path }) => path)).to.deep.equal([]);
+  });
+});
