@@ -1,0 +1,88 @@
+import { z } from 'zod';
+import type { ModelConfig } from '../training/core/model-config.ts';
+
+// Wire types and their schemas. The page imports types from here, so nothing of Node may be imported.
+
+/** A model's name: its folder, its route's stem and what the command line calls it. */
+export const modelName = z.string().regex(/^[a-z][a-z0-9-]{0,63}$/, 'expected a-z, 0-9 and - with a letter first');
+
+/** A file's name inside a version's folder. */
+export const fileName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'expected letters, digits, . _ and -');
+
+export const versionNumber = z.int().min(1);
+
+const fileEntry = z.object({ sha256: z.string().regex(/^[0-9a-f]{64}$/), sizeBytes: z.int().min(0) });
+
+const imageModelSpec = z.object({
+  inputName: z.string().min(1),
+  outputName: z.string().min(1),
+  multipleOf: z.int().min(1).max(256),
+  halo: z.int().min(0).max(4096),
+  normalisation: z.object({ mean: z.array(z.number()), std: z.array(z.number()) }),
+});
+
+/** `config.json` of a version. */
+export const modelConfig: z.ZodType<ModelConfig> = z.object({
+  name: modelName,
+  task: z.enum(['restore', 'segment', 'classify', 'text']),
+  version: versionNumber,
+  createdAt: z.iso.datetime(),
+  description: z.string(),
+  image: imageModelSpec.exactOptional(),
+  files: z.record(fileName, fileEntry),
+  metrics: z.record(z.string(), z.number()),
+});
+
+/** `active.json` of a model: the version that serves, and those that served before it, the latest last. */
+export const activeFile = z.object({
+  version: versionNumber.nullable(),
+  history: z.array(versionNumber),
+  /** The highest number ever given out, so that a removed version's number never comes back with other content. */
+  highest: z.int().min(0),
+});
+export type ActiveFile = z.infer<typeof activeFile>;
+
+/** Query of `POST /v1/restore`; `format` left out means as the input, else png. */
+export const restoreQuery = z.strictObject({
+  scale: z
+    .enum(['1', '2', '4'])
+    .default('1')
+    .transform((text) => Number(text) as 1 | 2 | 4),
+  format: z.enum(['png', 'jpeg', 'webp']).exactOptional(),
+  quality: z
+    .string()
+    .regex(/^\d{1,3}$/, 'expected a whole number 1..100')
+    .transform(Number)
+    .pipe(z.int().min(1).max(100))
+    .default(90),
+  metadata: z.enum(['keep', 'strip', 'all']).default('keep'),
+});
+export type RestoreQuery = z.infer<typeof restoreQuery>;
+export type OutputFormat = 'png' | 'jpeg' | 'webp';
+
+/** One entry of `GET /v1/models`: a model, described by the version that is loaded, else by the one that should be. */
+export interface ModelInfo extends Pick<ModelConfig, 'name' | 'task' | 'version' | 'image' | 'files'> {
+  /** Whether this version is loaded and answers requests. */
+  readonly active: boolean;
+  readonly inputs: readonly { readonly name: string; readonly type: 'image' | 'text' }[];
+  /** The model card, markdown. */
+  readonly card: string;
+  /** Every version there is, ascending. */
+  readonly versions: readonly number[];
+}
+
+export interface ModelsBody {
+  readonly models: readonly ModelInfo[];
+}
+
+/** Body of `GET /health/*`; `reason` when it is not 200. */
+export interface HealthBody {
+  readonly status: 'ok' | 'unavailable';
+  readonly reason?: string;
+}
+
+/** Every answer that is not a success. */
+export interface ErrorBody {
+  readonly error: { readonly code: string; readonly message: string };
+  readonly requestId: string;
+}
