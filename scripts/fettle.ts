@@ -4,12 +4,13 @@ import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { packageRoot } from '../server/paths.ts';
 import { FettleError } from '../training/core/errors.ts';
+import * as crappify from './commands/crappify.ts';
 
 /**
  * One file of commands/ per command, each exporting `register(program)`. They import what is heavy (ONNX Runtime,
  * sharp) inside their action, so that `fettle --help` is instant.
  */
-const commands: readonly { readonly register: (program: Command) => void }[] = [];
+const commands: readonly { readonly register: (program: Command) => void }[] = [crappify];
 
 function createProgram(): Command {
   const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string };

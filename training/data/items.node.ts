@@ -26,7 +26,8 @@ export async function listImages(folder: string): Promise<ImageItem[]> {
   return items.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-const withoutExtension = (name: string): string => name.replace(/\.[^./]+$/, '');
+/** `a/b.png` -> `a/b`. */
+export const withoutExtension = (name: string): string => name.replace(/\.[^./]+$/, '');
 
 /** listPairs: originals that have a damaged picture of the same name (extensions may differ) in the other folder. */
 export async function listPairs(originals: string, damaged: string): Promise<PairItem[]> {

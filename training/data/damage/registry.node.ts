@@ -64,7 +64,9 @@ function parseOne(text: string): { name: string; options: DamageOptions } {
   const defaults = damagePlugins.find((plugin) => plugin.name === name)?.defaults ?? {};
   const options = rest.map((pair) => {
     const [option = '', value = ''] = pair.split('=');
-    return [option, parseValue(`${name}:${option}`, value, defaults[option] ?? 0)] as const;
+    const sample = defaults[option];
+    // An unknown option is reported by createDamage, which knows the allowed ones.
+    return [option, sample === undefined ? 0 : parseValue(`${name}:${option}`, value, sample)] as const;
   });
   return { name, options: Object.fromEntries(options) };
 }
