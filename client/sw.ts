@@ -1,0 +1,117 @@
+/*
+ * The service worker: keeps the page, the runtime and the served model on this device, so that the page opens and
+ * restores without the server. Names of caches say what they hold:
+ *   fettle-page-BUILD    the page of one build; filled at installation, the old build's is dropped at activation
+ *   fettle-runtime       WebAssembly files; their names carry their hash
+ *   fettle-model-ID      one version of the model and the list of models that named it; replaced as a whole
+ * What is kept is a copy of the whole response, so the headers of cross-origin isolation stay with it.
+ */
+
+/** Filled in at build time: this build's hash, and the files of the page. */
+declare const __BUILD__: string;
+declare const __SHELL__: readonly string[];
+
+/** The part of the worker's global scope that is used here: the library for pages does not describe it. */
+interface WorkerScope {
+  readonly location: Location;
+  readonly clients: { claim(): Promise<void> };
+  skipWaiting(): Promise<void>;
+  addEventListener(type: 'install' | 'activate', listener: (event: Extendable) => void): void;
+  addEventListener(type: 'fetch', listener: (event: Fetching) => void): void;
+  addEventListener(type: 'message', listener: (event: Extendable & MessageEvent<Keep>) => void): void;
+}
+interface Extendable extends Event {
+  waitUntil(done: Promise<unknown>): void;
+}
+interface Fetching extends Extendable {
+  readonly request: Request;
+  respondWith(response: Promise<Response>): void;
+}
+
+/** The page's order to keep what it needs to restore offline. It is answered `{ ok }` through the message's port. */
+interface Keep {
+  readonly runtime: readonly string[];
+  readonly model: { readonly id: string; readonly files: readonly string[] };
+}
+
+const scope = self as unknown as WorkerScope;
+const pageCache = `fettle-page-${__BUILD__}`;
+const runtimeCache = 'fettle-runtime';
+const modelPrefix = 'fettle-model-';
+const modelList = '/v1/models';
+const patienceMs = 3000;
+
+const dropCaches = async (drop: (name: string) => boolean): Promise<void> => {
+  for (const name of await caches.keys()) if (drop(name)) await caches.delete(name);
+};
+
+scope.addEventListener('install', (event) => {
+  const fill = async (): Promise<void> => {
+    const cache = await caches.open(pageCache);
+    await cache.addAll(__SHELL__.map((path) => new Request(path, { cache: path === '/' ? 'no-cache' : 'default' })));
+    // Pages come from the network while there is one, so whoever found this new worker is its build's page already.
+    await scope.skipWaiting();
+  };
+  event.waitUntil(fill());
+});
+
+scope.addEventListener('activate', (event) => {
+  const takeOver = async (): Promise<void> => {
+    await dropCaches((name) => name.startsWith('fettle-page-') && name !== pageCache);
+    await scope.clients.claim();
+  };
+  event.waitUntil(takeOver());
+});
+
+scope.addEventListener('message', (event) => {
+  const answer = keep(event.data).then(
+    () => ({ ok: true }),
+    (error: unknown) => ({ ok: false, reason: String(error) }),
+  );
+  event.waitUntil(answer.then((said) => event.ports[0]?.postMessage(said)));
+});
+
+async function keep({ runtime, model }: Keep): Promise<void> {
+  const files = await caches.open(runtimeCache);
+  for (const url of runtime) if ((await files.match(url)) === undefined) await files.add(url);
+  for (const { url } of await files.keys()) if (!runtime.includes(url)) await files.delete(url);
+  const name = modelPrefix + model.id;
+  if (!(await caches.has(name))) await keepModel(name, model.files);
+  await dropCaches((other) => other.startsWith(modelPrefix) && other !== name);
+}
+
+async function keepModel(name: string, files: readonly string[]): Promise<void> {
+  try {
+    await (await caches.open(name)).addAll([...files, modelList]);
+  } catch (error) {
+    await caches.delete(name); // all of it or nothing
+    throw error;
+  }
+}
+
+scope.addEventListener('fetch', (event) => {
+  const { request } = event;
+  const url = new URL(request.url);
+  if (request.method !== 'GET' || url.origin !== scope.location.origin) return;
+  if (request.mode === 'navigate' && url.pathname === '/') event.respondWith(networkFirst(request, '/'));
+  else if (url.pathname === modelList) event.respondWith(networkFirst(request, modelList));
+  else if (isImmutable(url.pathname)) event.respondWith(cacheFirst(request));
+});
+
+const isImmutable = (path: string): boolean => path.startsWith('/assets/') || /^\/v1\/models\/.+\/files\//.test(path);
+
+async function cacheFirst(request: Request): Promise<Response> {
+  return (await caches.match(request.url)) ?? fetch(request);
+}
+
+/** The server's answer, unless it takes too long, fails, or says that the server is not well: then what was kept. */
+async function networkFirst(request: Request, key: string): Promise<Response> {
+  let answer: Response | undefined;
+  try {
+    answer = await fetch(request, { signal: AbortSignal.timeout(patienceMs) });
+    if (answer.status < 500) return answer;
+  } catch {
+    // Told by what follows: the kept copy, or the browser's own error page.
+  }
+  return (await caches.match(key)) ?? answer ?? Response.error();
+}

@@ -1,0 +1,25 @@
+/** The first picture among files that were dropped or pasted; the first file where none says that it is one. */
+const firstPhoto = (files: FileList | undefined): File | undefined => {
+  const all = [...(files ?? [])];
+  return all.find((file) => file.type.startsWith('image/')) ?? all[0];
+};
+
+/** onPhoto: calls `take` for a file that was chosen in `input`, dropped anywhere on the page, or pasted. */
+export function onPhoto(input: HTMLInputElement, take: (file: File) => void): void {
+  const offer = (files: FileList | undefined): void => {
+    const file = firstPhoto(files);
+    if (file !== undefined) take(file);
+  };
+  input.addEventListener('change', () => offer(input.files ?? undefined));
+  document.addEventListener('paste', (event) => offer(event.clipboardData?.files));
+  const dragging = (on: boolean) => (event: DragEvent) => {
+    event.preventDefault(); // or the browser would leave the page to open the file
+    document.body.classList.toggle('dragging', on);
+  };
+  document.addEventListener('dragover', dragging(true));
+  document.addEventListener('dragleave', dragging(false));
+  document.addEventListener('drop', (event) => {
+    dragging(false)(event);
+    offer(event.dataTransfer?.files);
+  });
+}

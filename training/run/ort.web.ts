@@ -1,0 +1,235 @@
+import type * as Ort from 'onnxruntime-web';
+import { type DType, dtypes } from '../core/dtype.ts';
+import { ensure, FettleError } from '../core/errors.ts';
+import type { Tensor } from '../core/tensor.ts';
+import { decodeModel, encodeModel, type ModelProto } from '../onnx/schema.ts';
+import type { Device, Session, SkippedDevice, Tensors } from './session.ts';
+import { bindDims, withStaticDims } from './static-dims.ts';
+
+/** Devices that ONNX Runtime has in a browser, in order of preference. */
+export type WebDevice = Extract<Device, 'webgpu' | 'webgl' | 'wasm'>;
+export const webDevices: readonly WebDevice[] = ['webgpu', 'webgl', 'wasm'];
+
+/** URLs of the runtime's own loader (.mjs) and WebAssembly (.wasm) of one device. */
+export interface RuntimeFiles {
+  readonly mjs: string;
+  readonly wasm: string;
+}
+
+export interface WebSessionOptions {
+  readonly device: WebDevice;
+  /** Where the runtime is served from; beside the calling script when not given. WebGL has no such files. */
+  readonly files?: RuntimeFiles;
+  /** Threads of WebAssembly; counts at the first session of a page or worker only. {@link webThreads} when not given. */
+  readonly threads?: number;
+}
+
+/** Threads that WebAssembly may use here: 1 unless the page is cross-origin isolated, else the cores, at most 8. */
+export const webThreads = (): number =>
+  globalThis.crossOriginIsolated ? Math.min(8, Math.max(1, navigator.hardwareConcurrency || 1)) : 1;
+
+/** openWebSession: ONNX bytes -> a loaded graph. On WebGL it is loaded per shape of its feeds, at the first run of each. */
+export async function openWebSession(model: Uint8Array, options: WebSessionOptions): Promise<Session> {
+  const { device } = options;
+  ensure(webDevices.includes(device), 'no-device', () => `openWebSession: expected ${webDevices}, got ${device}`);
+  const ort = await loadRuntime(options);
+  if (device === 'webgl') return new WebglSession(ort, decodeModel(model));
+  return new OrtWebSession(ort, device, await create(ort, device, model));
+}
+
+/** Each runtime is a module of its own, so that a page downloads only the one that it uses. */
+const runtimes: Record<WebDevice, () => Promise<typeof Ort>> = {
+  webgpu: () => import('onnxruntime-web/webgpu'),
+  webgl: () => import('onnxruntime-web/webgl'),
+  wasm: () => import('onnxruntime-web/wasm'),
+};
+
+async function loadRuntime({ device, files, threads }: WebSessionOptions): Promise<typeof Ort> {
+  const ort = await runtimes[device]();
+  ort.env.logLevel = 'error';
+  if (device !== 'webgl') {
+    if (files !== undefined) ort.env.wasm.wasmPaths = { mjs: files.mjs, wasm: files.wasm };
+    ort.env.wasm.numThreads = threads ?? webThreads();
+  }
+  return ort;
+}
+
+const text = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+async function create(ort: typeof Ort, device: WebDevice, model: Uint8Array): Promise<Ort.InferenceSession> {
+  try {
+    return await ort.InferenceSession.create(model, { executionProviders: [device], graphOptimizationLevel: 'all' });
+  } catch (cause) {
+    const got = `${model.byteLength} bytes: ${text(cause)}`;
+    throw new FettleError('bad-model', `openWebSession: expected a model that loads on ${device}, got ${got}`, {
+      cause,
+    });
+  }
+}
+
+class OrtWebSession implements Session {
+  readonly device: WebDevice;
+  readonly #ort: typeof Ort;
+  readonly #session: Ort.InferenceSession;
+
+  constructor(ort: typeof Ort, device: WebDevice, session: Ort.InferenceSession) {
+    this.#ort = ort;
+    this.device = device;
+    this.#session = session;
+  }
+
+  get inputNames(): readonly string[] {
+    return this.#session.inputNames;
+  }
+
+  get outputNames(): readonly string[] {
+    return this.#session.outputNames;
+  }
+
+  async run(feeds: Tensors, fetches?: Tensors): Promise<Tensors> {
+    return finish(await this.#session.run(wrap(feeds, this.inputNames, this.#ort)), fetches);
+  }
+
+  release(): Promise<void> {
+    return this.#session.release();
+  }
+}
+
+/** Sizes of a photo's tiles are few: inner, right edge, bottom edge, corner. */
+const shapesKept = 4;
+
+/** The WebGL backend takes static shapes only, so this is one session per shape of the feeds, the latest few kept. */
+class WebglSession implements Session {
+  readonly device = 'webgl';
+  readonly inputNames: readonly string[];
+  readonly outputNames: readonly string[];
+  readonly #ort: typeof Ort;
+  readonly #model: ModelProto;
+  readonly #byShape = new Map<string, Ort.InferenceSession>();
+
+  constructor(ort: typeof Ort, model: ModelProto) {
+    const weights = new Set(model.graph.initializer.map((one) => one.name));
+    this.#ort = ort;
+    this.#model = model;
+    this.inputNames = model.graph.input.map((one) => one.name).filter((name) => !weights.has(name));
+    this.outputNames = model.graph.output.map((one) => one.name);
+  }
+
+  async run(feeds: Tensors, fetches?: Tensors): Promise<Tensors> {
+    const session = await this.#sessionFor(feeds);
+    return finish(await session.run(wrap(feeds, this.inputNames, this.#ort)), fetches);
+  }
+
+  async release(): Promise<void> {
+    for (const session of this.#byShape.values()) await session.release();
+    this.#byShape.clear();
+  }
+
+  async #sessionFor(feeds: Tensors): Promise<Ort.InferenceSession> {
+    const sizes = bindDims(this.#model, feeds);
+    const key = JSON.stringify([...sizes]);
+    const session =
+      this.#byShape.get(key) ?? (await create(this.#ort, 'webgl', encodeModel(withStaticDims(this.#model, sizes))));
+    this.#byShape.delete(key); // back in at the end: a Map keeps the order of insertion, so its first is the oldest
+    this.#byShape.set(key, session);
+    await this.#dropOldest();
+    return session;
+  }
+
+  async #dropOldest(): Promise<void> {
+    const [oldest] = this.#byShape;
+    if (this.#byShape.size <= shapesKept || oldest === undefined) return;
+    this.#byShape.delete(oldest[0]);
+    await oldest[1].release();
+  }
+}
+
+function wrap(feeds: Tensors, names: readonly string[], ort: typeof Ort): Record<string, Ort.Tensor> {
+  const wrapped: Record<string, Ort.Tensor> = {};
+  for (const name of names) {
+    const one = feeds[name];
+    ensure(one !== undefined, 'bad-argument', () => `run: expected a feed for ${name}, got ${Object.keys(feeds)}`);
+    wrapped[name] = new ort.Tensor(one.dtype, one.data as never, one.dims);
+  }
+  return wrapped;
+}
+
+/** Results as our tensors; with `fetches`, copied into them (no browser backend writes into memory of ours). */
+async function finish(results: Ort.InferenceSession.OnnxValueMapType, fetches?: Tensors): Promise<Tensors> {
+  const tensors: Record<string, Tensor> = {};
+  for (const [name, value] of Object.entries(results)) {
+    const one = value as Ort.Tensor;
+    ensure(one.type in dtypes, 'unsupported', () => `run: expected a dtype of ${Object.keys(dtypes)}, got ${one.type}`);
+    tensors[name] = { dtype: one.type as DType, dims: one.dims, data: (await one.getData(true)) as Tensor['data'] };
+  }
+  if (fetches === undefined) return tensors;
+  for (const [name, into] of Object.entries(fetches)) copyInto(into, tensors[name], name);
+  return fetches;
+}
+
+function copyInto(into: Tensor, from: Tensor | undefined, name: string): void {
+  const fits = from?.dtype === into.dtype && from.data.length === into.data.length;
+  ensure(
+    fits,
+    'bad-argument',
+    () => `run: expected ${name} as ${from?.dtype} [${from?.dims}], got a fetch [${into.dims}]`,
+  );
+  (into.data as Float32Array).set(from?.data as Float32Array);
+}
+
+export interface UsableWebDevices {
+  /** Devices worth trying, the best first. Opening a session may still fail: then the next one's turn comes. */
+  readonly usable: readonly WebDevice[];
+  readonly skipped: readonly SkippedDevice[];
+}
+
+/** usableWebDevices: which devices this browser has; by name or `auto` = all in order of preference. */
+export async function usableWebDevices(preference: WebDevice | 'auto'): Promise<UsableWebDevices> {
+  const usable: WebDevice[] = [];
+  const skipped: SkippedDevice[] = [];
+  for (const device of preference === 'auto' ? webDevices : [preference]) {
+    const reason = await whyNot[device](preference !== 'auto');
+    if (reason === undefined) usable.push(device);
+    else skipped.push({ device, reason });
+  }
+  return { usable, skipped };
+}
+
+/** chooseWebDevice: the best device that this browser has; throws `no-device` with the reasons when there is none. */
+export async function chooseWebDevice(
+  preference: WebDevice | 'auto',
+): Promise<{ readonly device: WebDevice; readonly skipped: readonly SkippedDevice[] }> {
+  const { usable, skipped } = await usableWebDevices(preference);
+  const device = usable[0];
+  const reasons = skipped.map((one) => `${one.device}: ${one.reason}`).join('; ');
+  ensure(
+    device !== undefined,
+    'no-device',
+    () => `chooseWebDevice: expected ${preference} to be usable, got ${reasons}`,
+  );
+  return { device, skipped };
+}
+
+/**
+ * The reason why a device is passed over, or undefined. GPUs emulated in software are passed over too unless asked for
+ * by name (`forced`): WebAssembly does the same arithmetic on the same cores with less in between.
+ */
+const whyNot: Record<WebDevice, (forced: boolean) => Promise<string | undefined>> = {
+  webgpu: async (forced) => {
+    if (!globalThis.isSecureContext) return 'WebGPU needs https or localhost';
+    if (!('gpu' in navigator)) return 'this browser has no WebGPU';
+    const adapter = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' });
+    if (adapter === null) return 'no graphics adapter for WebGPU';
+    return adapter.info.isFallbackAdapter && !forced ? 'its adapter is emulated in software' : undefined;
+  },
+  webgl: async (forced) => {
+    if (typeof OffscreenCanvas === 'undefined') return 'this browser has no OffscreenCanvas';
+    const canvas = new OffscreenCanvas(1, 1);
+    const gl = canvas.getContext('webgl2', { failIfMajorPerformanceCaveat: !forced });
+    if (gl === null) return forced ? 'no WebGL 2 here' : 'no WebGL 2 here, or only one emulated in software';
+    const floats = gl.getExtension('EXT_color_buffer_float');
+    gl.getExtension('WEBGL_lose_context')?.loseContext();
+    return floats === null ? 'its WebGL 2 cannot write 32-bit floats' : undefined;
+  },
+  wasm: async () => (typeof WebAssembly === 'undefined' ? 'this browser has no WebAssembly' : undefined),
+};
