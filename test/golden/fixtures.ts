@@ -39,9 +39,10 @@ const load = ({ dims, offset }: Ref): Tensor<'float32'> => f32(dims, values.suba
 export const tensorsOf = (refs: Refs = {}): NamedTensors =>
   Object.fromEntries(Object.entries(refs).map(([name, ref]) => [name, load(ref)]));
 
-/** Largest |a - b| as a share of the largest |b|; NaN anywhere gives NaN. */
+/** Largest |a - b| as a share of the largest |b|; NaN anywhere gives NaN. Axes of size 1 do not count in comparing dims. */
 export function relativeError(a: Tensor, b: Tensor<'float32'>): number {
-  if (a.dims.join() !== b.dims.join()) throw new RangeError(`expected dims [${b.dims}], got [${a.dims}]`);
+  const wide = (dims: readonly number[]): string => dims.filter((dim) => dim !== 1).join();
+  if (wide(a.dims) !== wide(b.dims)) throw new RangeError(`expected dims [${b.dims}], got [${a.dims}]`);
   let worst = 0;
   let scale = 0;
   b.data.forEach((value, i) => {
