@@ -62,7 +62,7 @@ async function open(sample: Sample): Promise<Built> {
   const weights = gradient.input('r', 'float32', out.shape);
   const wrt = inputs.slice(0, sample.wrt ?? inputs.length);
   const grads = backward(o.reduceSum(o.mul(out, weights)), wrt);
-  wrt.forEach((value, i) => gradient.output(`d${i}`, grads.get(value)!));
+  for (const [i, value] of wrt.entries()) gradient.output(`d${i}`, grads.get(value)!);
   return {
     forward: await openSession(toOnnx(forward), { threads: 1 }),
     gradient: await openSession(toOnnx(gradient), { threads: 1 }),

@@ -1,0 +1,134 @@
+import { ensure } from '../core/errors.ts';
+import { mixSeed } from '../core/rng.ts';
+import { sizeOf } from '../core/tensor.ts';
+import type { Graph, Value } from '../onnx/graph.ts';
+import type { Init } from './init.ts';
+
+/** A parameter (trained) or buffer (running statistic) that a model asked its scope for. */
+export interface ParamSpec {
+  /** Full name, torchvision's where torchvision has the model: `layer1.0.conv1.weight`. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly kind: 'param' | 'buffer';
+  readonly init: Init;
+  /** Whether weight decay applies; false for norms and biases. */
+  readonly decay: boolean;
+}
+
+/** The current value of every parameter and buffer by name, f32. */
+export type Weights = ReadonlyMap<string, Float32Array>;
+
+/** What all scopes of one graph share. */
+interface ScopeState {
+  readonly graph: Graph;
+  readonly training: boolean;
+  readonly weights: Weights | undefined;
+  readonly specs: Map<string, ParamSpec>;
+  readonly values: Map<string, Value>;
+  readonly updates: Map<string, Value>;
+  randomLayers: number;
+}
+
+/** Options of {@link createScope}. */
+export interface ScopeOptions {
+  /** True while training: batch statistics and dropout are on. */
+  readonly training: boolean;
+  /** With weights, parameters become constants of the graph (inference export); without, graph inputs. */
+  readonly weights?: Weights;
+}
+
+/**
+ * Hands out named parameters to a model, which is a pure function of (scope, input, config). The same function makes the
+ * training graph, the evaluation graph and the exported one.
+ */
+export class Scope {
+  private readonly state: ScopeState;
+  private readonly prefix: string;
+
+  constructor(state: ScopeState, prefix: string) {
+    this.state = state;
+    this.prefix = prefix;
+  }
+
+  get graph(): Graph {
+    return this.state.graph;
+  }
+
+  get training(): boolean {
+    return this.state.training;
+  }
+
+  /** Every parameter and buffer asked for so far, in the order of asking. */
+  get specs(): readonly ParamSpec[] {
+    return [...this.state.specs.values()];
+  }
+
+  /** The graph value of each parameter and buffer, by full name. */
+  get values(): ReadonlyMap<string, Value> {
+    return this.state.values;
+  }
+
+  /** The new value of each buffer that the forward pass updates, by full name. */
+  get updates(): ReadonlyMap<string, Value> {
+    return this.state.updates;
+  }
+
+  /** Runs `build` in the scope `name`: parameters and nodes get the prefix `name`. */
+  in<T>(name: string | number, build: (scope: Scope) => T): T {
+    return this.graph.within(String(name), () => build(new Scope(this.state, `${this.prefix}${name}.`)));
+  }
+
+  /** `name` with this scope's prefix. */
+  fullName(name: string): string {
+    return this.prefix + name;
+  }
+
+  /** A trained parameter, f32. */
+  param(name: string, shape: readonly number[], init: Init, decay = shape.length > 1): Value {
+    return this.declare({ name: this.prefix + name, shape, kind: 'param', init, decay });
+  }
+
+  /** A value that the forward pass keeps up to date by itself (running statistics), f32. */
+  buffer(name: string, shape: readonly number[], init: Init): Value {
+    return this.declare({ name: this.prefix + name, shape, kind: 'buffer', init, decay: false });
+  }
+
+  /** Says what buffer `name` becomes after this step. */
+  update(name: string, value: Value): void {
+    this.state.updates.set(this.prefix + name, value);
+  }
+
+  /** A different whole number for each caller in the graph: the `layer` of its random numbers. */
+  nextRandomLayer(): number {
+    return this.state.randomLayers++;
+  }
+
+  private declare(spec: ParamSpec): Value {
+    const { specs, values, weights, graph } = this.state;
+    const known = values.get(spec.name);
+    if (known !== undefined) return known;
+    const value = weights === undefined ? graph.input(spec.name, 'float32', spec.shape) : this.fixed(spec, weights);
+    specs.set(spec.name, spec);
+    values.set(spec.name, value);
+    return value;
+  }
+
+  private fixed(spec: ParamSpec, weights: Weights): Value {
+    const data = weights.get(spec.name);
+    ensure(data?.length === sizeOf(spec.shape), 'bad-checkpoint', () => {
+      return `weights: expected ${spec.name} with ${sizeOf(spec.shape)} values [${spec.shape}], got ${data?.length ?? 'none'}; the weights belong to another model`;
+    });
+    return this.graph.constant('float32', spec.shape, data, spec.name);
+  }
+}
+
+/** The root scope of `graph`. */
+export const createScope = (graph: Graph, { training, weights }: ScopeOptions): Scope =>
+  new Scope({ graph, training, weights, specs: new Map(), values: new Map(), updates: new Map(), randomLayers: 0 }, '');
+
+/** First values of every parameter and buffer; each depends only on `seed`, its own name and those declared before it. */
+export function initialWeights(specs: readonly ParamSpec[], seed: number): Map<string, Float32Array> {
+  const made = new Map<string, Float32Array>();
+  for (const spec of specs) made.set(spec.name, spec.init(spec.shape, mixSeed(seed, spec.name), made));
+  return made;
+}

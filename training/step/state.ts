@@ -1,0 +1,96 @@
+import { ensure } from '../core/errors.ts';
+import { sizeOf, type Tensor } from '../core/tensor.ts';
+import { initialWeights, type ParamSpec, type Weights } from '../nn/scope.ts';
+import type { OptimizerDef } from '../optim/define.ts';
+
+/** A run of parameters that share their hyper-parameters: one flat stretch of memory. */
+export interface Segment {
+  /** Parameter group, 0 = earliest layers. */
+  readonly group: number;
+  /** Whether weight decay applies. */
+  readonly decay: boolean;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/**
+ * All numbers that training changes. Parameters, gradients and moments each lie in one buffer, in the same order, so
+ * that the optimiser works on a few long tensors; `tensors` are views into them, by name.
+ */
+export interface TrainState {
+  readonly specs: readonly ParamSpec[];
+  readonly segments: readonly Segment[];
+  readonly params: Float32Array;
+  readonly grads: Float32Array;
+  /** One buffer per moment of the optimiser. */
+  readonly moments: readonly Float32Array[];
+  /** Running statistics, one after the other. */
+  readonly buffers: Float32Array;
+  readonly tensors: ReadonlyMap<string, Tensor<'float32'>>;
+  readonly gradTensors: ReadonlyMap<string, Tensor<'float32'>>;
+  /** Optimiser steps taken. */
+  step: number;
+}
+
+export interface StateOptions {
+  readonly optimizer: OptimizerDef;
+  /** The group of a parameter, 0 when left out. */
+  readonly groupOf?: (name: string) => number;
+}
+
+const view = (buffer: Float32Array, offset: number, dims: readonly number[]): Tensor<'float32'> => ({
+  dtype: 'float32',
+  dims,
+  data: buffer.subarray(offset, offset + sizeOf(dims)),
+});
+
+/** Parameters sorted into segments; the order within a segment is the model's. */
+function layOut(params: readonly ParamSpec[], groupOf: (name: string) => number): { segments: Segment[]; offsets: Map<string, number> } {
+  const keyOf = (spec: ParamSpec): number => 2 * groupOf(spec.name) + (spec.decay ? 1 : 0);
+  const segments: Segment[] = [];
+  const offsets = new Map<string, number>();
+  let at = 0;
+  for (const key of [...new Set(params.map(keyOf))].sort((a, b) => a - b)) {
+    const offset = at;
+    for (const spec of params.filter((one) => keyOf(one) === key)) {
+      offsets.set(spec.name, at);
+      at += sizeOf(spec.shape);
+    }
+    segments.push({ group: key >> 1, decay: key % 2 === 1, offset, size: at - offset });
+  }
+  return { segments, offsets };
+}
+
+/** A fresh state for a model: parameters and buffers zero until {@link setWeights}. */
+export function createState(specs: readonly ParamSpec[], { optimizer, groupOf = () => 0 }: StateOptions): TrainState {
+  const params = specs.filter((spec) => spec.kind === 'param');
+  const { segments, offsets } = layOut(params, groupOf);
+  const total = segments.reduce((sum, segment) => sum + segment.size, 0);
+  const values = new Float32Array(total);
+  const grads = new Float32Array(total);
+  const stats = specs.filter((spec) => spec.kind === 'buffer');
+  const buffers = new Float32Array(stats.reduce((sum, spec) => sum + sizeOf(spec.shape), 0));
+  const tensors = new Map<string, Tensor<'float32'>>(params.map((spec) => [spec.name, view(values, offsets.get(spec.name)!, spec.shape)]));
+  let at = 0;
+  for (const spec of stats) {
+    tensors.set(spec.name, view(buffers, at, spec.shape));
+    at += sizeOf(spec.shape);
+  }
+  const gradTensors = new Map(params.map((spec) => [spec.name, view(grads, offsets.get(spec.name)!, spec.shape)]));
+  return { specs, segments, params: values, grads, moments: optimizer.moments.map(() => new Float32Array(total)), buffers, tensors, gradTensors, step: 0 };
+}
+
+/** Copies `weights` in by name; throws `bad-checkpoint` when one is missing or has another size. */
+export function setWeights(state: TrainState, weights: Weights): void {
+  for (const [name, { data, dims }] of state.tensors) {
+    const source = weights.get(name);
+    ensure(source?.length === data.length, 'bad-checkpoint', () => `setWeights: expected ${name} [${dims}], got ${source === undefined ? 'none' : `${source.length} values`}; the weights belong to another model`);
+    data.set(source);
+  }
+}
+
+/** First values by the model's own initialisers. */
+export const initState = (state: TrainState, seed: number): void => setWeights(state, initialWeights(state.specs, seed));
+
+/** A copy of every parameter and buffer, by name. */
+export const copyWeights = (state: TrainState): Map<string, Float32Array> => new Map([...state.tensors].map(([name, { data }]) => [name, data.slice()]));
