@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import sharp, { type OutputInfo, type Sharp } from 'sharp';
 import type { Image } from '../core/image.ts';
 import { type Size, shortSideOf } from './sizes.ts';
@@ -22,14 +23,21 @@ const toImage = ({ data, info }: { data: Buffer; info: OutputInfo }): Image => (
   data,
 });
 
+/** Files below this are decoded whole: looking for their size first would cost more than it could save. */
+const SMALL_FILE_BYTES = 256 * 1024;
+
 /**
- * decodeRgb: a file or its bytes -> RGB u8 0..255, upright, sRGB, transparency over white. A picture at least four times
- * as large as `shortSideWanted` is decoded at twice that, which is much faster for JPEG and WebP. Throws if unreadable.
+ * decodeRgb: a file or its bytes -> RGB u8 0..255, upright, sRGB, transparency over white. A large picture, at least four
+ * times `shortSideWanted`, comes at twice that, which is much faster for JPEG and WebP. Throws if unreadable.
  */
 export async function decodeRgb(source: string | Uint8Array, shortSideWanted?: number): Promise<Image> {
-  const decoder = sharp(source, { failOn: 'error' }).autoOrient();
-  if (shortSideWanted !== undefined && shortSideOf(await decoder.metadata()) >= 4 * shortSideWanted) {
-    decoder.resize(2 * shortSideWanted, 2 * shortSideWanted, { fit: 'outside', kernel: 'linear' });
+  const bytes = typeof source === 'string' ? await readFile(source) : source;
+  const decoder = sharp(bytes, { failOn: 'error' }).autoOrient();
+  if (shortSideWanted !== undefined && bytes.length > SMALL_FILE_BYTES) {
+    const shortSide = 2 * shortSideWanted;
+    if (shortSideOf(await decoder.metadata()) >= 2 * shortSide) {
+      decoder.resize(shortSide, shortSide, { fit: 'outside', kernel: 'linear' });
+    }
   }
   const decoded = decoder.flatten({ background: '#ffffff' }).toColourspace('srgb').raw({ depth: 'uchar' });
   return toImage(await decoded.toBuffer({ resolveWithObject: true }));
