@@ -34,7 +34,8 @@ export function createLocalRestorer(): LocalRestorer {
       try {
         return await converse(worker, job, AbortSignal.any([ended.signal, ...(signal ? [signal] : [])]), onProgress);
       } catch (error) {
-        end(); // whatever state it is in: the next picture gets a fresh one
+        const fine = error instanceof LocalError && error.code !== 'internal';
+        if (!fine) end(); // it is at work still, or broken: the next picture gets a fresh one
         throw error;
       } finally {
         ended.abort();

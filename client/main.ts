@@ -5,7 +5,7 @@ import { keepOffline } from './offline.ts';
 import { type Restored, restorePhoto, type Wish } from './restore.ts';
 import { Compare } from './ui/compare.ts';
 import { onPhoto } from './ui/photo.ts';
-import { downloadName, errorWords, placeWords, progressWords, skippedWords } from './ui/words.ts';
+import { deviceWords, downloadName, errorWords, placeWords, progressWords } from './ui/words.ts';
 
 type State = 'empty' | 'busy' | 'done' | 'error';
 
@@ -89,11 +89,11 @@ async function present(file: File, restored: Restored): Promise<void> {
   await compare.show(photoUrl, resultUrl);
   download.focus({ preventScroll: true });
   say(placeWords(restored));
+  if (restored.place.kind === 'server' && restored.place.model !== kept) void refreshOffline();
 }
 
 function tellWhy({ place }: Restored): void {
-  const reasons =
-    place.kind === 'device' ? [`Not on the server: ${place.why}.`, ...place.skipped.map(skippedWords)] : [];
+  const reasons = place.kind === 'device' ? deviceWords(place) : [];
   byId('details').hidden = reasons.length === 0;
   byId('reasons').replaceChildren(
     ...reasons.map((reason) => Object.assign(document.createElement('li'), { textContent: reason })),
@@ -145,11 +145,20 @@ byId('cancel').addEventListener('click', startOver);
 options.addEventListener('submit', (event) => event.preventDefault());
 if (forced !== undefined) here.checked = true;
 onPhoto(byId<HTMLInputElement>('file'), take);
+for (const type of ['load', 'error'] as const) {
+  preview.addEventListener(type, () => preview.classList.toggle('unseen', type === 'error'));
+}
 
-const offline = byId('offline');
-void keepOffline(client).then((state) => {
-  offline.hidden = !state.ready;
-  offline.textContent = state.ready ? 'Works offline' : '';
-  offline.title = state.ready ? `This page, its runtime and ${state.model} are kept on this device` : '';
+/** The model that is kept for offline use. */
+let kept = '';
+
+async function refreshOffline(): Promise<void> {
+  const state = await keepOffline(client);
+  const sign = byId('offline');
+  kept = state.ready ? state.model : '';
+  sign.hidden = !state.ready;
+  sign.textContent = state.ready ? 'Works offline' : '';
+  sign.title = state.ready ? `This page, its runtime and ${state.model} are kept on this device` : '';
   if (!state.ready) console.info(`Not available offline: ${state.reason}`);
-});
+}
+void refreshOffline();

@@ -105,13 +105,24 @@ async function cacheFirst(request: Request): Promise<Response> {
 }
 
 /** The server's answer, unless it takes too long, fails, or says that the server is not well: then what was kept. */
-async function networkFirst(request: Request, key: string): Promise<Response> {
+async function networkFirst({ url }: Request, key: string): Promise<Response> {
   let answer: Response | undefined;
   try {
-    answer = await fetch(request, { signal: AbortSignal.timeout(patienceMs) });
+    answer = await fetchPatiently(url);
     if (answer.status < 500) return answer;
   } catch {
     // Told by what follows: the kept copy, or the browser's own error page.
   }
   return (await caches.match(key)) ?? answer ?? Response.error();
+}
+
+/** Waits for the beginning of an answer only so long; once it has begun, a slow connection may take its time. */
+async function fetchPatiently(url: string): Promise<Response> {
+  const tooLong = new AbortController();
+  const timer = setTimeout(() => tooLong.abort(), patienceMs);
+  try {
+    return await fetch(url, { signal: tooLong.signal });
+  } finally {
+    clearTimeout(timer);
+  }
 }

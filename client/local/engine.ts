@@ -1,5 +1,6 @@
-import { ensure } from '../../training/core/errors.ts';
-import { restoreImage } from '../../training/data/tiles.ts';
+import { FettleError } from '../../training/core/errors.ts';
+import type { Image } from '../../training/core/image.ts';
+import { type RunPlanes, restoreImage } from '../../training/data/tiles.ts';
 import { openWebSession, usableWebDevices, type WebDevice, webThreads } from '../../training/run/ort.web.ts';
 import type { Session, SkippedDevice } from '../../training/run/session.ts';
 import type { Client, OutputFormat, Progress, Scale } from '../api.ts';
@@ -36,23 +37,36 @@ export class Engine {
     this.#client = client;
   }
 
-  /** Tries the devices from the best one on; what goes wrong on one is told in `skipped`, and the next one's turn comes. */
   async restore(job: LocalJob, onProgress: (progress: Progress) => void): Promise<RestoredHere> {
     onProgress({ phase: 'model' });
     const model = await this.#latestModel();
+    const image = await decodeImage(job.file);
+    ensureOutputFits(image, job.scale);
+    const { pixels, ...where } = await this.#onBestDevice(model, image, job, onProgress);
+    onProgress({ phase: 'encode' });
+    const encoded = await encodeImage(pixels, job.format ?? (await sniffFormat(job.file)), job.quality);
+    return { image: encoded, model: model.id, ...where };
+  }
+
+  /** Tries the devices from the best one on; what goes wrong on one is told in `skipped`, and the next one's turn comes. */
+  async #onBestDevice(model: LocalModel, image: Image, job: LocalJob, onProgress: (progress: Progress) => void) {
     const { usable, skipped } = await usableWebDevices(job.device);
     const failed = [...skipped];
     for (const device of usable) {
       try {
-        const image = await this.#restoreOn(device, model, job, onProgress);
-        return { image, model: model.id, device, threads: device === 'wasm' ? webThreads() : 1, skipped: failed };
+        const session = await this.#sessionOn(device, model);
+        const pixels = await restoreImage(image, job.scale, model.spec, runOn(session, model), {
+          onProgress: (done, total) => onProgress({ phase: 'restore', fraction: done / total }),
+        });
+        return { pixels, device, threads: device === 'wasm' ? webThreads() : 1, skipped: failed };
       } catch (error) {
         if (!(error instanceof DeviceError)) throw error;
+        await this.#close();
         failed.push({ device, reason: error.message });
       }
     }
     const reasons = failed.map((one) => `${one.device}: ${one.reason}`).join('; ');
-    ensure(false, 'no-device', () => `restore: expected ${job.device} to work in this browser, got ${reasons}`);
+    throw new FettleError('no-device', `restore: expected ${job.device} to work in this browser, got ${reasons}`);
   }
 
   /** The version that serves; the one already here when nobody can say. */
@@ -66,33 +80,9 @@ export class Engine {
     return this.#model!;
   }
 
-  async #restoreOn(
-    device: WebDevice,
-    model: LocalModel,
-    job: LocalJob,
-    onProgress: (progress: Progress) => void,
-  ): Promise<Blob> {
-    const session = await this.#sessionOn(device, model);
-    const image = await decodeImage(job.file);
-    ensureOutputFits(image, job.scale);
-    onProgress({ phase: 'restore', fraction: 0 });
-    const restored = await restoreImage(
-      image,
-      job.scale,
-      model.spec,
-      (planes, dims) => run(session, model, planes, dims),
-      {
-        onProgress: (done, total) => onProgress({ phase: 'restore', fraction: done / total }),
-      },
-    );
-    onProgress({ phase: 'encode' });
-    return encodeImage(restored, job.format ?? (await sniffFormat(job.file)), job.quality);
-  }
-
   async #sessionOn(device: WebDevice, model: LocalModel): Promise<Session> {
     if (this.#open?.model === model.id && this.#open.session.device === device) return this.#open.session;
-    await this.#open?.session.release().catch(() => undefined);
-    this.#open = undefined;
+    await this.#close();
     const bytes = await model.bytesFor(device);
     const files = runtimeFiles[device];
     const opening = openWebSession(bytes, { device, ...(files === undefined ? {} : { files }) });
@@ -101,6 +91,12 @@ export class Engine {
     });
     this.#open = { model: model.id, session };
     return session;
+  }
+
+  async #close(): Promise<void> {
+    const open = this.#open;
+    this.#open = undefined;
+    await open?.session.release().catch(() => undefined); // what a broken device says about its end helps nobody
   }
 }
 
@@ -112,16 +108,13 @@ class DeviceError extends Error {
   }
 }
 
-async function run(
-  session: Session,
-  { spec }: LocalModel,
-  data: Float32Array,
-  dims: readonly number[],
-): Promise<Float32Array> {
-  try {
-    const results = await session.run({ [spec.inputName]: { dtype: 'float32', dims, data } });
-    return results[spec.outputName]?.data as Float32Array;
-  } catch (cause) {
-    throw new DeviceError(cause);
-  }
-}
+const runOn =
+  (session: Session, { spec }: LocalModel): RunPlanes =>
+  async (data, dims) => {
+    try {
+      const results = await session.run({ [spec.inputName]: { dtype: 'float32', dims, data } });
+      return results[spec.outputName]?.data as Float32Array;
+    } catch (cause) {
+      throw new DeviceError(cause);
+    }
+  };

@@ -2,7 +2,7 @@ import type { SkippedDevice } from '../../training/run/session.ts';
 import { ApiError, type Progress } from '../api.ts';
 import { webDeviceNames } from '../devices.ts';
 import { LocalError } from '../local.ts';
-import type { Restored } from '../restore.ts';
+import type { Place, Restored } from '../restore.ts';
 
 const phases: Record<Progress['phase'], string> = {
   upload: 'Sending the photo',
@@ -25,8 +25,15 @@ export function placeWords({ place, seconds }: Restored): string {
   return `Restored on this device (${webDeviceNames[place.device]}${threads}) with ${place.model}, ${time}.`;
 }
 
-export const skippedWords = ({ device, reason }: SkippedDevice): string =>
+const skippedWords = ({ device, reason }: SkippedDevice): string =>
   `Not on ${webDeviceNames[device as keyof typeof webDeviceNames] ?? device}: ${reason}.`;
+
+/** Why on this device, why on this part of it, and what is different about the result. */
+export const deviceWords = ({ why, skipped }: Extract<Place, { readonly kind: 'device' }>): readonly string[] => [
+  `Not on the server: ${why}.`,
+  ...skipped.map(skippedWords),
+  'The copy made here carries no camera data (EXIF).',
+];
 
 export interface ErrorWords {
   readonly problem: string;

@@ -224,12 +224,20 @@ const whyNot: Record<WebDevice, (forced: boolean) => Promise<string | undefined>
   },
   webgl: async (forced) => {
     if (typeof OffscreenCanvas === 'undefined') return 'this browser has no OffscreenCanvas';
-    const canvas = new OffscreenCanvas(1, 1);
-    const gl = canvas.getContext('webgl2', { failIfMajorPerformanceCaveat: !forced });
+    const gl = new OffscreenCanvas(1, 1).getContext('webgl2', { failIfMajorPerformanceCaveat: !forced });
     if (gl === null) return forced ? 'no WebGL 2 here' : 'no WebGL 2 here, or only one emulated in software';
-    const floats = gl.getExtension('EXT_color_buffer_float');
+    const writesFloats = gl.getExtension('EXT_color_buffer_float') !== null;
+    const emulated = isEmulated(gl);
     gl.getExtension('WEBGL_lose_context')?.loseContext();
-    return floats === null ? 'its WebGL 2 cannot write 32-bit floats' : undefined;
+    if (!writesFloats) return 'its WebGL 2 cannot write 32-bit floats';
+    return emulated && !forced ? 'its WebGL 2 is emulated in software' : undefined;
   },
   wasm: async () => (typeof WebAssembly === 'undefined' ? 'this browser has no WebAssembly' : undefined),
 };
+
+function isEmulated(gl: WebGL2RenderingContext): boolean {
+  const info = gl.getExtension('WEBGL_debug_renderer_info');
+  return (
+    info !== null && /swiftshader|llvmpipe|softpipe|basic render/i.test(gl.getParameter(info.UNMASKED_RENDERER_WEBGL))
+  );
+}
