@@ -17,6 +17,8 @@ export interface ModelVersion {
 export interface ModelEntry {
   readonly name: string;
   readonly active: number | undefined;
+  /** Why active.json cannot say which; undefined when it can. */
+  readonly problem?: string;
   readonly versions: readonly ModelVersion[];
   readonly broken: readonly { readonly version: number; readonly reason: string }[];
 }
@@ -78,6 +80,7 @@ class FolderStore implements ModelStore {
   async resolve(reference: string): Promise<ModelVersion> {
     const { name, version } = parseReference(reference);
     const entry = await this.#entry(name);
+    ensure(version !== undefined || entry.problem === undefined, 'bad-model', () => entry.problem ?? '');
     const wanted = version ?? entry.active;
     const found = entry.versions.find((one) => one.config.version === wanted);
     if (found !== undefined) return found;
@@ -217,7 +220,12 @@ class FolderStore implements ModelStore {
     }
     const ascending = [...versions.values()].sort((a, b) => a.config.version - b.config.version);
     const reasons = [...broken].map(([version, reason]) => ({ version, reason }));
-    return { name, active: (await this.#active(name)).version ?? undefined, versions: ascending, broken: reasons };
+    try {
+      return { name, active: (await this.#active(name)).version ?? undefined, versions: ascending, broken: reasons };
+    } catch (error) {
+      const problem = error instanceof Error ? error.message : String(error);
+      return { name, active: undefined, problem, versions: ascending, broken: reasons };
+    }
   }
 
   /** What active.json says; where there is none, the package's highest version serves. */

@@ -1,0 +1,108 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import express, {
+  type ErrorRequestHandler,
+  type Express,
+  type Request,
+  type RequestHandler,
+  type Response,
+} from 'express';
+import helmet from 'helmet';
+import { pinoHttp } from 'pino-http';
+import { FettleError } from '../training/core/errors.ts';
+import type { ErrorBody } from './contract.ts';
+import type { Deps } from './deps.ts';
+import { RequestError } from './errors.ts';
+import { healthRoutes } from './routes/health.ts';
+import { modelRoutes } from './routes/models.ts';
+import { pageRoutes } from './routes/page.ts';
+import { restoreRoutes } from './routes/restore.ts';
+
+/** createApp: the application, not listening yet. */
+export function createApp(deps: Deps): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.set('query parser', 'simple');
+  app.use(requestLog(deps), securityHeaders());
+  for (const routes of [healthRoutes, modelRoutes, restoreRoutes, pageRoutes]) app.use(routes(deps));
+  app.use((request) => {
+    throw new RequestError(404, 'not-found', `nothing answers ${request.method} ${request.path}`);
+  });
+  app.use(answerError(deps));
+  return app;
+}
+
+/** A line per request with an id that the answer carries too; a client's own id is taken where it is harmless. */
+function requestLog({ log }: Deps): RequestHandler {
+  return pinoHttp({
+    logger: log,
+    genReqId: (request: IncomingMessage, response: ServerResponse) => {
+      const given = request.headers['x-request-id'];
+      const id = typeof given === 'string' && /^[\w-]{1,64}$/.test(given) ? given : randomUUID();
+      response.setHeader('X-Request-Id', id);
+      return id;
+    },
+    serializers: {
+      req: ({ id, method, url }: { id: string; method: string; url: string }) => ({ id, method, url }),
+      res: ({ statusCode }: { statusCode: number }) => ({ statusCode }),
+    },
+    customLogLevel: (_request, response, error) =>
+      error !== undefined || response.statusCode >= 500 ? 'error' : response.statusCode >= 400 ? 'warn' : 'info',
+  });
+}
+
+/** Everything from here; WebAssembly may compile; isolation, so that its threads may share memory. */
+function securityHeaders(): RequestHandler {
+  return helmet({
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'self'"],
+        scriptSrc: ["'self'", "'wasm-unsafe-eval'"],
+        workerSrc: ["'self'"],
+        styleSrc: ["'self'"],
+        imgSrc: ["'self'", 'blob:', 'data:'],
+        connectSrc: ["'self'"],
+        objectSrc: ["'none'"],
+        baseUri: ["'none'"],
+        formAction: ["'self'"],
+        frameAncestors: ["'none'"],
+      },
+    },
+    crossOriginOpenerPolicy: { policy: 'same-origin' },
+    crossOriginEmbedderPolicy: { policy: 'require-corp' },
+    crossOriginResourcePolicy: { policy: 'same-origin' },
+    strictTransportSecurity: false, // plain HTTP; whoever puts TLS in front adds it there
+  });
+}
+
+/** Faults of the request explain themselves; ours are logged under the request id and say nothing. */
+function answerError({ log }: Deps): ErrorRequestHandler {
+  return (error: unknown, request: Request, response: Response, _next) => {
+    const fault = asRequestError(error);
+    if (fault.status >= 500 && !(error instanceof RequestError))
+      log.error({ err: error, requestId: request.id }, 'request failed');
+    if (response.headersSent || response.destroyed) return void response.destroy();
+    if (fault.retryAfterSeconds !== undefined) response.set('Retry-After', String(fault.retryAfterSeconds));
+    // The rest of an upload that was refused half-way is not waited for.
+    if (!request.complete) response.set('Connection', 'close');
+    const body: ErrorBody = { error: { code: fault.code, message: fault.message }, requestId: String(request.id) };
+    response.status(fault.status).json(body);
+  };
+}
+
+function asRequestError(error: unknown): RequestError {
+  if (error instanceof RequestError) return error;
+  if (error instanceof FettleError && error.code === 'not-found')
+    return new RequestError(404, 'not-found', error.message);
+  if (hasStatus(error)) return new RequestError(error.status, 'bad-request', error.message);
+  return new RequestError(500, 'internal', 'something went wrong here; the log has it under the request id');
+}
+
+/** What Express itself refuses (a path that does not decode, a range past the end) carries a 4xx status. */
+const hasStatus = (error: unknown): error is Error & { readonly status: number } =>
+  error instanceof Error &&
+  'status' in error &&
+  typeof error.status === 'number' &&
+  error.status >= 400 &&
+  error.status < 500;

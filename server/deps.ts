@@ -1,0 +1,16 @@
+import type { Logger } from 'pino';
+import type { ModelHost } from './host.ts';
+import type { Pool } from './pool.ts';
+import type { ModelStore } from './store.ts';
+
+/** Everything that the routes need; `createApp` takes it, so tests can pass their own. */
+export interface Deps {
+  readonly store: ModelStore;
+  readonly host: ModelHost;
+  readonly pool: Pool;
+  readonly log: Logger;
+  /** Folder of the built page; nothing is served from it where it does not exist. */
+  readonly clientDir: string;
+  /** True once the server has been asked to stop. */
+  readonly isDraining: () => boolean;
+}

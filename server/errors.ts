@@ -1,0 +1,35 @@
+import { FettleError } from '../training/core/errors.ts';
+
+/** What is wrong with a request: HTTP status, stable code, and a text for whoever sent it. */
+export class RequestError extends Error {
+  readonly status: number;
+  readonly code: string;
+  /** For `Retry-After`. */
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(status: number, code: string, message: string, retryAfterSeconds?: number) {
+    super(message);
+    this.name = 'RequestError';
+    this.status = status;
+    this.code = code;
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
+/** An error as it crosses from a worker thread; `status` is there for faults of the request. */
+export interface PlainError {
+  readonly code: string;
+  readonly message: string;
+  readonly status?: number;
+}
+
+export function toPlain(error: unknown): PlainError {
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof RequestError) return { code: error.code, message, status: error.status };
+  return { code: error instanceof FettleError ? error.code : 'internal', message };
+}
+
+export function fromPlain({ status, code, message }: PlainError): Error {
+  if (status !== undefined) return new RequestError(status, code, message);
+  return new FettleError(code === 'bad-model' ? 'bad-model' : 'internal', message);
+}

@@ -1,0 +1,113 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { availableParallelism } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
+import { type Logger, pino } from 'pino';
+import type { Device } from '../training/run/session.ts';
+import { createApp } from './app.ts';
+import { StoreHost } from './host.ts';
+import { clientDir, storeDirOf, zooDir } from './paths.ts';
+import { Pool } from './pool.ts';
+import { openStore } from './store.ts';
+
+export interface ServerOptions {
+  /** 8080 when not given; 0 takes a free one. */
+  readonly port?: number;
+  /** 127.0.0.1 when not given: nobody else can reach it. */
+  readonly host?: string;
+  readonly storeDir?: string;
+  readonly zooDir?: string;
+  readonly clientDir?: string;
+  readonly device?: Device;
+  readonly workers?: number;
+  /** Requests in the house at once; 16 more than workers when not given. */
+  readonly capacity?: number;
+  readonly log?: Logger;
+  /** How often the store is looked at for a changed active version. */
+  readonly pollMs?: number;
+  /** The worker's script; another one only in tests. */
+  readonly workerScript?: URL;
+}
+
+export interface RunningServer {
+  readonly url: string;
+  /** Stops taking requests, finishes those in flight (30 s at most), ends the workers. */
+  close(): Promise<void>;
+}
+
+/** startServer: loads what should serve, then listens. Without a model it starts too, and is not ready. */
+export async function startServer(options: ServerOptions = {}): Promise<RunningServer> {
+  const log = options.log ?? pino({ name: 'fettle' });
+  const store = openStore({ zooDir: options.zooDir ?? zooDir, storeDir: storeDirOf(options.storeDir) });
+  const pool = createPool(options, log);
+  const host = new StoreHost(store, pool, log, options.pollMs);
+  await host.sync();
+  let draining = false;
+  const app = createApp({
+    store,
+    host,
+    pool,
+    log,
+    clientDir: options.clientDir ?? clientDir,
+    isDraining: () => draining,
+  });
+  const server = createServer(
+    { headersTimeout: 10_000, requestTimeout: 60_000, connectionsCheckingInterval: 5000 },
+    app,
+  );
+  await listen(server, options.port ?? 8080, options.host ?? '127.0.0.1');
+  return {
+    url: urlOf(server),
+    close: async () => {
+      draining = true;
+      await drain(server, pool);
+      host.close();
+      await pool.close();
+    },
+  };
+}
+
+/**
+ * Two workers at least, so that a large photo does not stop everyone; each may use all cores when it is alone, and all
+ * of them yield to the thread that serves HTTP.
+ */
+function createPool(options: ServerOptions, log: Logger): Pool {
+  const cores = availableParallelism();
+  const workers = options.workers ?? Math.max(2, Math.floor(cores / 4));
+  return new Pool({
+    workers,
+    capacity: options.capacity ?? workers + 16,
+    device: options.device ?? 'cpu',
+    threads: Math.min(cores, Math.max(1, Math.ceil((2 * cores) / workers))),
+    niceness: 10,
+    jobTimeoutMs: 15 * 60_000,
+    log,
+    ...(options.workerScript === undefined ? {} : { script: options.workerScript }),
+  });
+}
+
+function listen(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+function urlOf(server: Server): string {
+  const { address, family, port } = server.address() as AddressInfo;
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+}
+
+const drainMs = 30_000;
+
+/** Until every request in flight has its answer, or the time is up, /health says that the server is going; then it closes. */
+async function drain(server: Server, pool: Pool): Promise<void> {
+  const deadline = performance.now() + drainMs;
+  while (pool.admitted > 0 && performance.now() < deadline) await setTimeout(20);
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeAllConnections();
+  await closed;
+}

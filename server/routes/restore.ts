@@ -1,0 +1,61 @@
+import { type Request, type RequestHandler, type Response, Router } from 'express';
+import { restoreQuery } from '../contract.ts';
+import type { Deps } from '../deps.ts';
+import { RequestError } from '../errors.ts';
+import { keyOf } from '../host.ts';
+import { checkOutput, inspect, outputFormat } from '../images.ts';
+import type { PoolResult } from '../pool.ts';
+import { uploadImage } from '../upload.ts';
+
+/** `POST /v1/restore`: a picture in, the restored picture out. */
+export function restoreRoutes(deps: Deps): Router {
+  const router = Router();
+  router.post('/v1/restore', admit(deps), uploadImage, (request, response) => restore(deps, request, response));
+  return router;
+}
+
+/** Refuses before the body is read when there is no model or no place in the queue. */
+function admit({ host, pool, isDraining }: Deps): RequestHandler {
+  return (_request, response, next) => {
+    if (isDraining()) throw new RequestError(503, 'draining', 'the server is shutting down', 5);
+    const reason = host.loaded('restore') === undefined ? (host.whyNotReady() ?? 'no restore model') : undefined;
+    if (reason !== undefined) throw new RequestError(503, 'not-ready', `restore has no model: ${reason}`, 10);
+    response.on('close', pool.admit());
+    next();
+  };
+}
+
+async function restore({ host, pool }: Deps, request: Request, response: Response): Promise<void> {
+  const parsed = restoreQuery.safeParse(request.query);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new RequestError(400, 'bad-query', `${issue?.path.join('.') || 'query'}: ${issue?.message}`);
+  }
+  const bytes = request.file?.buffer;
+  if (bytes === undefined) throw new RequestError(400, 'bad-upload', 'expected a file in the field image, got none');
+  const info = await inspect(bytes);
+  checkOutput(info, parsed.data);
+  const version = host.loaded('restore');
+  if (version === undefined) throw new RequestError(503, 'not-ready', 'restore has no model', 10);
+  const job = { key: keyOf(version), bytes, info, query: parsed.data };
+  const result = await pool.restore(job, { signal: untilClosed(response) });
+  response.set({ 'X-Model': job.key, 'Server-Timing': serverTiming(result), 'Cache-Control': 'no-store' });
+  if (info.frames > 1) response.set('X-First-Frame-Of', String(info.frames));
+  response.type(`image/${outputFormat(info, parsed.data)}`);
+  response.send(Buffer.from(result.file.buffer, result.file.byteOffset, result.file.byteLength));
+}
+
+/** Aborts when the client goes away before its answer is complete. */
+function untilClosed(response: Response): AbortSignal {
+  const controller = new AbortController();
+  response.on('close', () => {
+    if (!response.writableFinished) controller.abort();
+  });
+  if (response.destroyed) controller.abort();
+  return controller.signal;
+}
+
+const serverTiming = ({ queueMs, timings }: PoolResult): string =>
+  Object.entries({ queue: queueMs, ...timings })
+    .map(([stage, ms]) => `${stage};dur=${ms.toFixed(1)}`)
+    .join(', ');
