@@ -184,6 +184,8 @@ async function main(): Promise<void> {
       config: restoreUnetDefaults,
       dims,
       threads,
+      cpu: cpus()[0]?.model,
+      loadBefore,
       parameters: state.params.length,
       ours,
       torch: { version: torch.version, ...theirs },
