@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import sharp, { type OutputInfo, type Sharp } from 'sharp';
 import type { Image } from '../core/image.ts';
 import { type Size, shortSideOf } from './sizes.ts';
+import { enlarge } from './transforms/enlarge.ts';
 import type { Rect } from './transforms/pixels.ts';
 
 // Every picture here is small: a thread pool inside each operation costs more than it gives, and nothing is read twice.
@@ -52,17 +53,30 @@ export interface ResizeOptions {
   readonly window?: Rect;
 }
 
-/** resizeImage: the whole picture stretched to `size`, mirrored if asked; only the pixels of `window` are computed. */
+const sameSize = (a: Size, b: Size): boolean => a.width === b.width && a.height === b.height;
+
+/**
+ * resizeImage: the whole picture stretched to `size`, mirrored if asked; only the pixels of `window` are computed. Sides
+ * that shrink use `kernel`; sides that grow are bilinear.
+ */
 export async function resizeImage(image: Image, size: Size, options: ResizeOptions): Promise<Image> {
+  if (size.width > image.width || size.height > image.height) {
+    const least = { width: Math.min(size.width, image.width), height: Math.min(size.height, image.height) };
+    const shrunk = await resizeImage(image, least, { kernel: options.kernel });
+    return resizeImage(enlarge(shrunk, size), size, options);
+  }
   const { kernel, flip = false, window } = options;
-  const sameSize = image.width === size.width && image.height === size.height;
-  if (sameSize && !flip && window === undefined) return image;
+  const resized = !sameSize(image, size);
+  if (!resized && !flip && window === undefined) return image;
   const pipeline = rawInput(image);
   // From pixels in memory there is no shrink-on-load: the kernel alone decides.
-  if (!sameSize) pipeline.resize(size.width, size.height, { fit: 'fill', kernel });
+  if (resized) pipeline.resize(size.width, size.height, { fit: 'fill', kernel });
   if (flip) pipeline.flop();
   if (window !== undefined) {
-    pipeline.extract({ left: window.x, top: window.y, width: window.width, height: window.height });
+    const { x, y: top, width, height } = window;
+    // sharp cuts out after resizing and mirroring, but before mirroring where nothing is resized.
+    const left = flip && !resized ? size.width - x - width : x;
+    pipeline.extract({ left, top, width, height });
   }
   return toImage(await pipeline.raw().toBuffer({ resolveWithObject: true }));
 }

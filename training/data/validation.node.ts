@@ -4,7 +4,7 @@ import { createRng } from '../core/rng.ts';
 import { applyDamages, damagedImage, parseDamages } from './damage/registry.node.ts';
 import { decodeRgb, resizeImage } from './image-io.node.ts';
 import type { ImageItem } from './items.node.ts';
-import { scaleSize, sizeForShortSide } from './sizes.ts';
+import { scaleSize, shortSideOf, sizeForShortSide } from './sizes.ts';
 
 /** A whole photo and its damaged copy; the target is exactly twice the damaged picture's size. */
 export interface ValidationPair {
@@ -41,7 +41,9 @@ export function createValidationPairs({ items, shortSide, damage, seed }: Valida
   const pair = async (index: number): Promise<ValidationPair> => {
     const { name, path } = items[index]!;
     const photo = await decodeRgb(path);
-    const small = sizeForShortSide(photo, shortSide / 2);
+    // A smaller photo is not enlarged: its target is its own size, even.
+    const half = Math.max(1, Math.min(shortSide / 2, Math.floor(shortSideOf(photo) / 2)));
+    const small = sizeForShortSide(photo, half);
     const target = await resizeImage(photo, scaleSize(small, 2), { kernel: 'linear' });
     const start = await resizeImage(photo, small, { kernel: 'linear' });
     const damaged = await damagedImage(await applyDamages(damages, start, createRng(seed, 'valid', name)));
