@@ -1,13 +1,12 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { availableParallelism } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import type { Device } from '../training/run/session.ts';
 import { createApp } from './app.ts';
 import { StoreHost } from './host.ts';
 import { clientDir, storeDirOf, zooDir } from './paths.ts';
-import { Pool } from './pool.ts';
+import { createPool, type Pool } from './pool.ts';
 import { openStore } from './store.ts';
 
 export interface ServerOptions {
@@ -39,7 +38,7 @@ export interface RunningServer {
 export async function startServer(options: ServerOptions = {}): Promise<RunningServer> {
   const log = options.log ?? pino({ name: 'fettle' });
   const store = openStore({ zooDir: options.zooDir ?? zooDir, storeDir: storeDirOf(options.storeDir) });
-  const pool = createPool(options, log);
+  const pool = createPool({ ...options, log });
   const host = new StoreHost(store, pool, log, options.pollMs);
   await host.sync();
   let draining = false;
@@ -65,25 +64,6 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
       await pool.close();
     },
   };
-}
-
-/**
- * Two workers at least, so that a large photo does not stop everyone; each may use all cores when it is alone, and all
- * of them yield to the thread that serves HTTP.
- */
-function createPool(options: ServerOptions, log: Logger): Pool {
-  const cores = availableParallelism();
-  const workers = options.workers ?? Math.max(2, Math.floor(cores / 4));
-  return new Pool({
-    workers,
-    capacity: options.capacity ?? workers + 16,
-    device: options.device ?? 'cpu',
-    threads: Math.min(cores, Math.max(1, Math.ceil((2 * cores) / workers))),
-    niceness: 10,
-    jobTimeoutMs: 15 * 60_000,
-    log,
-    ...(options.workerScript === undefined ? {} : { script: options.workerScript }),
-  });
 }
 
 function listen(server: Server, port: number, host: string): Promise<void> {

@@ -1,5 +1,7 @@
+import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { FettleError } from '../training/core/errors.ts';
+import type { Device } from '../training/run/session.ts';
 import { fromPlain, RequestError } from './errors.ts';
 import {
   type FromWorker,
@@ -49,6 +51,34 @@ export interface PoolResult extends RestoreResult {
 }
 
 const defaultScript = new URL('./worker/main.js', import.meta.url);
+
+export interface PoolChoices {
+  readonly log: PoolOptions['log'];
+  readonly device?: Device;
+  readonly workers?: number;
+  /** 16 more than workers when not given. */
+  readonly capacity?: number;
+  readonly workerScript?: URL;
+}
+
+/**
+ * createPool: two workers at least, so that a large photo does not stop everyone; each may use all cores when it is
+ * alone, and all of them yield to the thread that serves HTTP.
+ */
+export function createPool(choices: PoolChoices): Pool {
+  const cores = availableParallelism();
+  const workers = choices.workers ?? Math.max(2, Math.floor(cores / 4));
+  return new Pool({
+    workers,
+    capacity: choices.capacity ?? workers + 16,
+    device: choices.device ?? 'cpu',
+    threads: Math.min(cores, Math.ceil((2 * cores) / workers)),
+    niceness: 10,
+    jobTimeoutMs: 15 * 60_000,
+    log: choices.log,
+    ...(choices.workerScript === undefined ? {} : { script: choices.workerScript }),
+  });
+}
 
 /** Worker threads, the models that they hold, and the queue in front of them. */
 export class Pool {
@@ -101,6 +131,10 @@ export class Pool {
   unload(key: string): void {
     this.#models.delete(key);
     for (const member of this.#members) member.post({ type: 'unload', key });
+  }
+
+  get size(): number {
+    return this.#options.workers;
   }
 
   /** Requests that hold a place. */

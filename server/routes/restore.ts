@@ -2,9 +2,9 @@ import { type Request, type RequestHandler, type Response, Router } from 'expres
 import { restoreQuery } from '../contract.ts';
 import type { Deps } from '../deps.ts';
 import { RequestError } from '../errors.ts';
-import { keyOf } from '../host.ts';
-import { checkOutput, inspect, outputFormat } from '../images.ts';
 import type { PoolResult } from '../pool.ts';
+import { restorePicture } from '../restore-picture.ts';
+import type { ModelVersion } from '../store.ts';
 import { uploadImage } from '../upload.ts';
 
 /** `POST /v1/restore`: a picture in, the restored picture out. */
@@ -33,15 +33,16 @@ async function restore({ host, pool }: Deps, request: Request, response: Respons
   }
   const bytes = request.file?.buffer;
   if (bytes === undefined) throw new RequestError(400, 'bad-upload', 'expected a file in the field image, got none');
-  const info = await inspect(bytes);
-  checkOutput(info, parsed.data);
-  const version = host.loaded('restore');
-  if (version === undefined) throw new RequestError(503, 'not-ready', 'restore has no model', 10);
-  const job = { key: keyOf(version), bytes, info, query: parsed.data };
-  const result = await pool.restore(job, { signal: untilClosed(response) });
-  response.set({ 'X-Model': job.key, 'Server-Timing': serverTiming(result), 'Cache-Control': 'no-store' });
+  const loaded = (): ModelVersion => {
+    const version = host.loaded('restore');
+    if (version === undefined) throw new RequestError(503, 'not-ready', 'restore has no model', 10);
+    return version;
+  };
+  const options = { signal: untilClosed(response) };
+  const { result, info, format, key } = await restorePicture(pool, loaded, bytes, parsed.data, options);
+  response.set({ 'X-Model': key, 'Server-Timing': serverTiming(result), 'Cache-Control': 'no-store' });
   if (info.frames > 1) response.set('X-First-Frame-Of', String(info.frames));
-  response.type(`image/${outputFormat(info, parsed.data)}`);
+  response.type(`image/${format}`);
   response.send(Buffer.from(result.file.buffer, result.file.byteOffset, result.file.byteLength));
 }
 
