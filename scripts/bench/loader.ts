@@ -1,0 +1,61 @@
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+import { ensure } from '../../training/core/errors.ts';
+import { listImages } from '../../training/data/items.node.ts';
+import { createPairLoader } from '../../training/data/loader.node.ts';
+
+/**
+ * The pair loader alone, with nothing to feed: images per second and processor time per image, as one JSON line.
+ *   node dist/scripts/bench/loader.js --data $FETTLE_DATA/sr/pets [--size 128] [--batch 8] [--workers 1] [--samples 800]
+ */
+const { values } = parseArgs({
+  options: {
+    data: { type: 'string' },
+    size: { type: 'string', default: '128' },
+    batch: { type: 'string', default: '8' },
+    workers: { type: 'string', default: '1' },
+    samples: { type: 'string', default: '800' },
+  },
+});
+ensure(values.data !== undefined, 'bad-argument', () => 'bench/loader: expected --data FOLDER, got none');
+
+const [size, batchSize, workers, samples] = [values.size, values.batch, values.workers, values.samples].map(Number) as [
+  number,
+  number,
+  number,
+  number,
+];
+const items = await listImages(values.data);
+const loader = await createPairLoader({ items, size, batchSize, workers, seed: 7, samplesPerEpoch: samples });
+
+/** Runs `count` batches of an epoch; the first call also pays for starting the threads. */
+async function run(epoch: number, count: number): Promise<number> {
+  let images = 0;
+  for await (const { items: names } of loader.epoch(epoch, { fromBatch: loader.batchesPerEpoch - count })) {
+    images += names.length;
+  }
+  return images;
+}
+
+await run(0, Math.min(4, loader.batchesPerEpoch));
+const cpuBefore = process.cpuUsage();
+const started = performance.now();
+const images = await run(1, loader.batchesPerEpoch);
+const seconds = (performance.now() - started) / 1000;
+const { user, system } = process.cpuUsage(cpuBefore);
+await loader.close();
+
+const round = (value: number): number => Math.round(value * 100) / 100;
+const result = {
+  bench: 'loader',
+  size,
+  batchSize,
+  workers,
+  images,
+  imagesPerSecond: round(images / seconds),
+  cpuMsPerImage: round((user + system) / 1000 / images),
+  unreadable: loader.failures.length,
+  cores: availableParallelism(),
+  node: process.version,
+};
+process.stdout.write(`${JSON.stringify(result)}\n`);
