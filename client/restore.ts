@@ -69,8 +69,8 @@ async function onServer(client: Client, file: Blob, wish: Wish) {
   }
 }
 
-const beatMs = 2000;
-const patienceMs = 4000;
+const beatMs = 1500;
+const patienceMs = 2500;
 
 /** Asks after the server's health until `stop`; two questions in a row without an answer and it is gone. */
 async function watch(client: Client, stop: AbortSignal, gone: () => void): Promise<void> {

@@ -85,7 +85,7 @@ export function ensureOutputFits(image: Image, scale: number): void {
 }
 
 /** encodeImage: image u8 RGB or RGBA -> file. `quality` 1..100 for jpeg and webp. JPEG has no alpha: white shows through. */
-export async function encodeImage(image: Image, format: OutputFormat, quality?: number): Promise<Blob> {
+export async function encodeImage(image: Image, format: OutputFormat, quality: number): Promise<Blob> {
   const { width, height, channels } = image;
   const context = contextOf(width, height, channels === 4);
   forStrips(width, height, (top, rows) => {
@@ -93,7 +93,7 @@ export async function encodeImage(image: Image, format: OutputFormat, quality?: 
   });
   if (channels === 4 && format === 'jpeg') fillBehind(context, width, height);
   const type = mimeTypes[format];
-  const blob = await context.canvas.convertToBlob(quality === undefined ? { type } : { type, quality: quality / 100 });
+  const blob = await context.canvas.convertToBlob({ type, quality: quality / 100 });
   ensure(blob.type === type, 'unsupported', () => `encodeImage: expected ${type}, got ${blob.type}; choose PNG`);
   return blob;
 }

@@ -27,6 +27,9 @@ export interface RestoredHere {
   readonly skipped: readonly SkippedDevice[];
 }
 
+/** The server's. */
+const defaultQuality = 90;
+
 /** Restores pictures with a model on this machine; keeps the last model and session, for the next picture. */
 export class Engine {
   readonly #client: Client;
@@ -44,7 +47,11 @@ export class Engine {
     ensureOutputFits(image, job.scale);
     const { pixels, ...where } = await this.#onBestDevice(model, image, job, onProgress);
     onProgress({ phase: 'encode' });
-    const encoded = await encodeImage(pixels, job.format ?? (await sniffFormat(job.file)), job.quality);
+    const encoded = await encodeImage(
+      pixels,
+      job.format ?? (await sniffFormat(job.file)),
+      job.quality ?? defaultQuality,
+    );
     return { image: encoded, model: model.id, ...where };
   }
 

@@ -4,7 +4,7 @@ import { ensure, FettleError } from '../core/errors.ts';
 import type { Tensor } from '../core/tensor.ts';
 import { decodeModel, encodeModel, type ModelProto } from '../onnx/schema.ts';
 import type { Device, Session, SkippedDevice, Tensors } from './session.ts';
-import { bindDims, withStaticDims } from './static-dims.ts';
+import { bindDims, forWebgl } from './webgl-graph.ts';
 
 /** Devices that ONNX Runtime has in a browser, in order of preference. */
 export type WebDevice = Extract<Device, 'webgpu' | 'webgl' | 'wasm'>;
@@ -129,7 +129,7 @@ class WebglSession implements Session {
     const sizes = bindDims(this.#model, feeds);
     const key = JSON.stringify([...sizes]);
     const session =
-      this.#byShape.get(key) ?? (await create(this.#ort, 'webgl', encodeModel(withStaticDims(this.#model, sizes))));
+      this.#byShape.get(key) ?? (await create(this.#ort, 'webgl', encodeModel(forWebgl(this.#model, sizes))));
     this.#byShape.delete(key); // back in at the end: a Map keeps the order of insertion, so its first is the oldest
     this.#byShape.set(key, session);
     await this.#dropOldest();

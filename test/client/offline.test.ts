@@ -1,0 +1,102 @@
+import { expect } from 'chai';
+import type { Page } from 'playwright-core';
+import { type Browser, openBrowser, whyNoBrowser } from '../helpers/browser.ts';
+import {
+  makeStore,
+  outcome,
+  restoreIn,
+  startTestServer,
+  type TestServer,
+  type TestStore,
+  testPhoto,
+  watchFaults,
+} from './setup.ts';
+
+const noBrowser = whyNoBrowser();
+
+const cacheNames = (page: Page): Promise<string[]> => page.evaluate('caches.keys()');
+
+/** Names of the caches that hold models, each with the number of its files. */
+const keptModels = (page: Page): Promise<Record<string, number>> =>
+  page.evaluate(`(async () => {
+    const names = (await caches.keys()).filter((name) => name.startsWith('fettle-model-'));
+    const sizes = names.map(async (name) => [name, (await (await caches.open(name)).keys()).length]);
+    return Object.fromEntries(await Promise.all(sizes));
+  })()`);
+
+(noBrowser === undefined ? describe : describe.skip)(`page without its server ${noBrowser ?? ''}`, () => {
+  let store: TestStore;
+  let server: TestServer;
+  let browser: Browser;
+  let page: Page;
+  let faults: readonly string[];
+  let photo: Buffer;
+
+  before(async () => {
+    store = await makeStore();
+    [server, browser, photo] = await Promise.all([startTestServer(store.dir), openBrowser(), testPhoto()]);
+    page = await browser.context.newPage();
+    faults = await watchFaults(page);
+    await page.goto(server.url);
+    await page.getByText('Works offline').waitFor();
+  });
+
+  after(async () => {
+    await browser?.close();
+    await server?.kill();
+    await store?.remove();
+  });
+
+  it('keeps the page, the runtime and the model once it is idle', async () => {
+    expect(await keptModels(page)).to.deep.equal({ 'fettle-model-restore@1': 2 });
+    const names = await cacheNames(page);
+    expect(names.filter((name) => name.startsWith('fettle-page-'))).to.have.lengthOf(1);
+    expect(names).to.include('fettle-runtime');
+  });
+
+  it('takes over when the server hangs', async () => {
+    server.signal('SIGSTOP');
+    const place = await restoreIn(page, photo);
+    server.signal('SIGCONT');
+    expect(place).to.contain('Restored on this device');
+    expect(await page.locator('#reasons').textContent()).to.contain('the server could not be reached');
+  });
+
+  it('takes over within seconds when the server is killed mid-request', async () => {
+    await page.goto(server.url);
+    server.signal('SIGSTOP'); // it accepts the connection and never answers
+    const sent = page.waitForRequest(/\/v1\/restore/);
+    await page.locator('#file').setInputFiles({ name: 'photo.png', mimeType: 'image/png', buffer: photo });
+    await sent;
+    expect(await page.getAttribute('main', 'data-state')).to.equal('busy');
+    const killed = Date.now();
+    await server.kill();
+    expect(await outcome(page)).to.contain('Restored on this device');
+    expect(Date.now() - killed).to.be.below(15_000);
+  });
+
+  it('comes up again without the server, and restores', async () => {
+    await page.reload();
+    await page.getByText('Works offline').waitFor();
+    expect(await page.evaluate('crossOriginIsolated'), 'kept responses keep their headers').to.equal(true);
+    expect(await restoreIn(page, photo)).to.match(/Restored on this device \(WebAssembly.*restore@1/);
+  });
+
+  it('uses the server again when it is back, and keeps the model that serves now', async () => {
+    await store.add(2);
+    server = await startTestServer(store.dir, Number(new URL(server.url).port));
+    await page.reload();
+    expect(await restoreIn(page, photo)).to.contain('Restored by the server with restore@2');
+    await page.waitForFunction(
+      "caches.keys().then((names) => names.filter((one) => /model/.test(one)).join() === 'fettle-model-restore@2')",
+    );
+    expect(await keptModels(page)).to.deep.equal({ 'fettle-model-restore@2': 2 });
+    await server.kill();
+    await page.reload();
+    expect(await restoreIn(page, photo)).to.match(/Restored on this device.*restore@2/);
+  });
+
+  it('breaks neither the content security policy nor anything else', () => {
+    expect(faults).to.deep.equal([]);
+  });
+});

@@ -1,0 +1,124 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Page } from 'playwright-core';
+import sharp from 'sharp';
+import { openStore } from '../../server/store.ts';
+import { createRng } from '../../training/core/rng.ts';
+import { tinyRestoreModel } from '../helpers/tiny-model.ts';
+
+/** A store in a temporary folder with the tiny model as `restore`; another `seed` is another model. */
+export interface TestStore {
+  readonly dir: string;
+  /** Registers the tiny model made from `seed` as the next version and has it serve. */
+  add(seed: number): Promise<void>;
+  remove(): Promise<void>;
+}
+
+export async function makeStore(): Promise<TestStore> {
+  const dir = await mkdtemp(join(tmpdir(), 'fettle-store-'));
+  const store = openStore({ storeDir: dir, zooDir: join(dir, 'no-zoo') });
+  const add = async (seed: number): Promise<void> => {
+    const { model, webglModel, spec } = tinyRestoreModel(seed);
+    const files = { 'model.onnx': model, 'model.webgl.onnx': webglModel, 'card.md': '# Tiny\n' };
+    const { config } = await store.register('restore', files, {
+      name: 'restore',
+      task: 'restore',
+      createdAt: '2026-01-01T00:00:00.000Z',
+      description: 'for tests',
+      image: spec,
+      metrics: {},
+    });
+    await store.use('restore', config.version);
+  };
+  await add(1);
+  return { dir, add, remove: () => rm(dir, { recursive: true, force: true }) };
+}
+
+export interface TestServer {
+  readonly url: string;
+  /** Sends a signal: SIGSTOP makes it hang, SIGKILL makes it vanish. */
+  signal(name: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): void;
+  kill(): Promise<void>;
+}
+
+export async function startTestServer(storeDir: string, port = 0): Promise<TestServer> {
+  const script = fileURLToPath(new URL('./serve.js', import.meta.url));
+  const child: ChildProcess = fork(script, [storeDir, String(port)], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  const ended = once(child, 'exit');
+  const url = await Promise.race([
+    once(child, 'message').then(([message]) => String(message)),
+    ended.then(([code]) => Promise.reject(new Error(`the test server ended with ${code} before it listened`))),
+  ]);
+  return {
+    url,
+    signal: (name) => void child.kill(name),
+    kill: async () => {
+      child.kill('SIGKILL');
+      await ended;
+    },
+  };
+}
+
+/** A photo-like PNG of 8 bits, opaque, without colour profile: soft waves and grain. */
+export async function testPhoto(width = 120, height = 88): Promise<Buffer> {
+  const rng = createRng(5);
+  const data = new Uint8Array(width * height * 3);
+  for (let i = 0; i < data.length; i++) {
+    const [x, y, c] = [Math.floor(i / 3) % width, Math.floor(i / 3 / width), i % 3];
+    data[i] = 128 + 80 * Math.sin(x / (9 + 5 * c)) * Math.cos(y / 13) + rng.int(-30, 30);
+  }
+  return sharp(data, { raw: { width, height, channels: 3 } })
+    .png()
+    .toBuffer();
+}
+
+/** Gives the page a photo and waits until it is restored or an error is shown; returns what the page says of it. */
+export async function restoreIn(page: Page, photo: Buffer, name = 'photo.png'): Promise<string> {
+  await page.locator('#file').setInputFiles({ name, mimeType: 'image/png', buffer: photo });
+  return outcome(page);
+}
+
+/** Waits for the end of a restoration; the text is where it was restored, or throws what went wrong. */
+export async function outcome(page: Page): Promise<string> {
+  await page.waitForSelector('main[data-state=busy]', { state: 'detached' });
+  await page.waitForSelector('main[data-state=done], main[data-state=error]');
+  if ((await page.getAttribute('main', 'data-state')) === 'error') {
+    throw new Error(`the page shows an error: ${await page.textContent('#failed')}`);
+  }
+  return (await page.textContent('#place')) ?? '';
+}
+
+/** The bytes that the download button gives. */
+export async function downloaded(page: Page): Promise<Uint8Array> {
+  const [download] = await Promise.all([page.waitForEvent('download'), page.click('#download')]);
+  const chunks: Buffer[] = [];
+  for await (const chunk of await download.createReadStream()) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+/** Largest difference of two pictures in RGB, 0..255; NaN where their sizes differ. */
+export async function largestDifference(a: Uint8Array, b: Uint8Array): Promise<number> {
+  const [p, q] = await Promise.all(
+    [a, b].map((file) => sharp(file).removeAlpha().raw().toBuffer({ resolveWithObject: true })),
+  );
+  if (p?.info.width !== q?.info.width || p?.info.height !== q?.info.height) return Number.NaN;
+  return p!.data.reduce((worst, value, i) => Math.max(worst, Math.abs(value - q!.data[i]!)), 0);
+}
+
+/** Collects what the page must never do: break the content security policy, or throw. */
+export async function watchFaults(page: Page): Promise<readonly string[]> {
+  const faults: string[] = [];
+  page.on('pageerror', (error) => faults.push(`error: ${error.message}`));
+  page.on('console', (message) => {
+    if (/content security policy/i.test(message.text())) faults.push(message.text());
+  });
+  await page.exposeFunction('reportViolation', (text: string) => void faults.push(text));
+  await page.addInitScript(`document.addEventListener('securitypolicyviolation', (event) => {
+    reportViolation(event.violatedDirective + ': ' + event.blockedURI);
+  });`);
+  return faults;
+}
