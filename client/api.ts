@@ -1,7 +1,7 @@
 import type { ErrorBody, ModelInfo, ModelsBody, OutputFormat } from '../server/contract.ts';
 import { FettleError } from '../training/core/errors.ts';
 import type { Scale } from '../training/data/transforms/pixels.ts';
-import { fetchSend, type Reply, type Send, Unreachable, xhrSend } from './transport.ts';
+import { fetchSend, type Reply, type Send, Unreachable } from './transport.ts';
 
 export type { ModelInfo, OutputFormat } from '../server/contract.ts';
 export type { Scale } from '../training/data/transforms/pixels.ts';
@@ -30,11 +30,14 @@ export interface RestoredByServer {
   /** NAME@VERSION. */
   readonly model: string;
   readonly requestId: string;
+  /** Frames of an animation, of which the first is restored; 1 for pictures that stand still. */
+  readonly frames: number;
 }
 
 export type Health = 'ready' | 'not-ready' | 'away';
 
 export interface Client {
+  /** Sends a picture file; it comes back restored, in the same format where we write it, upright, in sRGB. */
   restore(file: Blob, options?: RestoreOptions): Promise<RestoredByServer>;
   models(options?: { readonly signal?: AbortSignal }): Promise<readonly ModelInfo[]>;
   /** The bytes of a file of a model's version: `model.onnx` … */
@@ -65,12 +68,12 @@ export class ApiError extends Error {
 export interface ClientOptions {
   /** Origin (and path) of the server, such as `https://fettle.example`; the page's own when not given. */
   readonly baseUrl?: string;
-  /** How requests are sent: XMLHttpRequest where there is one (it tells how far an upload is), else fetch. */
+  /** How requests are sent; fetch when not given. `xhrSend` tells how far an upload is, which fetch cannot. */
   readonly send?: Send;
 }
 
 /** createClient: the server's HTTP interface with types. Throws {@link ApiError} for whatever is not a success. */
-export function createClient({ baseUrl = '', send = defaultSend() }: ClientOptions = {}): Client {
+export function createClient({ baseUrl = '', send = fetchSend }: ClientOptions = {}): Client {
   const url = (path: string): string => baseUrl.replace(/\/$/, '') + path;
   const get = (path: string, signal?: AbortSignal): Promise<Reply> =>
     ask(send, { method: 'GET', url: url(path), ...(signal === undefined ? {} : { signal }) });
@@ -90,8 +93,6 @@ export function createClient({ baseUrl = '', send = defaultSend() }: ClientOptio
   };
 }
 
-const defaultSend = (): Send => (typeof XMLHttpRequest === 'undefined' ? fetchSend : xhrSend);
-
 async function restore(send: Send, url: string, file: Blob, options: RestoreOptions): Promise<RestoredByServer> {
   const { signal, onProgress } = options;
   const body = new FormData();
@@ -107,6 +108,7 @@ async function restore(send: Send, url: string, file: Blob, options: RestoreOpti
     image: reply.body,
     model: reply.headers.get('x-model') ?? '',
     requestId: reply.headers.get('x-request-id') ?? '',
+    frames: Number(reply.headers.get('x-first-frame-of') ?? 1),
   };
 }
 

@@ -6,6 +6,7 @@ import { type Restored, restorePhoto, type Wish } from './restore.ts';
 import { Compare } from './ui/compare.ts';
 import { onPhoto } from './ui/photo.ts';
 import { deviceWords, downloadName, errorWords, placeWords, progressWords } from './ui/words.ts';
+import { xhrSend } from './xhr.ts';
 
 type State = 'empty' | 'busy' | 'done' | 'error';
 
@@ -21,7 +22,7 @@ const bar = byId<HTMLProgressElement>('bar');
 const download = byId<HTMLAnchorElement>('download');
 const preview = byId<HTMLImageElement>('preview');
 const compare = new Compare(byId('compare'));
-const client = createClient();
+const client = createClient({ send: xhrSend });
 const local = createLocalRestorer();
 
 /** `?device=webgl` has this device restore, on that backend: for trying things out. */

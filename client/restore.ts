@@ -5,7 +5,7 @@ import type { LocalRestorer } from './local.ts';
 
 /** Where a picture was restored, and why there. */
 export type Place =
-  | { readonly kind: 'server'; readonly model: string; readonly requestId: string }
+  | { readonly kind: 'server'; readonly model: string; readonly requestId: string; readonly frames: number }
   | {
       readonly kind: 'device';
       readonly model: string;
@@ -69,8 +69,8 @@ async function onServer(client: Client, file: Blob, wish: Wish) {
   }
 }
 
-const beatMs = 1500;
-const patienceMs = 2500;
+const beatMs = 1000;
+const patienceMs = 2000;
 
 /** Asks after the server's health until `stop`; two questions in a row without an answer and it is gone. */
 async function watch(client: Client, stop: AbortSignal, gone: () => void): Promise<void> {

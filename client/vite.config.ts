@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin, type Rollup } from 'vite';
 
@@ -29,17 +30,27 @@ function fillServiceWorker(): Plugin {
   };
 }
 
+const outDir = fileURLToPath(new URL('../dist/client', import.meta.url));
+
+/** The typed client's compiled modules lie in the same folder (`tsc` puts them there), so only old assets are removed. */
+function removeOldAssets(): Plugin {
+  return {
+    name: 'fettle:remove-old-assets',
+    buildStart: () => rmSync(`${outDir}/assets`, { recursive: true, force: true }),
+  };
+}
+
 export default defineConfig({
   root: fileURLToPath(new URL('.', import.meta.url)),
   base: '/',
   // onnxruntime-web's own loader files stay files of their own: their threads start from them, by URL.
   resolve: { conditions: ['onnxruntime-web-use-extern-wasm', 'module', 'browser', 'production'] },
-  plugins: [fillServiceWorker()],
+  plugins: [removeOldAssets(), fillServiceWorker()],
   worker: { format: 'es' },
   build: {
     target: 'es2022',
-    outDir: '../dist/client',
-    emptyOutDir: true,
+    outDir,
+    emptyOutDir: false,
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     // The runtimes are large by nature; a warning at every build would teach nobody anything.

@@ -1,10 +1,9 @@
 import { createClient } from '../api.ts';
-import { fetchSend } from '../transport.ts';
 import { Engine, type LocalJob } from './engine.ts';
 import type { FromWorker } from './messages.ts';
 
 /** The thread on which the browser restores: decoding, the model and encoding all run here, so the page stays responsive. */
-const engine = new Engine(createClient({ baseUrl: location.origin, send: fetchSend }));
+const engine = new Engine(createClient({ baseUrl: location.origin }));
 
 const tell = (message: FromWorker): void => postMessage(message);
 

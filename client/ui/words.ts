@@ -20,7 +20,10 @@ export function progressWords({ phase, fraction }: Progress): string {
 /** Where it was restored, with what, and how long it took. */
 export function placeWords({ place, seconds }: Restored): string {
   const time = `${seconds.toFixed(1)} s`;
-  if (place.kind === 'server') return `Restored by the server with ${place.model}, ${time}.`;
+  if (place.kind === 'server') {
+    const frames = place.frames > 1 ? ` Only the first of its ${place.frames} frames.` : '';
+    return `Restored by the server with ${place.model}, ${time}.${frames}`;
+  }
   const threads = place.threads > 1 ? `, ${place.threads} threads` : '';
   return `Restored on this device (${webDeviceNames[place.device]}${threads}) with ${place.model}, ${time}.`;
 }

@@ -1,0 +1,65 @@
+import { readFile } from 'node:fs/promises';
+import { expect } from 'chai';
+import sharp from 'sharp';
+import { ApiError, createClient, modelFor } from '../../client/api.ts';
+import { makeStore, startTestServer, type TestServer, type TestStore, testPhoto } from './setup.ts';
+
+/** What a promise was rejected with; fails where it was not. */
+const failure = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => expect.fail('expected a rejection'),
+    (error: unknown) => error,
+  );
+
+describe('typed client in Node', () => {
+  let store: TestStore;
+  let server: TestServer;
+  let photo: Blob;
+
+  before(async () => {
+    store = await makeStore();
+    server = await startTestServer(store.dir);
+    photo = new Blob([new Uint8Array(await testPhoto(40, 30))]);
+  });
+
+  after(async () => {
+    await server.kill();
+    await store.remove();
+  });
+
+  it('restores a photo', async () => {
+    const client = createClient({ baseUrl: `${server.url}/` });
+    const { image, model, requestId, frames } = await client.restore(photo, { scale: 2, format: 'jpeg', quality: 80 });
+    expect({ model, frames }).to.deep.equal({ model: 'restore@1', frames: 1 });
+    expect(requestId).to.match(/^[\w-]{36}$/);
+    const { width, height, format } = await sharp(Buffer.from(await image.arrayBuffer())).metadata();
+    expect({ width, height, format }).to.deep.equal({ width: 80, height: 60, format: 'jpeg' });
+  });
+
+  it('lists models and gets their files', async () => {
+    const client = createClient({ baseUrl: server.url });
+    const { name, version } = modelFor(await client.models(), 'restore');
+    const file = await client.modelFile(name, version, 'model.onnx');
+    const bytes = Buffer.from(await file.arrayBuffer());
+    expect(bytes.equals(await readFile(`${store.dir}/restore/1/model.onnx`))).to.equal(true);
+    expect(() => modelFor([], 'restore')).to.throw('expected a model for restore, got none');
+  });
+
+  it('throws what the server answers, with its code', async () => {
+    const error = await failure(createClient({ baseUrl: server.url }).restore(new Blob(['no picture'])));
+    expect(error).to.be.instanceOf(ApiError).and.to.include({ status: 415, code: 'unsupported-image', isAway: false });
+    expect((error as ApiError).requestId).to.match(/^[\w-]{36}$/);
+  });
+
+  it('tells a server that is away from one that refuses', async () => {
+    const client = createClient({ baseUrl: 'http://127.0.0.1:9' });
+    expect(await failure(client.restore(photo))).to.include({ status: 0, code: 'unreachable', isAway: true });
+    expect(await client.health()).to.equal('away');
+    expect(await createClient({ baseUrl: server.url }).health()).to.equal('ready');
+  });
+
+  it('stops when it is told to', async () => {
+    const error = await failure(createClient({ baseUrl: server.url }).restore(photo, { signal: AbortSignal.abort() }));
+    expect(error).to.include({ name: 'AbortError' });
+  });
+});
