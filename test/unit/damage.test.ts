@@ -33,17 +33,34 @@ function boundingBox(image: Image, level: number): { left: number; top: number; 
   return box;
 }
 
+/** The part of a picture around the bright pixels, 28 x 14, black where it reaches over the edge. */
+function cutNumber(image: Image): Image {
+  const { left, top } = boundingBox(image, 100);
+  const part = plainImage(28, 14, 0);
+  for (let y = 0; y < Math.min(14, image.height - top + 2); y++) {
+    for (let x = 0; x < Math.min(28, image.width - left + 3); x++) {
+      if (left + x < 3 || top + y < 2) continue;
+      part.data.fill(
+        image.data[3 * ((top - 2 + y) * image.width + left - 3 + x)]!,
+        3 * (28 * y + x),
+        3 * (28 * y + x) + 3,
+      );
+    }
+  }
+  return part;
+}
+
 const squaredError = (a: Image, b: Image): number => a.data.reduce((sum, v, i) => sum + (v - b.data[i]!) ** 2, 0);
 
 /** Reads a number 10..99 off a dark picture: the one that, drawn at some place near the bright box, differs least. */
 function readNumber(image: Image): number {
-  const { left, top } = boundingBox(image, 100);
+  const part = cutNumber(image);
+  const blank = plainImage(28, 14, 0);
   let best = { value: -1, error: Number.POSITIVE_INFINITY };
-  const blank = plainImage(image.width, image.height, 0);
   for (let value = 10; value <= 99; value++) {
-    for (const [dx, dy] of [0, 1, 2].flatMap((x) => [0, 1].map((y) => [x, y] as const))) {
-      const look = { left: left - dx, top: top - dy, height: 10, thickness: 0.13, color: [255, 255, 255] as const };
-      const error = squaredError(drawNumber(blank, value, look), image);
+    for (const [left, top] of [1, 2, 3].flatMap((x) => [1, 2].map((y) => [x, y] as const))) {
+      const look = { left, top, height: 10, thickness: 0.13, color: [255, 255, 255] as const };
+      const error = squaredError(drawNumber(blank, value, look), part);
       if (error < best.error) best = { value, error };
     }
   }

@@ -73,7 +73,7 @@ describe('pair loader', () => {
       expect(new Set(names.slice(6)).size).to.equal(6);
       for (const { x, y } of batches) {
         expect(x).to.have.length(4 * 3 * 32 * 32);
-        for (const value of [...x, ...y]) expect(value).to.be.within(0, 1);
+        expect([Math.min(...x, ...y) >= 0, Math.max(...x, ...y) <= 1]).to.deep.equal([true, true]);
       }
     }));
 
@@ -95,11 +95,10 @@ describe('pair loader', () => {
         const [batch] = (await collect({ ...options, flip })).batches;
         const size = { width: 48, height: 48 };
         const expected = await resizeImage(photo, size, { kernel: 'linear', flip: flip === 1 });
-        for (let c = 0; c < 3; c++) {
-          for (let i = 0; i < 48 * 48; i++) {
-            expect(batch!.y[c * 48 * 48 + i]).to.be.closeTo(expected.data[3 * i + c]! / 255, 1e-6);
-          }
-        }
+        const errors = batch!.y.map((value, i) =>
+          Math.abs(value - expected.data[3 * (i % 2304) + Math.floor(i / 2304)]! / 255),
+        );
+        expect(Math.max(...errors)).to.be.lessThan(1e-6);
         expect(batch!.x).to.deep.equal(batch!.y);
       }
     }));
@@ -146,7 +145,7 @@ describe('pair loader', () => {
       const options = { ...base, items: await listImages(folder), size: 32, shortSideMin: 96, shortSideMax: 96 };
       const inked = async (textBias: number): Promise<number> => {
         const recipes = only('number-text', 1);
-        const { batches } = await collect({ ...options, textBias, recipes, batchSize: 1, samplesPerEpoch: 80 });
+        const { batches } = await collect({ ...options, textBias, recipes, batchSize: 1, samplesPerEpoch: 60 });
         return batches.filter(({ x }) => x.some((value) => value > 0)).length;
       };
       expect(await inked(1)).to.be.greaterThan(1.3 * (await inked(0)));
