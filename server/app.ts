@@ -13,6 +13,7 @@ import { FettleError } from '../training/core/errors.ts';
 import type { ErrorBody } from './contract.ts';
 import type { Deps } from './deps.ts';
 import { RequestError } from './errors.ts';
+import { limits } from './images.ts';
 import { healthRoutes } from './routes/health.ts';
 import { modelRoutes } from './routes/models.ts';
 import { pageRoutes } from './routes/page.ts';
@@ -84,8 +85,9 @@ function answerError({ log }: Deps): ErrorRequestHandler {
       log.error({ err: error, requestId: request.id }, 'request failed');
     if (response.headersSent || response.destroyed) return void response.destroy();
     if (fault.retryAfterSeconds !== undefined) response.set('Retry-After', String(fault.retryAfterSeconds));
-    // The rest of an upload that was refused half-way is not waited for.
-    if (!request.complete) response.set('Connection', 'close');
+    // The rest of a refused upload is read and dropped, so that the client gets to see the answer, unless it has no end.
+    if (!(Number(request.headers['content-length'] ?? 0) <= 2 * limits.uploadBytes))
+      response.set('Connection', 'close');
     const body: ErrorBody = { error: { code: fault.code, message: fault.message }, requestId: String(request.id) };
     response.status(fault.status).json(body);
   };

@@ -27,8 +27,8 @@ export class StoreHost implements ModelHost {
   readonly #pool: Pool;
   readonly #log: HostLog;
   readonly #serving = new Map<string, ModelVersion>();
-  /** Versions that did not load, with the reason; they are not tried again until something changes. */
-  readonly #failed = new Map<string, string>();
+  /** Versions that did not load; the log has the reasons. */
+  readonly #failed = new Set<string>();
   readonly #retiring = new Set<string>();
   #syncing: Promise<void> | undefined;
   #again = false;
@@ -45,8 +45,8 @@ export class StoreHost implements ModelHost {
 
   whyNotReady(): string | undefined {
     if (this.#serving.size > 0) return undefined;
-    const failures = [...this.#failed].map(([key, reason]) => `${key}: ${reason}`);
-    return failures.join('; ') || 'no model: register one with fettle retrain, or choose one with fettle models use';
+    if (this.#failed.size > 0) return `${[...this.#failed].join(', ')} did not load; the log says why`;
+    return 'there is no model; make one with fettle retrain, or choose one with fettle models use';
   }
 
   sync(): Promise<void> {
@@ -92,7 +92,7 @@ export class StoreHost implements ModelHost {
       this.#retiring.delete(key);
       this.#log.info({ model: key, before: before && keyOf(before) }, 'model serves');
     } catch (error) {
-      this.#failed.set(key, error instanceof Error ? error.message : String(error));
+      this.#failed.add(key);
       this.#log.error(
         { model: key, serving: before && keyOf(before), err: error },
         'model did not load; nothing changes',

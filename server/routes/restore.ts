@@ -2,6 +2,7 @@ import { type Request, type RequestHandler, type Response, Router } from 'expres
 import { restoreQuery } from '../contract.ts';
 import type { Deps } from '../deps.ts';
 import { RequestError } from '../errors.ts';
+import type { ModelHost } from '../host.ts';
 import type { PoolResult } from '../pool.ts';
 import { restorePicture } from '../restore-picture.ts';
 import type { ModelVersion } from '../store.ts';
@@ -18,12 +19,14 @@ export function restoreRoutes(deps: Deps): Router {
 function admit({ host, pool, isDraining }: Deps): RequestHandler {
   return (_request, response, next) => {
     if (isDraining()) throw new RequestError(503, 'draining', 'the server is shutting down', 5);
-    const reason = host.loaded('restore') === undefined ? (host.whyNotReady() ?? 'no restore model') : undefined;
-    if (reason !== undefined) throw new RequestError(503, 'not-ready', `restore has no model: ${reason}`, 10);
+    if (host.loaded('restore') === undefined) throw notReady(host);
     response.on('close', pool.admit());
     next();
   };
 }
+
+const notReady = (host: ModelHost): RequestError =>
+  new RequestError(503, 'not-ready', `cannot restore yet: ${host.whyNotReady() ?? 'there is no restore model'}`, 10);
 
 async function restore({ host, pool }: Deps, request: Request, response: Response): Promise<void> {
   const parsed = restoreQuery.safeParse(request.query);
@@ -35,7 +38,7 @@ async function restore({ host, pool }: Deps, request: Request, response: Respons
   if (bytes === undefined) throw new RequestError(400, 'bad-upload', 'expected a file in the field image, got none');
   const loaded = (): ModelVersion => {
     const version = host.loaded('restore');
-    if (version === undefined) throw new RequestError(503, 'not-ready', 'restore has no model', 10);
+    if (version === undefined) throw notReady(host);
     return version;
   };
   const options = { signal: untilClosed(response) };

@@ -5,7 +5,17 @@ import { join, resolve } from 'node:path';
 import { pino } from 'pino';
 import { type RunningServer, type ServerOptions, startServer } from '../../server/main.ts';
 import { type ModelStore, openStore } from '../../server/store.ts';
+import type { ImageModelSpec } from '../../training/core/model-config.ts';
+import { symDim } from '../../training/core/shape.ts';
+import { toOnnx } from '../../training/onnx/export.ts';
+import * as o from '../../training/ops/build.ts';
+import { buildInference } from '../../training/step/train-step.ts';
 import { tinyRestoreModel } from '../helpers/tiny-model.ts';
+
+export interface TestModel {
+  readonly model: Uint8Array;
+  readonly spec: ImageModelSpec;
+}
 
 /** A folder with a store in it, and what goes with it. */
 export interface Bench {
@@ -13,8 +23,8 @@ export interface Bench {
   readonly store: ModelStore;
   /** A server on a free loopback port over that store. */
   start(options?: ServerOptions): Promise<RunningServer>;
-  /** Registers the tiny model made from `seed` and makes it the active version; returns its number. */
-  publish(seed?: number): Promise<number>;
+  /** Registers a model and makes it the active version; returns its number. */
+  publish(model?: TestModel): Promise<number>;
   /** Stops the servers and removes the folder. */
   end(): Promise<void>;
 }
@@ -33,8 +43,8 @@ export async function createBench(): Promise<Bench> {
       servers.push(server);
       return server;
     },
-    publish: async (seed = 1) => {
-      const version = await registerTiny(store, seed);
+    publish: async (model = tinyRestoreModel()) => {
+      const version = await register(store, model);
       await store.use('restore', version);
       return version;
     },
@@ -45,19 +55,29 @@ export async function createBench(): Promise<Bench> {
   };
 }
 
-/** Registers the tiny model as the next version of `restore`, without making it active. */
-export async function registerTiny(store: ModelStore, seed: number): Promise<number> {
-  const { model, spec } = tinyRestoreModel(seed);
+/** Registers a model as the next version of `restore`, without making it active. */
+export async function register(store: ModelStore, { model, spec }: TestModel): Promise<number> {
   const config = {
     name: 'restore',
     task: 'restore',
     createdAt: new Date(0).toISOString(),
-    description: `random weights, seed ${seed}`,
+    description: 'for a test',
     image: spec,
     metrics: {},
   } as const;
-  const files = { 'model.onnx': model, 'card.md': '# Random weights', LICENSE: 'Apache-2.0' };
+  const files = { 'model.onnx': model, 'card.md': '# For a test', LICENSE: 'Apache-2.0' };
   return (await store.register('restore', files, config)).config.version;
+}
+
+/** A model whose output is its input: what comes back shows what everything around models does to a picture. */
+export function identityModel(): TestModel {
+  const inputs = [{ name: 'image', dtype: 'float32', shape: [1, 3, symDim('H', 8), symDim('W', 8)] }] as const;
+  const graph = buildInference('identity', inputs, new Map(), (_scope, { image }) => ({
+    restored: o.clip(image!, 0, 1),
+  }));
+  const normalisation = { mean: [0, 0, 0], std: [1, 1, 1] };
+  const spec = { inputName: 'image', outputName: 'restored', multipleOf: 8, halo: 0, normalisation };
+  return { model: toOnnx(graph), spec };
 }
 
 /** Sends bytes to `POST /v1/restore`. */
@@ -65,6 +85,11 @@ export async function post(url: string, bytes: Uint8Array, query = '', init: Req
   const form = new FormData();
   form.set('image', new Blob([bytes as Uint8Array<ArrayBuffer>]), 'picture');
   return fetch(`${url}/v1/restore${query}`, { method: 'POST', body: form, ...init });
+}
+
+/** Resolves when `condition` holds; mocha's own time-out ends a wait for something that never comes. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
 /** The folder of photos for tests, or undefined where there is none. */
