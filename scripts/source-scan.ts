@@ -181,7 +181,7 @@ export function functionsOf(source: string): FunctionSpan[] {
       .slice(match.index + 2, end)
       .trimStart()
       .startsWith('{');
-    if (/^\s*describe/.test(head) || (oneLine && !isBlock)) continue;
+    if (/\bdescribe\b/.test(head) || (oneLine && !isBlock)) continue;
     add(/(\w+)\s*(?::[^=]*)?=\s*(?:async\s*)?[(\w<]/.exec(head)?.[1] ?? '(arrow)', match.index, end);
   }
   return spans.sort((a, b) => a.line - b.line);
