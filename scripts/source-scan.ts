@@ -154,6 +154,9 @@ const notMethods = new Set([
 const methodOrFunction =
   /(?:\bfunction\b\s*\*?\s*(\w*)|^[ \t]+(?:(?:async|static|get|set|override|private)\s+)*([\w#]+))\s*(<[^(){}]*>)?\(/gm;
 
+/** Does a test suite open on this line? */
+const isSuite = (head: string): boolean => /\bdescribe\b/.test(head);
+
 /**
  * Functions of a source text that have a block body or span lines, found by brackets alone. One-line arrow expressions
  * are left out (they would flatter the percentiles), and so are the `describe` blocks of tests.
@@ -169,7 +172,9 @@ export function functionsOf(source: string): FunctionSpan[] {
   for (const match of code.matchAll(methodOrFunction)) {
     const name = match[1] ?? match[2]!;
     const open = match.index + match[0].length - 1;
-    const body = notMethods.has(name) ? -1 : bodyAfter(code, endOfGroup(code, open));
+    const head = code.slice(code.lastIndexOf('\n', match.index) + 1, match.index);
+    const left = notMethods.has(name) || isSuite(head);
+    const body = left ? -1 : bodyAfter(code, endOfGroup(code, open));
     if (body >= 0) add(name || '(anonymous)', match.index + match[0].search(/\S/), endOfGroup(code, body));
   }
   for (const match of code.matchAll(/=>/g)) {
@@ -181,7 +186,7 @@ export function functionsOf(source: string): FunctionSpan[] {
       .slice(match.index + 2, end)
       .trimStart()
       .startsWith('{');
-    if (/\bdescribe\b/.test(head) || (oneLine && !isBlock)) continue;
+    if (isSuite(head) || (oneLine && !isBlock)) continue;
     add(/(\w+)\s*(?::[^=]*)?=\s*(?:async\s*)?[(\w<]/.exec(head)?.[1] ?? '(arrow)', match.index, end);
   }
   return spans.sort((a, b) => a.line - b.line);
