@@ -92,6 +92,18 @@ describe('docs in step with the code', () => {
     expect(named.filter((name) => !(name in scripts))).to.deep.equal([]);
   });
 
+  it('package.json points at files that the build makes', () => {
+    const { exports, bin } = JSON.parse(read('package.json')) as {
+      exports: Record<string, string | Record<string, string>>;
+      bin: Record<string, string>;
+    };
+    const targets = [...Object.values(exports), bin].flatMap((entry) =>
+      typeof entry === 'string' ? [entry] : Object.values(entry),
+    );
+    expect(targets.length).to.be.greaterThan(5);
+    expect(targets.filter((path) => !existsSync(join(rootDir, path)))).to.deep.equal([]);
+  });
+
   it('commands and options that the docs show exist', () => {
     const lines = pages.flatMap(({ text }) => shellLines(text)).filter((line) => /^(npx )?fettle [a-z]/.test(line));
     expect(lines.length).to.be.greaterThan(5);
