@@ -55,6 +55,14 @@ const noBrowser = whyNoBrowser();
     expect(await largestDifference(result, photo), 'the model changes the photo').to.be.above(5);
   });
 
+  it('has a damaged photo to try, restored at twice its size', async () => {
+    await page.goto(server.url);
+    await page.getByRole('button', { name: 'Try a damaged one' }).click();
+    expect(await outcome(page)).to.contain('Restored by the server');
+    const { width, height, format } = await sharp(await downloaded(page)).metadata();
+    expect({ width, height, format }).to.deep.equal({ width: 210, height: 192, format: 'jpeg' });
+  });
+
   it('enlarges and changes the format as asked', async () => {
     await page.goto(server.url);
     await page.locator('label', { hasText: '×2' }).click();
@@ -68,7 +76,8 @@ const noBrowser = whyNoBrowser();
     it(`restores on this device with ${name} as the server does`, async () => {
       await page.goto(`${server.url}/?device=${device}`);
       expect(await page.evaluate('crossOriginIsolated')).to.equal(true);
-      for (const scale of ['1', '2']) {
+      // What is enlarged is prepared before the model, so one backend is enough for that.
+      for (const scale of device === 'wasm' ? ['1', '2'] : ['1']) {
         await page.locator('label', { hasText: `×${scale}` }).click();
         expect(await restoreIn(page, photo)).to.contain(`Restored on this device (${name}`);
         const difference = await largestDifference(await downloaded(page), await fromServer(`?scale=${scale}`));
