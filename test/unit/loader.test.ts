@@ -11,6 +11,7 @@ import {
   type PairLoaderOptions,
   type Recipe,
 } from '../../training/data/loader.node.ts';
+import { cachedDecoder } from '../../training/data/photo-cache.ts';
 import { pictureGrid, showBatch } from '../../training/data/show.node.ts';
 import { createValidationPairs } from '../../training/data/validation.node.ts';
 import { plainImage, wavyImage, withFolder, writePhoto } from '../helpers/photos.ts';
@@ -176,6 +177,7 @@ describe('pair loader', () => {
       await writeFile(join(folder, 'a.jpg'), 'no');
       const error = await collect({ ...base, items: await listImages(folder) }).catch((e: Error) => e);
       expect(error).to.be.an('error').with.property('message').that.includes('got none in 1 files (a.jpg: ');
+      expect(error).to.have.property('code', 'bad-data');
     }));
 
   it('stops in the middle of an epoch and goes on with another', () =>
@@ -232,6 +234,29 @@ describe('pair loader', () => {
       const items = await writePhotos(folder, 1);
       const error = await collect({ ...base, items, recipes: only('shrink:shortSide=9', 1) }).catch((e: Error) => e);
       expect(error).to.be.an('error').with.property('message').that.includes('leave out its shortSide');
+    }));
+});
+
+describe('cachedDecoder', () => {
+  it('keeps the pictures used last, within its bytes', async () => {
+    const decoded: string[] = [];
+    const decode = async (path: string) => {
+      decoded.push(path);
+      return plainImage(10, path === 'large' ? 100 : 10, 0); // 300 bytes, or 3000
+    };
+    const cached = cachedDecoder(decode, 600);
+    for (const path of ['a', 'b', 'a', 'large', 'c', 'a', 'b']) await cached(path);
+    expect(decoded.join(' ')).to.equal('a b large c b');
+    const none = cachedDecoder(decode, 0);
+    for (const path of ['x', 'x']) await none(path);
+    expect(decoded.slice(5)).to.deep.equal(['x', 'x']);
+  });
+
+  it('does not change the samples', () =>
+    withFolder(async (folder) => {
+      const items = await writePhotos(folder, 3);
+      const options = { ...base, items, samplesPerEpoch: 12 };
+      expect((await collect({ ...options, cacheBytes: 1e6 })).batches).to.deep.equal((await collect(options)).batches);
     }));
 });
 

@@ -2,7 +2,7 @@ import { workerData } from 'node:worker_threads';
 import { ensure, FettleError } from '../core/errors.ts';
 import type { ImageItem, PairItem } from './items.node.ts';
 import type { Draw } from './order.ts';
-import { type SampleOptions, type SampleViews, writeSample } from './pair-sample.node.ts';
+import { photoDecoder, type SampleOptions, type SampleViews, writeSample } from './pair-sample.node.ts';
 import { serveTasks } from './worker-pool.node.ts';
 
 /** What a loader's thread knows from its start. */
@@ -10,6 +10,7 @@ export interface LoaderThreadData {
   readonly items: readonly (ImageItem | PairItem)[];
   readonly seed: number;
   readonly options: SampleOptions;
+  readonly cacheBytes: number;
 }
 
 /** One batch to fill: `buffer` holds x then y, f32[B,3,size,size] each, for `draws.length` = B samples. */
@@ -31,7 +32,8 @@ export interface BatchReply {
   readonly failures: readonly ItemFailure[];
 }
 
-const { items, seed, options } = workerData as LoaderThreadData;
+const { items, seed, options, cacheBytes } = workerData as LoaderThreadData;
+const decode = photoDecoder(options, cacheBytes);
 /** Items that failed in this thread, with their reasons: they are not tried again. */
 const failed = new Map<number, string>();
 
@@ -41,7 +43,7 @@ async function fillSample({ item, round }: Draw, epoch: number, views: SampleVie
     const index = (item + step) % items.length;
     if (failed.has(index)) continue;
     try {
-      await writeSample(items[index]!, [seed, 'sample', epoch, round, item], options, views);
+      await writeSample(items[index]!, [seed, 'sample', epoch, round, item], options, views, decode);
       return index;
     } catch (error) {
       // A recipe that cannot work is the caller's mistake, not the file's.

@@ -36,6 +36,8 @@ export interface PairLoaderOptions extends Partial<SampleOptions> {
   readonly workers?: number;
   /** Batches made ahead; default workers + 1. Bounds the memory: each is 24 * batchSize * size^2 bytes. */
   readonly prefetch?: number;
+  /** Pixels of decoded photos to keep, over all threads; default 0: decoded anew each time. Helps where all fit. */
+  readonly cacheBytes?: number;
   /** Called once for each item that cannot be read; the next readable item takes its place. */
   readonly onFailure?: (failure: ItemFailure) => void;
 }
@@ -52,7 +54,7 @@ export interface PairLoader {
 
 /** createPairLoader: photos -> batches; decoding, damage, zoom, flip and crop happen in worker threads. */
 export async function createPairLoader(options: PairLoaderOptions): Promise<PairLoader> {
-  const { items, batchSize, seed, workers = 1, prefetch = workers + 1 } = options;
+  const { items, batchSize, seed, workers = 1, prefetch = workers + 1, cacheBytes = 0 } = options;
   const sample = sampleOptions(options);
   ensure(
     items.length > 0,
@@ -62,7 +64,7 @@ export async function createPairLoader(options: PairLoaderOptions): Promise<Pair
   ensure(batchSize >= 1 && workers >= 1 && prefetch >= 1, 'bad-argument', () => {
     return `createPairLoader: expected batchSize, workers and prefetch >= 1, got ${batchSize}, ${workers}, ${prefetch}`;
   });
-  const threadData: LoaderThreadData = { items: [...items], seed, options: sample };
+  const threadData: LoaderThreadData = { items: [...items], seed, options: sample, cacheBytes: cacheBytes / workers };
   const url = new URL('./loader-worker.node.js', import.meta.url);
   const pool = createWorkerPool<BatchTask, BatchReply>(url, workers, threadData);
   const batchesPerEpoch = Math.ceil((options.samplesPerEpoch ?? items.length) / batchSize);

@@ -4,6 +4,7 @@ import { createRng, type Rng } from '../core/rng.ts';
 import { applyDamages, damagedImage, parseDamages } from './damage/registry.node.ts';
 import { decodeRgb, type Kernel, resizeImage } from './image-io.node.ts';
 import type { ImageItem, PairItem } from './items.node.ts';
+import { cachedDecoder, type Decoder } from './photo-cache.ts';
 import { type Size, scaleSize, shortSideOf, sizeForShortSide } from './sizes.ts';
 import { type Rect, sampleWindow } from './transforms/pixels.ts';
 
@@ -79,9 +80,6 @@ function targetShortSide(photo: Image, options: SampleOptions, scale: number, zo
   );
 }
 
-/** Decodes the photo, a large JPEG at a fraction of its size. */
-const decodePhoto = (path: string, options: SampleOptions): Promise<Image> => decodeRgb(path, options.shortSideMax);
-
 /** The crop's place in the target. */
 const placeCrop = (target: Size, size: number, { cropX, cropY }: Choices): Rect => ({
   x: Math.floor(cropX * (target.width - size + 1)),
@@ -91,10 +89,9 @@ const placeCrop = (target: Size, size: number, { cropX, cropY }: Choices): Rect 
 });
 
 /** Writes x and y of a photo that is damaged on the fly. */
-async function damagedSample(item: ImageItem, rng: Rng, options: SampleOptions, views: SampleViews): Promise<void> {
+async function damagedSample(photo: Image, rng: Rng, options: SampleOptions, views: SampleViews): Promise<void> {
   const choices = choose(rng, options);
   const { recipe, flip } = choices;
-  const photo = await decodePhoto(item.path, options);
   const shortSide = targetShortSide(photo, options, recipe.scale, choices.zoom);
   const small = sizeForShortSide(photo, shortSide / recipe.scale);
   // The target's size is always `scale` times the damaged picture's: the two then line up pixel for pixel.
@@ -113,10 +110,14 @@ async function damagedSample(item: ImageItem, rng: Rng, options: SampleOptions, 
 }
 
 /** Writes x and y of a photo and its damaged copy from disk: zoomed, mirrored and cropped alike. */
-async function storedSample(item: PairItem, rng: Rng, options: SampleOptions, views: SampleViews): Promise<void> {
+async function storedSample(
+  [photo, damaged]: readonly [Image, Image],
+  rng: Rng,
+  options: SampleOptions,
+  views: SampleViews,
+): Promise<void> {
   const choices = choose(rng, options);
   const { flip } = choices;
-  const [photo, damaged] = await Promise.all([decodePhoto(item.path, options), decodeRgb(item.damagedPath)]);
   const target = sizeForShortSide(photo, targetShortSide(photo, options, 1, choices.zoom));
   const window = placeCrop(target, options.size, choices);
   const whole = { ...window, x: 0, y: 0 };
@@ -124,16 +125,22 @@ async function storedSample(item: PairItem, rng: Rng, options: SampleOptions, vi
   sampleWindow(await resizeImage(damaged, target, { kernel: 'linear', flip, window }), 1, whole, views.x);
 }
 
+/** photoDecoder: how samples read photos: a large JPEG at a fraction of its size; `cacheBytes` of pixels are kept. */
+export const photoDecoder = ({ shortSideMax }: SampleOptions, cacheBytes: number): Decoder =>
+  cachedDecoder((path) => decodeRgb(path, shortSideMax), cacheBytes);
+
 /** writeSample: fills `views` with the item's sample for this key; the same key gives the same bytes in any thread. */
 export async function writeSample(
   item: ImageItem | PairItem,
   key: readonly (number | string)[],
   options: SampleOptions,
   views: SampleViews,
+  decode: Decoder,
 ): Promise<void> {
   const rng = createRng(...key, item.name);
-  if ('damagedPath' in item) await storedSample(item, rng, options, views);
-  else await damagedSample(item, rng, options, views);
+  const photo = await decode(item.path);
+  if ('damagedPath' in item) await storedSample([photo, await decodeRgb(item.damagedPath)], rng, options, views);
+  else await damagedSample(photo, rng, options, views);
 }
 
 /** checkSampleOptions: throws `bad-argument` on sizes or recipes that cannot work. */

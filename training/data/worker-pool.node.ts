@@ -1,5 +1,6 @@
-import { availableParallelism, setPriority } from 'node:os';
+import { availableParallelism, getPriority, setPriority } from 'node:os';
 import { parentPort, type TransferListItem, Worker } from 'node:worker_threads';
+import { type ErrorCode, FettleError } from '../core/errors.ts';
 
 /** Threads that each do one task at a time; tasks wait in the order they were given. */
 export interface WorkerPool<Task, Result> {
@@ -16,7 +17,21 @@ interface Job<Task, Result> {
   readonly reject: (error: Error) => void;
 }
 
-type Reply<Result> = { readonly result: Result } | { readonly error: Error };
+/** Classes do not survive the way between threads, so an error travels as its parts. */
+interface SentError {
+  readonly code: ErrorCode | undefined;
+  readonly message: string;
+}
+
+type Reply<Result> = { readonly result: Result } | { readonly error: SentError };
+
+const packError = (error: unknown): SentError => ({
+  code: error instanceof FettleError ? error.code : undefined,
+  message: error instanceof Error ? error.message : String(error),
+});
+
+const unpackError = ({ code, message }: SentError): Error =>
+  code === undefined ? new Error(message) : new FettleError(code, message);
 
 /** createWorkerPool: `count` threads of the module at `url`, which calls {@link serveTasks}; `workerData` goes to each. */
 export function createWorkerPool<Task, Result>(
@@ -45,11 +60,14 @@ export function createWorkerPool<Task, Result>(
     const worker = new Worker(url, { workerData });
     worker.on('message', (reply: Reply<Result>) => {
       const job = running.get(worker);
-      if ('error' in reply) job?.reject(reply.error);
+      if ('error' in reply) job?.reject(unpackError(reply.error));
       else job?.resolve(reply.result);
       if (closed === undefined) next(worker);
     });
     worker.on('error', failAll);
+    worker.on('exit', (code) =>
+      failAll(new Error(`worker pool: expected the thread to go on, it ended with code ${code}`)),
+    );
     worker.unref();
     running.set(worker, undefined);
   }
@@ -80,13 +98,14 @@ export function serveTasks<Task, Result>(handle: (task: Task) => Promise<TaskRes
   const port = parentPort;
   if (port === null) return;
   // On Linux priorities belong to threads, so this one yields to model runs and the main thread keeps its own.
-  if (process.platform === 'linux') setPriority(niceness);
+  // (Only downwards: the system refuses to raise one.)
+  if (process.platform === 'linux' && niceness > getPriority()) setPriority(niceness);
   port.on('message', async (task: Task) => {
     try {
       const { result, transfer = [] } = await handle(task);
       port.postMessage({ result }, transfer as TransferListItem[]);
     } catch (error) {
-      port.postMessage({ error });
+      port.postMessage({ error: packError(error) });
     }
   });
 }
