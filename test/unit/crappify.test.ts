@@ -81,7 +81,7 @@ describe('crappify', () => {
       await mkdir(join(folder, 'empty'));
       expect(await messageOf(crappify({ input: join(folder, 'empty'), output, ...recipe }))).to.include('got none');
       expect(await messageOf(crappify({ input: join(folder, 'none'), output, ...recipe }))).to.include(
-        'got nothing at',
+        'expected a folder of pictures at',
       );
     }));
 

@@ -59,7 +59,6 @@ async function planTasks({ input, output }: CrappifyOptions): Promise<CrappifyTa
   ensure(!inside, 'bad-argument', () => {
     return `crappify: expected an output folder outside of ${input}, got ${output}; its pictures would be damaged again`;
   });
-  ensure(await exists(input), 'not-found', () => `crappify: expected a folder of pictures, got nothing at ${input}`);
   const items = await listImages(input);
   ensure(items.length > 0, 'bad-data', () => `crappify: expected pictures in ${input}, got none; check the folder`);
   const byOutput = new Map<string, ImageItem>();

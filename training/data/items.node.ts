@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
-import { ensure } from '../core/errors.ts';
+import { ensure, FettleError } from '../core/errors.ts';
 
 /** One picture of a data set. */
 export interface ImageItem {
@@ -16,11 +16,16 @@ export interface PairItem extends ImageItem {
 
 const IMAGE_FILE = /\.(jpe?g|png|webp|avif|tiff?|gif)$/i;
 
-/** listImages: every picture file below `folder`, by its extension, in the order of their names. */
+/** listImages: every picture file (or link to one) below `folder`, by its extension, in the order of their names. */
 export async function listImages(folder: string): Promise<ImageItem[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch((cause: unknown) => {
+    throw new FettleError('not-found', `listImages: expected a folder of pictures at ${folder}, found none`, { cause });
+  });
   const items = entries
-    .filter((entry) => entry.isFile() && IMAGE_FILE.test(entry.name) && !entry.name.startsWith('.'))
+    .filter(
+      (entry) =>
+        (entry.isFile() || entry.isSymbolicLink()) && IMAGE_FILE.test(entry.name) && !entry.name.startsWith('.'),
+    )
     .map((entry) => join(entry.parentPath, entry.name))
     .map((path) => ({ path, name: relative(folder, path).split(sep).join('/') }));
   return items.sort((a, b) => (a.name < b.name ? -1 : 1));
