@@ -30,6 +30,8 @@ export interface ServerOptions {
 
 export interface RunningServer {
   readonly url: string;
+  /** Requests that are uploading, waiting or running. */
+  inFlight(): number;
   /** Stops taking requests, finishes those in flight (30 s at most), ends the workers. */
   close(): Promise<void>;
 }
@@ -57,6 +59,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   await listen(server, options.port ?? 8080, options.host ?? '127.0.0.1');
   return {
     url: urlOf(server),
+    inFlight: () => pool.admitted,
     close: async () => {
       draining = true;
       await drain(server, pool);

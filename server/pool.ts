@@ -1,3 +1,4 @@
+import '../training/run/no-telemetry.node.ts';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { FettleError } from '../training/core/errors.ts';
@@ -152,8 +153,9 @@ export class Pool {
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(new RequestError(503, 'draining', 'the server is shutting down'));
       const entry: Job = { job, options, resolve, reject, queuedAt: performance.now() };
-      options.signal?.addEventListener('abort', () => this.#cancel(entry), { once: true });
       this.#waiting.push(entry);
+      if (options.signal?.aborted) return this.#cancel(entry);
+      options.signal?.addEventListener('abort', () => this.#cancel(entry), { once: true });
       this.#dispatch();
     });
   }
@@ -174,7 +176,6 @@ export class Pool {
   }
 
   async #runOn(member: Member, entry: Job): Promise<void> {
-    if (entry.options.signal?.aborted) return;
     const start = performance.now();
     try {
       const result = await member.restore(entry, this.#options.jobTimeoutMs);
@@ -222,6 +223,8 @@ export class Pool {
   }
 }
 
+const loadTimeoutMs = 120_000;
+
 /** One worker thread and what it is doing. */
 class Member {
   /** Whether it has every model. */
@@ -259,18 +262,16 @@ class Member {
   }
 
   async load(model: WorkerModel): Promise<void> {
-    await this.#ask((id) => ({ type: 'load', id, ...model }));
+    await this.#ask(loadTimeoutMs, (id) => ({ type: 'load', id, ...model }));
   }
 
   async restore(entry: Job, timeoutMs: number): Promise<RestoreResult> {
     this.job = entry;
-    const timer = setTimeout(() => void this.#worker.terminate(), timeoutMs).unref();
     try {
-      const result = await this.#ask((id) => ({ type: 'restore', id, job: entry.job }));
+      const result = await this.#ask(timeoutMs, (id) => ({ type: 'restore', id, job: entry.job }));
       if (result === undefined) throw new FettleError('internal', 'a worker answered without a picture');
       return result;
     } finally {
-      clearTimeout(timer);
       this.job = undefined;
     }
   }
@@ -284,14 +285,17 @@ class Member {
     await this.#worker.terminate();
   }
 
-  #ask(message: (id: number) => ToWorker): Promise<RestoreResult | undefined> {
+  /** Sends a question and waits for its answer; a worker that gives none in time is ended. */
+  #ask(timeoutMs: number, message: (id: number) => ToWorker): Promise<RestoreResult | undefined> {
     const id = ++this.#lastId;
-    return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => void this.#worker.terminate(), timeoutMs).unref();
+    const answer = new Promise<RestoreResult | undefined>((resolve, reject) => {
       this.#answers.set(id, { resolve, reject });
-      const question = message(id);
-      if (question.type === 'restore') this.#lastRestore = id;
-      this.post(question);
     });
+    const question = message(id);
+    if (question.type === 'restore') this.#lastRestore = id;
+    this.post(question);
+    return answer.finally(() => clearTimeout(timer));
   }
 
   #receive(message: FromWorker): void {

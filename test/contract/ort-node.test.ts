@@ -1,3 +1,7 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import type { FettleError } from '../../training/core/errors.ts';
 import { f32, type Tensor, tensor } from '../../training/core/tensor.ts';
@@ -45,6 +49,18 @@ describe('run: onnxruntime-node, y = -x on the CPU', () => {
     expect((await failure(session.run({}))).message).to.match(/feed for x/);
     expect((await failure(session.run({ x: f32([2], [1, 2]) }, {}))).message).to.match(/fetch for y/);
     expect((await failure(session.run({ x: f32([3], [1, 2, 3]) }))).message).to.match(/x|dimension/i);
+  });
+
+  it('starts no telemetry: a process that ran a model leaves nothing among the temporary files', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'fettle-quiet-'));
+    const run = `
+      const { openSession } = await import(${JSON.stringify(new URL('../../training/run/ort.node.js', import.meta.url))});
+      const { probeModel } = await import(${JSON.stringify(new URL('../../training/run/probe.js', import.meta.url))});
+      await openSession(probeModel());`;
+    const { ORT_DISABLE_TELEMETRY: _mine, CI: _ci, ...env } = process.env;
+    execFileSync(process.execPath, ['--input-type=module', '-e', run], { env: { ...env, TMPDIR: folder } });
+    expect(readdirSync(folder)).to.deep.equal([]);
+    rmSync(folder, { recursive: true });
   });
 
   it('says what does not load', async () => {

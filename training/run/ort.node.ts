@@ -1,3 +1,4 @@
+import './no-telemetry.node.ts';
 import * as ort from 'onnxruntime-node';
 import { type DType, dtypes } from '../core/dtype.ts';
 import { ensure, FettleError } from '../core/errors.ts';

@@ -1,0 +1,77 @@
+import { expect } from 'chai';
+import sharp from 'sharp';
+import { RequestError } from '../../server/errors.ts';
+import { inspect } from '../../server/images.ts';
+import { createPool, type Pool } from '../../server/pool.ts';
+import type { RestoreJob } from '../../server/worker/protocol.ts';
+import { tinyRestoreModel } from '../helpers/tiny-model.ts';
+import { until } from './harness.ts';
+
+describe('server: pool of workers', function () {
+  this.timeout(60_000);
+  let pool: Pool;
+  beforeEach(async () => {
+    pool = createPool({ workers: 1, log: { warn: () => undefined } });
+    await pool.load({ key: 'restore@1', ...tinyRestoreModel() });
+  });
+  afterEach(() => pool.close());
+
+  /** 2048 x 1536 pixels: 20 tiles. */
+  const job = async (): Promise<RestoreJob> => {
+    const create = { width: 2048, height: 1536, channels: 3, background: '#456' } as const;
+    const bytes = await sharp({ create }).png().toBuffer();
+    return { key: 'restore@1', bytes, info: await inspect(bytes), query: { scale: 1, quality: 90, metadata: 'keep' } };
+  };
+
+  const codeOf = (promise: Promise<unknown>): Promise<string> =>
+    promise.then(
+      () => 'done',
+      (error: unknown) => (error instanceof RequestError ? error.code : String(error)),
+    );
+
+  it('stops between two tiles when asked to, and goes on with the next job', async () => {
+    const controller = new AbortController();
+    const seen: number[] = [];
+    let total = 0;
+    const onProgress = (done: number, all: number): void => {
+      seen.push(done);
+      total = all;
+      controller.abort();
+    };
+    const first = pool.restore(await job(), { signal: controller.signal, onProgress });
+    const second = pool.restore(await job());
+    expect(await codeOf(first)).to.equal('cancelled');
+    expect((await second).width).to.equal(2048);
+    expect(total).to.be.above(10);
+    expect(Math.max(...seen)).to.be.below(total / 2);
+  });
+
+  it('takes a job that is cancelled while it waits out of the queue', async () => {
+    const controller = new AbortController();
+    const running = pool.restore(await job());
+    let progressed = false;
+    const onProgress = (): void => {
+      progressed = true;
+    };
+    const waiting = pool.restore(await job(), { signal: controller.signal, onProgress });
+    controller.abort();
+    expect(await codeOf(waiting)).to.equal('cancelled');
+    await running;
+    await pool.restore(await job());
+    expect(progressed).to.equal(false);
+  });
+
+  it('never starts a job whose signal was aborted before', async () => {
+    expect(await codeOf(pool.restore(await job(), { signal: AbortSignal.abort() }))).to.equal('cancelled');
+    expect((await pool.restore(await job())).height).to.equal(1536);
+  });
+
+  it('rejects what waits and runs when it is closed', async () => {
+    const jobs = [await job(), await job()].map((one) => codeOf(pool.restore(one)));
+    await until(() => pool.isUsing('restore@1'));
+    await pool.close();
+    const codes = await Promise.all(jobs);
+    expect(codes[0]).to.match(/worker died/);
+    expect([codes[1], await codeOf(pool.restore(await job()))]).to.deep.equal(['draining', 'draining']);
+  });
+});

@@ -1,0 +1,105 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readdir } from 'node:fs/promises';
+import { type ClientRequest, request } from 'node:http';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import sharp from 'sharp';
+import { type Bench, createBench, post, until } from './harness.ts';
+
+const cli = fileURLToPath(new URL('../../scripts/fettle.js', import.meta.url));
+
+interface Child {
+  readonly process: ChildProcess;
+  readonly url: string;
+  readonly exit: Promise<number | null>;
+}
+
+/** `fettle serve` on a free port, once it says where; its folder for temporary files is `tmp`. */
+async function serve(storeDir: string, tmp: string): Promise<Child> {
+  const args = [cli, '--json', 'serve', '--port', '0', '--store', storeDir, '--device', 'cpu', '--workers', '1'];
+  const child = spawn(process.execPath, args, {
+    stdio: ['ignore', 'pipe', 'ignore'],
+    env: { ...process.env, TMPDIR: tmp },
+  });
+  const exit = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  const line = await new Promise<string>((resolve, reject) => {
+    let text = '';
+    child.stdout.on('data', (data) => {
+      text += data;
+      if (text.includes('\n')) resolve(text);
+    });
+    void exit.then((code) => reject(new Error(`exited with ${code}`)));
+  });
+  return { process: child, url: (JSON.parse(line) as { url: string }).url, exit };
+}
+
+/** An upload whose headers the server has taken and whose body is still to be sent. */
+async function startUpload(url: string): Promise<ClientRequest> {
+  const headers = { 'content-type': 'multipart/form-data; boundary=cut', expect: '100-continue' };
+  const upload = request(`${url}/v1/restore`, { method: 'POST', headers });
+  upload.flushHeaders();
+  await new Promise((resolve, reject) => upload.once('continue', resolve).once('error', reject));
+  return upload;
+}
+
+function finishUpload(
+  upload: ClientRequest,
+  bytes: Uint8Array,
+): Promise<{ status: number | undefined; sizeBytes: number }> {
+  return new Promise((resolve, reject) => {
+    upload.once('error', reject);
+    upload.once('response', (response) => {
+      let sizeBytes = 0;
+      response.on('data', (data: Buffer) => {
+        sizeBytes += data.length;
+      });
+      response.on('end', () => resolve({ status: response.statusCode, sizeBytes }));
+    });
+    upload.write('--cut\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n');
+    upload.write(bytes);
+    upload.end('\r\n--cut--\r\n');
+  });
+}
+
+describe('server: the process', function () {
+  this.timeout(60_000);
+  let bench: Bench;
+  let child: Child | undefined;
+  beforeEach(async () => {
+    bench = await createBench();
+    await bench.publish();
+    child = await serve(join(bench.dir, 'store'), bench.dir);
+  });
+  afterEach(async () => {
+    child?.process.kill('SIGKILL');
+    await child?.exit;
+    await bench.end();
+  });
+
+  const flat = (width: number, height: number): Promise<Buffer> =>
+    sharp({ create: { width, height, channels: 3, background: '#777' } })
+      .png()
+      .toBuffer();
+
+  it('SIGTERM: not ready any more, finishes what is in flight, exits 0 and leaves no file', async () => {
+    const server = child;
+    if (server === undefined) return expect.fail('no server');
+    const picture = await flat(1500, 1000);
+    expect((await post(server.url, picture)).status).to.equal(200);
+    const uploads = await Promise.all([startUpload(server.url), startUpload(server.url), startUpload(server.url)]);
+    server.process.kill('SIGTERM');
+    await until(async () => (await fetch(`${server.url}/health/ready`)).status === 503);
+    for (const answer of await Promise.all(uploads.map((upload) => finishUpload(upload, picture)))) {
+      expect(answer.status).to.equal(200);
+      expect(answer.sizeBytes).to.be.above(1000);
+    }
+    expect(await server.exit).to.equal(0);
+    expect((await readdir(bench.dir)).sort()).to.deep.equal(['store']);
+  });
+
+  it('SIGTERM when idle exits 0', async () => {
+    child?.process.kill('SIGTERM');
+    expect(await child?.exit).to.equal(0);
+  });
+});
