@@ -1,6 +1,7 @@
 import { ensure, FettleError } from '../../training/core/errors.ts';
 import type { Image } from '../../training/core/image.ts';
 import type { OutputFormat } from '../api.ts';
+import { isPlainPng } from './sniff.ts';
 
 /** Bytes of RGBA handled at a time: a photo is never in memory twice as a whole. */
 const stripBytes = 4 << 20;
@@ -44,7 +45,8 @@ export async function decodeImage(file: Blob): Promise<Image> {
 
 async function openBitmap(file: Blob): Promise<ImageBitmap> {
   try {
-    return await createImageBitmap(file, { imageOrientation: 'from-image', colorSpaceConversion: 'default' });
+    const colorSpaceConversion = (await isPlainPng(file)) ? 'none' : 'default';
+    return await createImageBitmap(file, { imageOrientation: 'from-image', colorSpaceConversion });
   } catch (cause) {
     const text =
       'decodeImage: expected a picture that this browser can open, got something else; use JPEG, PNG or WebP';

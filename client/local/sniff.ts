@@ -1,9 +1,29 @@
 import type { OutputFormat } from '../api.ts';
 
+const latin1 = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
+
+const read = async (file: Blob, start: number, length: number): Promise<Uint8Array> =>
+  new Uint8Array(await file.slice(start, start + length).arrayBuffer());
+
 /** sniffFormat: the file's own format where we can write it, told from its first bytes, else PNG. */
 export async function sniffFormat(file: Blob): Promise<OutputFormat> {
-  const head = new Uint8Array(await file.slice(0, 12).arrayBuffer());
-  const text = String.fromCharCode(...head);
-  if (text.startsWith('\xff\xd8\xff')) return 'jpeg';
-  return text.startsWith('RIFF') && text.endsWith('WEBP') ? 'webp' : 'png';
+  const head = latin1(await read(file, 0, 12));
+  if (head.startsWith('\xff\xd8\xff')) return 'jpeg';
+  return head.startsWith('RIFF') && head.endsWith('WEBP') ? 'webp' : 'png';
+}
+
+/**
+ * isPlainPng: whether the file is a PNG without a colour profile (`iCCP`, `cICP`): one whose numbers are taken as sRGB.
+ * Most such files still carry a rounded gamma (`gAMA`), from which browsers compute other colours than the server's.
+ */
+export async function isPlainPng(file: Blob): Promise<boolean> {
+  if (latin1(await read(file, 0, 8)) !== '\x89PNG\r\n\x1a\n') return false;
+  for (let at = 8; at < file.size; ) {
+    const header = await read(file, at, 8);
+    const type = latin1(header.subarray(4));
+    if (header.length < 8 || type === 'IDAT') return true;
+    if (type === 'iCCP' || type === 'cICP') return false;
+    at += 12 + new DataView(header.buffer).getUint32(0);
+  }
+  return true;
 }

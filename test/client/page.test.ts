@@ -13,6 +13,7 @@ import {
   type TestStore,
   testPhoto,
   watchFaults,
+  withGamma,
 } from './setup.ts';
 
 const noBrowser = whyNoBrowser();
@@ -85,6 +86,37 @@ const noBrowser = whyNoBrowser();
       }
     });
   }
+
+  it('takes the numbers of a PNG without a profile as sRGB, whatever gamma it names', async () => {
+    const plain = photo;
+    photo = withGamma(photo);
+    try {
+      await page.goto(`${server.url}/?device=wasm`);
+      await restoreIn(page, photo);
+      expect(await largestDifference(await downloaded(page), await fromServer())).to.be.at.most(2);
+    } finally {
+      photo = plain;
+    }
+  });
+
+  it('turns a photo upright and keeps its transparency', async () => {
+    const { data, info } = await sharp(photo).ensureAlpha().raw().toBuffer({ resolveWithObject: true });
+    data.forEach((_, i) => {
+      if (i % 4 === 3) data[i] = i % 1000 < 500 ? 255 : 0;
+    });
+    const png = await sharp(data, { raw: { ...info, channels: 4 } })
+      .withMetadata({ orientation: 6 })
+      .png()
+      .toBuffer();
+    await page.goto(`${server.url}/?device=wasm`);
+    await restoreIn(page, png);
+    const got = await sharp(await downloaded(page))
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    expect([got.info.width, got.info.height, got.info.channels]).to.deep.equal([info.height, info.width, 4]);
+    const wanted = await sharp(png).autoOrient().extractChannel(3).raw().toBuffer();
+    expect(await sharp(got.data, { raw: got.info }).extractChannel(3).raw().toBuffer()).to.deep.equal(wanted);
+  });
 
   it('says why a device was passed over', async () => {
     await page.goto(server.url);

@@ -76,6 +76,27 @@ export async function testPhoto(width = 120, height = 88): Promise<Buffer> {
     .toBuffer();
 }
 
+/** The PNG with a `gAMA` chunk of 1/1.8 after its header: a browser that heeds it shows other colours. */
+export function withGamma(png: Buffer): Buffer {
+  const chunk = Buffer.alloc(16);
+  chunk.writeUInt32BE(4, 0);
+  chunk.write('gAMA', 4, 'latin1');
+  chunk.writeUInt32BE(55_556, 8);
+  chunk.writeUInt32BE(crc32(chunk.subarray(4, 12)), 12);
+  const afterHeader = 8 + 25;
+  return Buffer.concat([png.subarray(0, afterHeader), chunk, png.subarray(afterHeader)]);
+}
+
+/** CRC-32 as PNG has it: ISO 3309, reflected polynomial 0xedb88320. */
+function crc32(bytes: Uint8Array): number {
+  let crc = 0xffffffff;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  }
+  return (crc ^ 0xffffffff) >>> 0;
+}
+
 /** Gives the page a photo and waits until it is restored or an error is shown; returns what the page says of it. */
 export async function restoreIn(page: Page, photo: Buffer, name = 'photo.png'): Promise<string> {
   await page.locator('#file').setInputFiles({ name, mimeType: 'image/png', buffer: photo });
