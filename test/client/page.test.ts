@@ -140,6 +140,43 @@ const noBrowser = whyNoBrowser();
     expect(await page.locator('[role=alert]').isVisible()).to.equal(true);
   });
 
+  /** Has the server answer the next restorations with an error of its own. */
+  const answerWith = (status: number, code: string): Promise<unknown> =>
+    page.route('**/v1/restore*', (route) =>
+      route.fulfill({ status, json: { error: { code, message: 'as the test says' }, requestId: 'test' } }),
+    );
+
+  it('restores on this device when the server is not ready, and says why', async () => {
+    await page.goto(server.url);
+    await answerWith(503, 'not-ready');
+    expect(await restoreIn(page, photo)).to.contain('Restored on this device');
+    await page.unroute('**/v1/restore*');
+    expect(await page.textContent('#reasons')).to.contain('the server is not available (not-ready)');
+  });
+
+  it('offers this device when something broke in the server', async () => {
+    await page.goto(server.url);
+    await answerWith(500, 'internal');
+    await page.locator('#file').setInputFiles({ name: 'photo.png', mimeType: 'image/png', buffer: photo });
+    await page.getByRole('button', { name: 'Restore on this device' }).click();
+    await page.unroute('**/v1/restore*');
+    expect(await outcome(page)).to.contain('Restored on this device');
+  });
+
+  it('stops when it is cancelled, and starts over', async () => {
+    await page.goto(server.url);
+    await page.route('**/v1/restore*', () => undefined); // never answered
+    const sent = page.waitForRequest(/restore\?/);
+    await page.locator('#file').setInputFiles({ name: 'photo.png', mimeType: 'image/png', buffer: photo });
+    const failed = page.waitForEvent('requestfailed', (request) => request.url().includes('/v1/restore'));
+    await sent;
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    expect((await failed).failure()?.errorText).to.equal('net::ERR_ABORTED');
+    await page.unroute('**/v1/restore*');
+    expect(await page.getAttribute('main', 'data-state')).to.equal('empty');
+    expect(await restoreIn(page, photo)).to.contain('Restored by the server');
+  });
+
   it('tells what is wrong with a photo that this device cannot open', async () => {
     await page.goto(`${server.url}/?device=wasm`);
     await page
