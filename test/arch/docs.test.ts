@@ -74,6 +74,20 @@ describe('docs in step with the code', () => {
     expect(rows).to.deep.equal(codes);
   });
 
+  it('docs/http.md lists the codes and the routes of the server', () => {
+    const server = listFiles(rootDir, 'server', ['.ts']).map(read).join('\n');
+    const raised = [...server.matchAll(/new RequestError\(\s*(\d{3}|error\.status),\s*'([\w-]+)'/g)];
+    const codes = new Set(raised.map((match) => `${match[1]!.startsWith('error') ? '4xx' : match[1]} ${match[2]}`));
+    const page = read('docs/http.md');
+    const rows = [...page.matchAll(/^\| (\dxx|\d{3}) \| `([\w-]+)` \|/gm)].map((match) => `${match[1]} ${match[2]}`);
+    expect(codes.size).to.be.greaterThan(8);
+    expect([...codes].sort()).to.deep.equal(rows.sort());
+    const routes = [...server.matchAll(/router\.(get|post|put|delete)\('(\/[^']*)'/g)].map(
+      (match) => `${match[1]!.toUpperCase()} ${match[2]!.replace(/:(\w+)/g, (_, name: string) => name.toUpperCase())}`,
+    );
+    expect(routes.filter((route) => !page.includes(`\`${route}\``))).to.deep.equal([]);
+  });
+
   it('relative links lead somewhere', () => {
     const links = pages.flatMap(({ path, text }) =>
       [...text.matchAll(/\]\(([^)\s]+)\)/g)].map((match) => ({ path, link: match[1]! })),
