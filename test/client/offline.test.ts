@@ -1,5 +1,9 @@
+import { copyFile, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import type { Page } from 'playwright-core';
+import { clientDir } from '../../server/paths.ts';
 import { type Browser, openBrowser, whyNoBrowser } from '../helpers/browser.ts';
 import {
   makeStore,
@@ -11,6 +15,22 @@ import {
   testPhoto,
   watchFaults,
 } from './setup.ts';
+
+/** A copy of the built page whose build can be changed; the assets are the built ones. */
+async function copyPage(): Promise<string> {
+  const to = await mkdtemp(join(tmpdir(), 'fettle-page-'));
+  await symlink(join(clientDir, 'assets'), join(to, 'assets'));
+  for (const file of ['index.html', 'sw.js']) await copyFile(join(clientDir, file), join(to, file));
+  return to;
+}
+
+/** Makes `page` another build: its service worker is another file, and names its cache otherwise. */
+async function rebuild(pageDir: string): Promise<void> {
+  const file = join(pageDir, 'sw.js');
+  const code = await readFile(file, 'utf8');
+  expect(code).to.match(/fettle-page-/);
+  await writeFile(file, code.replaceAll('fettle-page-', 'fettle-page-next-'));
+}
 
 const noBrowser = whyNoBrowser();
 
@@ -31,10 +51,12 @@ const keptModels = (page: Page): Promise<Record<string, number>> =>
   let page: Page;
   let faults: readonly string[];
   let photo: Buffer;
+  let pageDir: string;
 
   before(async () => {
     store = await makeStore();
-    [server, browser, photo] = await Promise.all([startTestServer(store.dir), openBrowser(), testPhoto()]);
+    pageDir = await copyPage();
+    [server, browser, photo] = await Promise.all([startTestServer(store.dir, 0, pageDir), openBrowser(), testPhoto()]);
     page = await browser.context.newPage();
     faults = await watchFaults(page);
     await page.goto(server.url);
@@ -45,6 +67,7 @@ const keptModels = (page: Page): Promise<Record<string, number>> =>
     await browser?.close();
     await server?.kill();
     await store?.remove();
+    await rm(pageDir, { recursive: true, force: true });
   });
 
   it('keeps the page, the runtime and the model once it is idle', async () => {
@@ -52,6 +75,20 @@ const keptModels = (page: Page): Promise<Record<string, number>> =>
     const names = await cacheNames(page);
     expect(names.filter((name) => name.startsWith('fettle-page-'))).to.have.lengthOf(1);
     expect(names).to.include('fettle-runtime');
+  });
+
+  it('replaces what it keeps of an old build, and only that', async () => {
+    const others = (await cacheNames(page)).filter((name) => !name.startsWith('fettle-page-'));
+    await rebuild(pageDir);
+    await page.reload();
+    await page.waitForFunction(
+      `caches.keys().then((names) => {
+        const pages = names.filter((name) => name.startsWith('fettle-page-'));
+        return pages.length === 1 && pages[0].startsWith('fettle-page-next-');
+      })`,
+    );
+    expect(await cacheNames(page)).to.include.members(others);
+    await page.getByText('Works offline').waitFor();
   });
 
   it('takes over when the server hangs', async () => {
@@ -84,7 +121,7 @@ const keptModels = (page: Page): Promise<Record<string, number>> =>
 
   it('uses the server again when it is back, and keeps the model that serves now', async () => {
     await store.add(2);
-    server = await startTestServer(store.dir, Number(new URL(server.url).port));
+    server = await startTestServer(store.dir, Number(new URL(server.url).port), pageDir);
     await page.reload();
     expect(await restoreIn(page, photo)).to.contain('Restored by the server with restore@2');
     await page.waitForFunction(

@@ -45,9 +45,11 @@ export interface TestServer {
   kill(): Promise<void>;
 }
 
-export async function startTestServer(storeDir: string, port = 0): Promise<TestServer> {
+export async function startTestServer(storeDir: string, port = 0, clientDir?: string): Promise<TestServer> {
   const script = fileURLToPath(new URL('./serve.js', import.meta.url));
-  const child: ChildProcess = fork(script, [storeDir, String(port)], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  const child: ChildProcess = fork(script, [storeDir, String(port), ...(clientDir === undefined ? [] : [clientDir])], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
   const ended = once(child, 'exit');
   const url = await Promise.race([
     once(child, 'message').then(([message]) => String(message)),
