@@ -113,6 +113,7 @@ const keptModels = (page: Page): Promise<Record<string, number>> =>
   });
 
   it('comes up again without the server, and restores', async () => {
+    await server.kill();
     await page.reload();
     await page.getByText('Works offline').waitFor();
     expect(await page.evaluate('crossOriginIsolated'), 'kept responses keep their headers').to.equal(true);
@@ -120,6 +121,7 @@ const keptModels = (page: Page): Promise<Record<string, number>> =>
   });
 
   it('uses the server again when it is back, and keeps the model that serves now', async () => {
+    await server.kill();
     await store.add(2);
     server = await startTestServer(store.dir, Number(new URL(server.url).port), pageDir);
     await page.reload();
