@@ -4,12 +4,18 @@ import type { Session } from '../../training/run/session.ts';
 import { decode, encode } from '../images.ts';
 import type { RestoreJob, RestoreResult } from './protocol.ts';
 
-/** runOf: a session and its contract -> the function that the tiler calls for each tile. */
+/**
+ * runOf: a session and its contract -> the function that the tiler calls for each tile. The result is written into one
+ * buffer that the next tile uses again, so that memory does not wait for the garbage collector.
+ */
 export function runOf(session: Session, spec: ImageModelSpec): RunPlanes {
+  let output = new Float32Array(0);
   return async (planes, dims) => {
     const size = dims[1] * dims[2] * dims[3];
-    const results = await session.run({ [spec.inputName]: { dtype: 'float32', dims, data: planes.subarray(0, size) } });
-    return results[spec.outputName]?.data as Float32Array;
+    if (output.length !== size) output = new Float32Array(size);
+    const feeds = { [spec.inputName]: { dtype: 'float32', dims, data: planes.subarray(0, size) } } as const;
+    await session.run(feeds, { [spec.outputName]: { dtype: 'float32', dims, data: output } });
+    return output;
   };
 }
 
