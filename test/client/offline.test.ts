@@ -6,6 +6,7 @@ import type { Page } from 'playwright-core';
 import { clientDir } from '../../server/paths.ts';
 import { type Browser, openBrowser, whyNoBrowser } from '../helpers/browser.ts';
 import {
+  eventually,
   makeStore,
   outcome,
   restoreIn,
@@ -28,8 +29,9 @@ async function copyPage(): Promise<string> {
 async function rebuild(pageDir: string): Promise<void> {
   const file = join(pageDir, 'sw.js');
   const code = await readFile(file, 'utf8');
-  expect(code).to.match(/fettle-page-/);
-  await writeFile(file, code.replaceAll('fettle-page-', 'fettle-page-next-'));
+  const hash = /"[0-9a-f]{16}"/;
+  expect(code).to.match(hash);
+  await writeFile(file, code.replace(hash, '"next"'));
 }
 
 const noBrowser = whyNoBrowser();
@@ -81,12 +83,10 @@ const keptModels = (page: Page): Promise<Record<string, number>> =>
     const others = (await cacheNames(page)).filter((name) => !name.startsWith('fettle-page-'));
     await rebuild(pageDir);
     await page.reload();
-    await page.waitForFunction(
-      `caches.keys().then((names) => {
-        const pages = names.filter((name) => name.startsWith('fettle-page-'));
-        return pages.length === 1 && pages[0].startsWith('fettle-page-next-');
-      })`,
-    );
+    await eventually('only the new page is kept', async () => {
+      const pages = (await cacheNames(page)).filter((name) => name.startsWith('fettle-page-'));
+      return pages.join() === 'fettle-page-next';
+    });
     expect(await cacheNames(page)).to.include.members(others);
     await page.getByText('Works offline').waitFor();
   });
@@ -126,9 +126,9 @@ const keptModels = (page: Page): Promise<Record<string, number>> =>
     server = await startTestServer(store.dir, Number(new URL(server.url).port), pageDir);
     await page.reload();
     expect(await restoreIn(page, photo)).to.contain('Restored by the server with restore@2');
-    await page.waitForFunction(
-      "caches.keys().then((names) => names.filter((one) => /model/.test(one)).join() === 'fettle-model-restore@2')",
-    );
+    const onlyNew = async (): Promise<boolean> =>
+      Object.keys(await keptModels(page)).join() === 'fettle-model-restore@2';
+    await eventually('only the new model is kept', onlyNew);
     expect(await keptModels(page)).to.deep.equal({ 'fettle-model-restore@2': 2 });
     await server.kill();
     await page.reload();

@@ -115,6 +115,15 @@ export async function outcome(page: Page): Promise<string> {
   return (await page.textContent('#place')) ?? '';
 }
 
+/** Asks again until `check` holds; fails after ten seconds. */
+export async function eventually(what: string, check: () => Promise<boolean>): Promise<void> {
+  for (const end = Date.now() + 10_000; Date.now() < end; ) {
+    if (await check()) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`expected, within ten seconds: ${what}`);
+}
+
 /** The bytes that the download button gives. */
 export async function downloaded(page: Page): Promise<Uint8Array> {
   const [download] = await Promise.all([page.waitForEvent('download'), page.click('#download')]);
