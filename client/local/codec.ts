@@ -10,9 +10,11 @@ const maxOutputPixels = 100e6;
 
 const mimeTypes: Record<OutputFormat, string> = { png: 'image/png', jpeg: 'image/jpeg', webp: 'image/webp' };
 
+const rowsPerStrip = (width: number): number => Math.max(1, Math.floor(stripBytes / (4 * width)));
+
 /** Calls `each(top, rows)` for strips of a picture from top to bottom. */
 function forStrips(width: number, height: number, each: (top: number, rows: number) => void): void {
-  const rows = Math.max(1, Math.floor(stripBytes / (4 * width)));
+  const rows = rowsPerStrip(width);
   for (let top = 0; top < height; top += rows) each(top, Math.min(rows, height - top));
 }
 
@@ -35,9 +37,7 @@ export async function decodeImage(file: Blob): Promise<Image> {
     ensure(width * height <= maxInputPixels, 'bad-data', () => {
       return `decodeImage: expected at most 40 megapixels, got ${width} x ${height}; use a smaller copy`;
     });
-    const context = contextOf(width, height, true);
-    context.drawImage(bitmap, 0, 0);
-    return readPixels(context, width, height);
+    return readPixels(bitmap);
   } finally {
     bitmap.close();
   }
@@ -54,16 +54,29 @@ async function openBitmap(file: Blob): Promise<ImageBitmap> {
   }
 }
 
+/** Calls `each(top, rgba)` for strips of the bitmap; the canvas is a strip's size, for phones limit that of canvases. */
+function readStrips(bitmap: ImageBitmap, each: (top: number, rgba: Uint8ClampedArray) => void): void {
+  const { width, height } = bitmap;
+  const context = contextOf(width, Math.min(height, rowsPerStrip(width)), true);
+  context.imageSmoothingEnabled = false;
+  context.globalCompositeOperation = 'copy';
+  forStrips(width, height, (top, rows) => {
+    context.drawImage(bitmap, 0, top, width, rows, 0, 0, width, rows);
+    each(top, context.getImageData(0, 0, width, rows).data);
+  });
+}
+
 /** RGB is packed as if no pixel were transparent; the first that is starts the work over with four channels. */
-function readPixels(context: OffscreenCanvasRenderingContext2D, width: number, height: number): Image {
+function readPixels(bitmap: ImageBitmap): Image {
+  const { width, height } = bitmap;
   const rgb = new Uint8Array(width * height * 3);
   let opaque = true;
-  forStrips(width, height, (top, rows) => {
-    if (opaque) opaque = packRgb(context.getImageData(0, top, width, rows).data, rgb, top * width * 3);
+  readStrips(bitmap, (top, rgba) => {
+    if (opaque) opaque = packRgb(rgba, rgb, top * width * 3);
   });
   if (opaque) return { width, height, channels: 3, data: rgb };
   const data = new Uint8Array(width * height * 4);
-  forStrips(width, height, (top, rows) => data.set(context.getImageData(0, top, width, rows).data, top * width * 4));
+  readStrips(bitmap, (top, rgba) => data.set(rgba, top * width * 4));
   return { width, height, channels: 4, data };
 }
 
@@ -94,10 +107,25 @@ export async function encodeImage(image: Image, format: OutputFormat, quality: n
     context.putImageData(stripOf(image, top, rows), 0, top);
   });
   if (channels === 4 && format === 'jpeg') fillBehind(context, width, height);
+  ensure(channels === 4 || holdsPixels(context, image), 'unsupported', () => {
+    return `encodeImage: expected ${width} x ${height} pixels to fit this browser's canvas, got nothing; use a smaller scale`;
+  });
   const type = mimeTypes[format];
   const blob = await context.canvas.convertToBlob({ type, quality: quality / 100 });
   ensure(blob.type === type, 'unsupported', () => `encodeImage: expected ${type}, got ${blob.type}; choose PNG`);
   return blob;
+}
+
+/** Some browsers ignore what is drawn on a canvas that is too large for them, without an error: a few pixels tell. */
+function holdsPixels(context: OffscreenCanvasRenderingContext2D, { width, height, data }: Image): boolean {
+  return [0, 0.5, 1].every((share) => {
+    const [x, y] = [Math.floor(share * (width - 1)), Math.floor(share * (height - 1))];
+    const at = 3 * (y * width + x);
+    return context
+      .getImageData(x, y, 1, 1)
+      .data.slice(0, 3)
+      .every((value, c) => value === data[at + c]);
+  });
 }
 
 function fillBehind(context: OffscreenCanvasRenderingContext2D, width: number, height: number): void {
