@@ -64,11 +64,13 @@ export interface PoolChoices {
 
 /**
  * createPool: two workers at least, so that a large photo does not stop everyone; each may use all cores when it is
- * alone, and all of them yield to the thread that serves HTTP.
+ * alone, and all of them yield to the thread that serves HTTP. On WebGPU it is one: ONNX Runtime's provider keeps one
+ * device per process, and running it from two threads at once ends the process.
  */
 export function createPool(choices: PoolChoices): Pool {
   const cores = availableParallelism();
-  const workers = choices.workers ?? Math.max(2, Math.floor(cores / 4));
+  const wanted = choices.workers ?? Math.max(2, Math.floor(cores / 4));
+  const workers = choices.device === 'webgpu' ? 1 : wanted;
   return new Pool({
     workers,
     capacity: choices.capacity ?? workers + 16,

@@ -18,6 +18,7 @@ export function modelRoutes({ host, store }: Deps): Router {
     const found = await store.resolve(`${name}@${version}`);
     const bytes = await store.read(found, file);
     response.set('Cache-Control', 'public, max-age=31536000, immutable');
+    response.set('ETag', `"${found.config.files[file]?.sha256}"`);
     response.type(file.endsWith('.md') || !file.includes('.') ? 'text/plain' : 'application/octet-stream');
     response.send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   });

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { type ClientRequest, request } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -96,6 +96,23 @@ describe('server: the process', function () {
     }
     expect(await server.exit).to.equal(0);
     expect((await readdir(bench.dir)).sort()).to.deep.equal(['store']);
+  });
+
+  it('restores 24 megapixels within 450 MB of memory more than when idle', async function () {
+    const server = child;
+    if (server === undefined) return expect.fail('no server');
+    if (process.platform !== 'linux') return this.skip(); // the peak is read from /proc
+    const peakMb = async (): Promise<number> => {
+      const status = await readFile(`/proc/${server.process.pid}/status`, 'utf8');
+      return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) / 1024;
+    };
+    const create = { width: 6000, height: 4000, channels: 3, background: '#987' } as const;
+    const picture = await sharp({ create }).jpeg().toBuffer();
+    const before = await peakMb();
+    const response = await post(server.url, picture);
+    const { width, height } = await sharp(Buffer.from(await response.arrayBuffer())).metadata();
+    expect([response.status, width, height]).to.deep.equal([200, 6000, 4000]);
+    expect((await peakMb()) - before).to.be.below(450);
   });
 
   it('SIGTERM when idle exits 0', async () => {

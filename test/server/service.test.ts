@@ -70,6 +70,9 @@ describe('server: routes', function () {
     expect(model?.files['model.onnx']?.sizeBytes).to.equal(bytes.length);
     expect(response.headers.get('cache-control')).to.equal('public, max-age=31536000, immutable');
     expect(response.headers.get('cross-origin-resource-policy')).to.equal('same-origin');
+    expect(response.headers.get('etag')).to.equal(`"${model?.files['model.onnx']?.sha256}"`);
+  });
+    expect(again.status).to.equal(304);
   });
 
   it('gives no other file', async () => {
