@@ -1,0 +1,10 @@
+/* fettle/node: sessions, photos and damages, for which Node is needed. */
+export { crappify } from './data/crappify.node.ts';
+export * from './data/damage/registry.node.ts';
+export { defineDamage } from './data/damage/types.ts';
+export { decodeRgb, encodeJpeg, encodePng, resizeImage } from './data/image-io.node.ts';
+export { listImages, listPairs } from './data/items.node.ts';
+export { createPairLoader, type PairBatch, type PairLoader, type PairLoaderOptions } from './data/loader.node.ts';
+export { showBatch } from './data/show.node.ts';
+export { createValidationPairs } from './data/validation.node.ts';
+export { type ChosenDevice, chooseDevice, type NodeDevice, type OpenOptions, openSession } from './run/ort.node.ts';
