@@ -1,6 +1,6 @@
 import { ensure } from '../training/core/errors.ts';
+import { kaimingNormal } from '../training/nn/init.ts';
 import * as nn from '../training/nn/layers.ts';
-import { zerosInit } from '../training/nn/init.ts';
 import type { Scope } from '../training/nn/scope.ts';
 import type { Value } from '../training/onnx/graph.ts';
 import * as o from '../training/ops/build.ts';
@@ -12,7 +12,7 @@ export interface RestoreUnetConfig {
   readonly blocks: readonly number[];
   /** Channels at full size, before the picture itself is concatenated (`last_cross`). */
   readonly headWidth: number;
-  /** 2x2 blur behind every pixel shuffle but those in `sharpUps` last ones. */
+  /** 2x2 blur behind every pixel shuffle. */
   readonly blur: boolean;
   /** Self-attention at the deepest size; such a model sees the whole picture and cannot be tiled. */
   readonly selfAttention: boolean;
@@ -32,25 +32,51 @@ export const restoreUnetDefaults: RestoreUnetConfig = {
   normalisation: { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
 };
 
+/**
+ * How far, in pixels, an output pixel sees: the sum over all layers of their reach times the size of their pixels,
+ * rounded up to {@link unetMultiple}. Tiles that overlap by this much give the untiled picture.
+ */
+export function unetHalo({ widths, blocks, blur }: RestoreUnetConfig): number {
+  const perUp = (pixel: number): number => pixel * (1 + (blur ? 1 : 0) + 2);
+  const levels = widths.map((_, i) => {
+    const pixel = 2 ** (i + 1);
+    const down = i === 0 ? 2 : pixel / 2;
+    return down + 2 * blocks[i]! * pixel + (i === widths.length - 1 ? 2 * pixel : perUp(pixel));
+  });
+  const radius = levels.reduce((sum, reach) => sum + reach, perUp(1));
+  const multiple = 2 ** widths.length;
+  return Math.ceil(radius / multiple) * multiple;
+}
+
 /** H and W of the input must be multiples of this. */
 export const unetMultiple = (config: RestoreUnetConfig): number => 2 ** config.widths.length;
 
-const constantPerChannel = (x: Value, values: readonly number[]): Value => x.graph.constant('float32', [1, values.length, 1, 1], Float32Array.from(values));
+const constantPerChannel = (x: Value, values: readonly number[]): Value =>
+  x.graph.constant('float32', [1, values.length, 1, 1], Float32Array.from(values));
 
 /** relu(conv(x)), weight-normalised. */
-const convRelu = (scope: Scope, x: Value, filters: number): Value => o.relu(nn.conv2d(scope, x, { filters, weightNorm: true }));
+const convRelu = (scope: Scope, x: Value, filters: number): Value =>
+  o.relu(nn.conv2d(scope, x, { filters, weightNorm: true }));
 
 /** x + conv(relu(conv(x))) without norm or a last ReLU (Lim et al. 2017, EDSR). */
 function plainResBlock(scope: Scope, x: Value): Value {
   const filters = x.shape[1] as number;
   const inner = scope.in('conv1', (s) => convRelu(s, x, filters));
-  return o.add(x, scope.in('conv2', (s) => nn.conv2d(s, inner, { filters, weightNorm: true })));
+  return o.add(
+    x,
+    scope.in('conv2', (s) => nn.conv2d(s, inner, { filters, weightNorm: true })),
+  );
 }
 
 /** Halves the size (a 4x4 stem, then 2x2 patches), then the level's residual blocks. */
 function encoderLevel(scope: Scope, x: Value, filters: number, blocks: number, kernel: number): Value {
-  const down = scope.in('down', (s) => nn.conv2d(s, x, { filters, kernel, stride: 2, padding: (kernel - 2) / 2, weightNorm: true }));
-  return Array.from({ length: blocks }).reduce<Value>((value, _, i) => scope.in(i, (s) => plainResBlock(s, value)), down);
+  const down = scope.in('down', (s) =>
+    nn.conv2d(s, x, { filters, kernel, stride: 2, padding: (kernel - 2) / 2, weightNorm: true }),
+  );
+  return Array.from({ length: blocks }).reduce<Value>(
+    (value, _, i) => scope.in(i, (s) => plainResBlock(s, value)),
+    down,
+  );
 }
 
 /** Doubles the size of `x`, joins `skip`, two convolutions: fastai's UnetBlock without batch norm. */
@@ -69,7 +95,11 @@ function decoderLevel(scope: Scope, x: Value, skip: Value, blur: boolean): Value
  */
 export function restoreUnet(scope: Scope, image: Value, config: RestoreUnetConfig = restoreUnetDefaults): Value {
   const { widths, blocks, normalisation, yRange } = config;
-  ensure(widths.length > 0 && widths.length === blocks.length, 'bad-argument', () => `restoreUnet: expected as many widths as blocks, got [${widths}] and [${blocks}]`);
+  ensure(
+    widths.length > 0 && widths.length === blocks.length,
+    'bad-argument',
+    () => `restoreUnet: expected as many widths as blocks, got [${widths}] and [${blocks}]`,
+  );
   const std = constantPerChannel(image, normalisation.std);
   const x = o.div(o.sub(image, constantPerChannel(image, normalisation.mean)), std);
   const skips: Value[] = [];
@@ -81,10 +111,14 @@ export function restoreUnet(scope: Scope, image: Value, config: RestoreUnetConfi
   const wide = scope.in('middle.0', (s) => convRelu(s, o.relu(deepest), 2 * width));
   const narrow = scope.in('middle.1', (s) => convRelu(s, wide, width));
   const middle = config.selfAttention ? scope.in('attention', (s) => nn.selfAttention(s, narrow)) : narrow;
-  const up = skips.reverse().reduce((value, skip, i) => scope.in(`decoder.${i}`, (s) => decoderLevel(s, value, skip, config.blur)), middle);
-  const full = scope.in('last.shuf', (s) => nn.pixelShuffleIcnr(s, up, { filters: config.headWidth, blur: config.blur }));
+  const up = skips
+    .reverse()
+    .reduce((value, skip, i) => scope.in(`decoder.${i}`, (s) => decoderLevel(s, value, skip, config.blur)), middle);
+  const full = scope.in('last.shuf', (s) =>
+    nn.pixelShuffleIcnr(s, up, { filters: config.headWidth, blur: config.blur }),
+  );
   const crossed = scope.in('last.cross', (s) => nn.resBlock(s, o.concat([full, x], 1), { weightNorm: true }));
-  const head = scope.in('head', (s) => nn.conv2d(s, crossed, { filters: 3, kernel: 1, init: zerosInit }));
+  const head = scope.in('head', (s) => nn.conv2d(s, crossed, { filters: 3, kernel: 1, init: kaimingNormal(0.02) }));
   const change = nn.sigmoidRange(head, yRange[0], yRange[1]);
   return o.add(image, o.mul(change, std));
 }

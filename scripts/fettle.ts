@@ -8,12 +8,19 @@ import * as crappify from './commands/crappify.ts';
 import * as models from './commands/models.ts';
 import * as restore from './commands/restore.ts';
 import * as serve from './commands/serve.ts';
+import * as train from './commands/train.ts';
 
 /**
  * One file of commands/ per command, each exporting `register(program)`. They import what is heavy (ONNX Runtime,
  * sharp) inside their action, so that `fettle --help` is instant.
  */
-const commands: readonly { readonly register: (program: Command) => void }[] = [serve, restore, models, crappify];
+const commands: readonly { readonly register: (program: Command) => void }[] = [
+  serve,
+  restore,
+  models,
+  crappify,
+  train,
+];
 
 function createProgram(): Command {
   const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string };

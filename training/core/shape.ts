@@ -48,7 +48,8 @@ export const sameDim = (a: Dim, b: Dim): boolean =>
     ? a === b
     : a.symbol === b.symbol && a.num * b.den === b.num * a.den && a.offset === b.offset;
 
-export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((dim, i) => sameDim(dim, b[i]!));
+export const sameShape = (a: Shape, b: Shape): boolean =>
+  a.length === b.length && a.every((dim, i) => sameDim(dim, b[i]!));
 
 export function showDim(dim: Dim): string {
   if (typeof dim === 'number') return String(dim);
@@ -60,9 +61,13 @@ export const showShape = (shape: Shape): string => `[${shape.map(showDim).join('
 
 /** The shape as plain numbers; throws `bad-shape` if a dimension is symbolic. */
 export function staticShape(shape: Shape, where: string): readonly number[] {
-  ensure(shape.every((dim) => typeof dim === 'number'), 'bad-shape', () => {
-    return `${where}: expected a fixed shape, got ${showShape(shape)}; this operation cannot run on symbolic dimensions`;
-  });
+  ensure(
+    shape.every((dim) => typeof dim === 'number'),
+    'bad-shape',
+    () => {
+      return `${where}: expected a fixed shape, got ${showShape(shape)}; this operation cannot run on symbolic dimensions`;
+    },
+  );
   return shape as readonly number[];
 }
 

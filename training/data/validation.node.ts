@@ -3,7 +3,7 @@ import type { Image } from '../core/image.ts';
 import { createRng } from '../core/rng.ts';
 import { applyDamages, damagedImage, parseDamages } from './damage/registry.node.ts';
 import { decodeRgb, resizeImage } from './image-io.node.ts';
-import type { ImageItem } from './items.node.ts';
+import type { ImageItem, PairItem } from './items.node.ts';
 import { scaleSize, shortSideOf, sizeForShortSide } from './sizes.ts';
 
 /** A whole photo and its damaged copy; the target is exactly twice the damaged picture's size. */
@@ -14,7 +14,8 @@ export interface ValidationPair {
 }
 
 export interface ValidationOptions {
-  readonly items: readonly ImageItem[];
+  /** Photos to damage, or pairs from disk, which are used as they are. */
+  readonly items: readonly (ImageItem | PairItem)[];
   /** Of the target, in pixels; even. The damaged picture has half. */
   readonly shortSide: number;
   /** A `--damage` list. */
@@ -39,8 +40,10 @@ export function createValidationPairs({ items, shortSide, damage, seed }: Valida
   });
   const damages = parseDamages(damage, shortSide / 2);
   const pair = async (index: number): Promise<ValidationPair> => {
-    const { name, path } = items[index]!;
+    const item = items[index]!;
+    const { name, path } = item;
     const photo = await decodeRgb(path);
+    if ('damagedPath' in item) return storedPair(item, photo, shortSide);
     // A smaller photo is not enlarged: its target is its own size, even.
     const half = Math.max(1, Math.min(shortSide / 2, Math.floor(shortSideOf(photo) / 2)));
     const small = sizeForShortSide(photo, half);
@@ -56,4 +59,11 @@ export function createValidationPairs({ items, shortSide, damage, seed }: Valida
       for (let i = 0; i < items.length; i++) yield await pair(i);
     },
   };
+}
+
+/** A photo and its damaged copy from disk, both at the target's size. */
+async function storedPair({ name, damagedPath }: PairItem, photo: Image, shortSide: number): Promise<ValidationPair> {
+  const size = sizeForShortSide(photo, Math.min(shortSide, shortSideOf(photo)));
+  const damaged = await resizeImage(await decodeRgb(damagedPath), size, { kernel: 'linear' });
+  return { name, target: await resizeImage(photo, size, { kernel: 'linear' }), damaged };
 }

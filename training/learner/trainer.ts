@@ -4,7 +4,7 @@ import { toOnnx } from '../onnx/export.ts';
 import { buildOptimizer, type OptimizerDef } from '../optim/define.ts';
 import type { Session, Tensors } from '../run/session.ts';
 import type { TrainState } from '../step/state.ts';
-import { buildStep, gradName, nextName, type StepGraphs, type Task } from '../step/train-step.ts';
+import { buildEvaluation, buildStep, gradName, nextName, type StepGraphs, type Task } from '../step/train-step.ts';
 
 /** Opens a session for a graph; what a device or a browser needs is in the closure. */
 export type OpenGraph = (model: Uint8Array) => Promise<Session>;
@@ -14,13 +14,18 @@ export type Hyper = Readonly<Record<string, number | readonly number[]>>;
 
 const scalar = (value: number): Tensor<'float32'> => ({ dtype: 'float32', dims: [], data: Float32Array.of(value) });
 
-/** Compiled graphs of one task at one batch shape, working on a {@link TrainState} in place. */
+/** The training graph of one task at one batch shape, working on a {@link TrainState} in place. */
 export interface CompiledStep {
   /** Forward and backward; gradients land in the state. Returns the loss. */
   gradients(state: TrainState, batch: Tensors, random?: { readonly seed: number }): Promise<number>;
-  /** Loss and the task's outputs, nothing changed. */
-  evaluate(state: TrainState, batch: Tensors): Promise<Tensors>;
   readonly graphs: StepGraphs;
+  release(): Promise<void>;
+}
+
+/** The evaluation graph of a task. */
+export interface CompiledEvaluation {
+  /** `loss` and the task's outputs; nothing is changed. */
+  evaluate(state: TrainState, batch: Tensors): Promise<Tensors>;
   release(): Promise<void>;
 }
 
@@ -35,27 +40,39 @@ function stateFeeds(session: Session, state: TrainState): Tensors {
   return Object.fromEntries([...state.tensors].filter(([name]) => wanted.has(name)));
 }
 
-/** Builds and opens the training and evaluation graphs of `task`; parameters that `isTrained` refuses are frozen. */
-export async function compileStep(task: Task, open: OpenGraph, isTrained?: (name: string) => boolean): Promise<CompiledStep> {
+/** Builds and opens the training graph of `task`; parameters that `isTrained` refuses are frozen. */
+export async function compileStep(
+  task: Task,
+  open: OpenGraph,
+  isTrained?: (name: string) => boolean,
+): Promise<CompiledStep> {
   const graphs = buildStep(task, isTrained);
-  const training = await open(toOnnx(graphs.training));
-  const evaluation = await open(toOnnx(graphs.evaluation));
+  const session = await open(toOnnx(graphs.training));
   const updated = graphs.training.outputs.map(({ name }) => name).filter((name) => name.startsWith(nextName('')));
-  const loss = { dtype: 'float32', dims: graphs.training.outputs[0]!.value.shape as readonly number[], data: new Float32Array(1) } as const;
+  const loss = {
+    dtype: 'float32',
+    dims: graphs.training.outputs[0]!.value.shape as readonly number[],
+    data: new Float32Array(1),
+  } as const;
   return {
     graphs,
     async gradients(state, batch, random = { seed: 0 }) {
       const grads = graphs.trained.map((name) => [gradName(name), state.gradTensors.get(name)!] as const);
       const next = updated.map((name) => [name, state.tensors.get(name.slice(nextName('').length))!] as const);
-      const feeds = { ...batch, ...stateFeeds(training, state), ...randomFeeds(training, random.seed, state.step) };
-      await training.run(feeds, { loss, ...Object.fromEntries([...grads, ...next]) });
+      const feeds = { ...batch, ...stateFeeds(session, state), ...randomFeeds(session, random.seed, state.step) };
+      await session.run(feeds, { loss, ...Object.fromEntries([...grads, ...next]) });
       return loss.data[0]!;
     },
-    evaluate: (state, batch) => evaluation.run({ ...batch, ...stateFeeds(evaluation, state) }),
-    release: async () => {
-      await training.release();
-      await evaluation.release();
-    },
+    release: () => session.release(),
+  };
+}
+
+/** Builds and opens the evaluation graph of `task`, whose inputs may have symbolic dimensions. */
+export async function compileEvaluation(task: Task, open: OpenGraph): Promise<CompiledEvaluation> {
+  const session = await open(toOnnx(buildEvaluation(task)));
+  return {
+    evaluate: (state, batch) => session.run({ ...batch, ...stateFeeds(session, state) }),
+    release: () => session.release(),
   };
 }
 
@@ -66,31 +83,60 @@ export interface CompiledOptimizer {
   release(): Promise<void>;
 }
 
-const flat = (data: Float32Array, offset: number, size: number): Tensor<'float32'> => ({ dtype: 'float32', dims: [size], data: data.subarray(offset, offset + size) });
+const flat = (data: Float32Array, offset: number, size: number): Tensor<'float32'> => ({
+  dtype: 'float32',
+  dims: [size],
+  data: data.subarray(offset, offset + size),
+});
 
 function hyperOf(def: OptimizerDef, hyper: Hyper, name: string, group: number): number {
   const value = hyper[name] ?? def.hyper[name]!;
   const picked = typeof value === 'number' ? value : value[group];
-  if (picked === undefined) throw new FettleError('bad-argument', `optimizer: expected a ${name} for group ${group}, got ${JSON.stringify(value)}`);
+  if (picked === undefined)
+    throw new FettleError(
+      'bad-argument',
+      `optimizer: expected a ${name} for group ${group}, got ${JSON.stringify(value)}`,
+    );
   return picked;
 }
 
 /** Builds and opens `def` for the segments of `state`. Segments without weight decay get wd 0. */
-export async function compileOptimizer(def: OptimizerDef, state: TrainState, open: OpenGraph): Promise<CompiledOptimizer> {
-  ensure(state.moments.length === def.moments.length, 'bad-argument', () => `compileOptimizer: expected a state with ${def.moments.length} moments for ${def.name}, got ${state.moments.length}`);
-  const session = await open(toOnnx(buildOptimizer(def, state.segments.map((segment) => segment.size))));
+export async function compileOptimizer(
+  def: OptimizerDef,
+  state: TrainState,
+  open: OpenGraph,
+): Promise<CompiledOptimizer> {
+  ensure(
+    state.moments.length === def.moments.length,
+    'bad-argument',
+    () =>
+      `compileOptimizer: expected a state with ${def.moments.length} moments for ${def.name}, got ${state.moments.length}`,
+  );
+  const session = await open(
+    toOnnx(
+      buildOptimizer(
+        def,
+        state.segments.map((segment) => segment.size),
+      ),
+    ),
+  );
   const feeds: Record<string, Tensor> = {};
   const fetches: Record<string, Tensor> = {};
   for (const [i, { offset, size }] of state.segments.entries()) {
     feeds[`grad.${i}`] = flat(state.grads, offset, size);
-    const inPlace = [['param', state.params] as const, ...def.moments.map((name, k) => [name, state.moments[k]!] as const)];
+    const inPlace = [
+      ['param', state.params] as const,
+      ...def.moments.map((name, k) => [name, state.moments[k]!] as const),
+    ];
     for (const [name, data] of inPlace) feeds[`${name}.${i}`] = fetches[`${name}.${i}.next`] = flat(data, offset, size);
   }
   return {
     async update(_state, hyper) {
       const names = Object.keys(def.hyper);
       const values = state.segments.flatMap(({ group, decay }, i) =>
-        names.map((name) => [`${name}.${i}`, scalar(name === 'wd' && !decay ? 0 : hyperOf(def, hyper, name, group))] as const),
+        names.map(
+          (name) => [`${name}.${i}`, scalar(name === 'wd' && !decay ? 0 : hyperOf(def, hyper, name, group))] as const,
+        ),
       );
       state.step += 1;
       await session.run({ ...feeds, ...Object.fromEntries(values), step: scalar(state.step) }, fetches);

@@ -7,29 +7,40 @@ import { sizeOf } from '../core/tensor.ts';
  */
 export type Init = (shape: readonly number[], seed: number, made: ReadonlyMap<string, Float32Array>) => Float32Array;
 
-const fill = (shape: readonly number[], draw: (i: number) => number): Float32Array => Float32Array.from({ length: sizeOf(shape) }, (_, i) => draw(i));
+const fill = (shape: readonly number[], draw: (i: number) => number): Float32Array =>
+  Float32Array.from({ length: sizeOf(shape) }, (_, i) => draw(i));
 
 /** Inputs that one output of w[K,C,...] sums over. */
 const fanIn = (shape: readonly number[]): number => sizeOf(shape.slice(1));
 
-export const constantInit = (value: number): Init => (shape) => fill(shape, () => value);
+export const constantInit =
+  (value: number): Init =>
+  (shape) =>
+    fill(shape, () => value);
 export const zerosInit: Init = constantInit(0);
 export const onesInit: Init = constantInit(1);
 
 /** Uniform in [-bound, bound]. */
-export const uniformInit = (bound: number): Init => (shape, seed) => {
-  const rng = createRng(seed, 'uniform');
-  return fill(shape, () => (2 * rng.next() - 1) * bound);
-};
+export const uniformInit =
+  (bound: number): Init =>
+  (shape, seed) => {
+    const rng = createRng(seed, 'uniform');
+    return fill(shape, () => (2 * rng.next() - 1) * bound);
+  };
 
 /** Normal with the given standard deviation. */
-export const normalInit = (std: number): Init => (shape, seed) => {
-  const rng = createRng(seed, 'normal');
-  return fill(shape, () => rng.normal() * std);
-};
+export const normalInit =
+  (std: number): Init =>
+  (shape, seed) => {
+    const rng = createRng(seed, 'normal');
+    return fill(shape, () => rng.normal() * std);
+  };
 
 /** Normal, std = gain / sqrt(fan in); gain sqrt(2) suits ReLU (He et al. 2015). */
-export const kaimingNormal = (gain = Math.SQRT2): Init => (shape, seed, made) => normalInit(gain / Math.sqrt(fanIn(shape)))(shape, seed, made);
+export const kaimingNormal =
+  (gain = Math.SQRT2): Init =>
+  (shape, seed, made) =>
+    normalInit(gain / Math.sqrt(fanIn(shape)))(shape, seed, made);
 
 /** Uniform in +-1/sqrt(fan in): what PyTorch gives to its linear and convolution layers. */
 export const kaimingUniform: Init = (shape, seed, made) => uniformInit(1 / Math.sqrt(fanIn(shape)))(shape, seed, made);
@@ -38,10 +49,12 @@ export const kaimingUniform: Init = (shape, seed, made) => uniformInit(1 / Math.
  * ICNR (Aitken et al. 2017) for w[K,C,R,S] in front of a pixel shuffle: every block of `factor`^2 filters starts equal, so
  * that the shuffled picture starts without checkerboard.
  */
-export const icnr = (factor: number, base: Init = kaimingNormal()): Init => (shape, seed, made) => {
-  const [filters, ...rest] = shape;
-  const repeat = factor ** 2;
-  const kernels = base([filters! / repeat, ...rest], seed, made);
-  const length = sizeOf(rest);
-  return fill(shape, (i) => kernels[Math.floor(i / length / repeat) * length + (i % length)]!);
-};
+export const icnr =
+  (factor: number, base: Init = kaimingNormal()): Init =>
+  (shape, seed, made) => {
+    const [filters, ...rest] = shape;
+    const repeat = factor ** 2;
+    const kernels = base([filters! / repeat, ...rest], seed, made);
+    const length = sizeOf(rest);
+    return fill(shape, (i) => kernels[Math.floor(i / length / repeat) * length + (i % length)]!);
+  };

@@ -8,12 +8,20 @@ import type { Scope } from './scope.ts';
 
 const channelsOf = (x: Value, where: string): number => {
   const channels = x.shape[1];
-  ensure(typeof channels === 'number', 'bad-shape', () => `${where}: expected [N,C,...] with a known C, got ${showValue(x)}`);
+  ensure(
+    typeof channels === 'number',
+    'bad-shape',
+    () => `${where}: expected [N,C,...] with a known C, got ${showValue(x)}`,
+  );
   return channels;
 };
 
 /** [1,C,1,...]: a per-channel vector [C] that broadcasts over x. */
-const perChannel = (vector: Value, x: Value): Value => o.reshape(vector, x.shape.map((_, i) => (i === 1 ? -1 : 1)));
+const perChannel = (vector: Value, x: Value): Value =>
+  o.reshape(
+    vector,
+    x.shape.map((_, i) => (i === 1 ? -1 : 1)),
+  );
 
 export interface Conv2dOptions {
   readonly filters: number;
@@ -30,19 +38,49 @@ export interface Conv2dOptions {
   readonly init?: Init;
 }
 
-/** w[K,...] = g v / |v|, the norm over everything but the first axis. Parameters `weight_g`, `weight_v`, as in PyTorch. */
+/**
+ * w[K,...] = g v / |v|, the norm over everything but the first axis. Parameters `weight_g`, `weight_v`, as in PyTorch; an
+ * exported graph holds the plain `weight`.
+ */
 export function weightNormed(scope: Scope, shape: readonly number[], init: Init): Value {
-  const v = scope.param('weight_v', shape, init);
-  const vName = scope.fullName('weight_v');
-  const startG: Init = ([filters], _seed, made) => normsOf(made.get(vName)!, filters!);
-  const g = scope.param('weight_g', shape.map((dim, i) => (i === 0 ? dim : 1)), startG, false);
-  const norm = o.sqrt(o.reduceSum(o.mul(v, v), { axes: shape.map((_, i) => i).slice(1), keepdims: true }));
-  return o.mul(v, o.div(g, norm));
+  const [nameG, nameV] = [scope.fullName('weight_g'), scope.fullName('weight_v')];
+  const build = (): Value => {
+    const v = scope.param('weight_v', shape, init);
+    const startG: Init = ([filters], _seed, made) => filterNorms(made.get(nameV)!, filters!);
+    const g = scope.param(
+      'weight_g',
+      shape.map((dim, i) => (i === 0 ? dim : 1)),
+      startG,
+      false,
+    );
+    const norm = o.sqrt(o.reduceSum(o.mul(v, v), { axes: shape.map((_, i) => i).slice(1), keepdims: true }));
+    return o.mul(v, o.div(g, norm));
+  };
+  return scope.derived('weight', shape, build, (weights) => {
+    const [g, v] = [weights.get(nameG), weights.get(nameV)];
+    ensure(
+      g !== undefined && v !== undefined,
+      'bad-checkpoint',
+      () => `weights: expected ${nameG} and ${nameV}, got neither or one; the weights belong to another model`,
+    );
+    const norms = filterNorms(v, shape[0]!);
+    const length = v.length / g.length;
+    return v.map((value, i) => (value * g[Math.floor(i / length)]!) / norms[Math.floor(i / length)]!);
+  });
 }
 
 /** x[N,C,H,W] -> [N,filters,H',W']. Parameters `weight` [filters,C/groups,k,k] (or `weight_g`, `weight_v`) and `bias`. */
 export function conv2d(scope: Scope, x: Value, options: Conv2dOptions): Value {
-  const { filters, kernel = 3, stride = 1, dilation = 1, groups = 1, bias = true, weightNorm = false, init = kaimingNormal() } = options;
+  const {
+    filters,
+    kernel = 3,
+    stride = 1,
+    dilation = 1,
+    groups = 1,
+    bias = true,
+    weightNorm = false,
+    init = kaimingNormal(),
+  } = options;
   const shape = [filters, channelsOf(x, 'conv2d') / groups, kernel, kernel];
   const w = weightNorm ? weightNormed(scope, shape, init) : scope.param('weight', shape, init);
   const b = bias ? scope.param('bias', [filters], zerosInit) : undefined;
@@ -50,7 +88,12 @@ export function conv2d(scope: Scope, x: Value, options: Conv2dOptions): Value {
 }
 
 /** x[N,C] -> [N,features]: x wᵀ + b. Parameters `weight` [features,C], `bias`. */
-export function linear(scope: Scope, x: Value, features: number, { bias = true, init = kaimingUniform }: { readonly bias?: boolean; readonly init?: Init } = {}): Value {
+export function linear(
+  scope: Scope,
+  x: Value,
+  features: number,
+  { bias = true, init = kaimingUniform }: { readonly bias?: boolean; readonly init?: Init } = {},
+): Value {
   const w = scope.param('weight', [features, channelsOf(x, 'linear')], init);
   return o.gemm(x, w, bias ? scope.param('bias', [features], zerosInit) : undefined, { transB: true });
 }
@@ -68,7 +111,11 @@ export interface BatchNormOptions {
  * batch's mean and biased variance, and keeps `running_mean` and (unbiased) `running_var`; else it uses those.
  * Parameters `weight`, `bias` [C]. Source: Ioffe & Szegedy 2015; PyTorch's conventions.
  */
-export function batchNorm(scope: Scope, x: Value, { eps = 1e-5, momentum = 0.1, scale = 1 }: BatchNormOptions = {}): Value {
+export function batchNorm(
+  scope: Scope,
+  x: Value,
+  { eps = 1e-5, momentum = 0.1, scale = 1 }: BatchNormOptions = {},
+): Value {
   const channels = channelsOf(x, 'batchNorm');
   const gamma = scope.param('weight', [channels], () => new Float32Array(channels).fill(scale));
   const beta = scope.param('bias', [channels], zerosInit);
@@ -82,7 +129,8 @@ export function batchNorm(scope: Scope, x: Value, { eps = 1e-5, momentum = 0.1, 
   const mean = o.reduceMean(x, { axes, keepdims: true });
   const centred = o.sub(x, mean);
   const variance = o.reduceMean(o.mul(centred, centred), { axes, keepdims: true });
-  const blend = (running: Value, batch: Value): Value => o.add(o.mul(running, 1 - momentum), o.mul(o.reshape(batch, [channels]), momentum));
+  const blend = (running: Value, batch: Value): Value =>
+    o.add(o.mul(running, 1 - momentum), o.mul(o.reshape(batch, [channels]), momentum));
   scope.update('running_mean', blend(runningMean, mean));
   scope.update('running_var', blend(runningVar, o.mul(variance, count / Math.max(count - 1, 1))));
   return normalised(centred, variance);
@@ -120,8 +168,14 @@ export interface PixelShuffleOptions {
 }
 
 /** fastai's PixelShuffle_ICNR: x[N,C,H,W] -> 1x1 conv -> ReLU -> pixel shuffle -> (blur) -> [N,filters,H*factor,W*factor]. */
-export function pixelShuffleIcnr(scope: Scope, x: Value, { filters, factor = 2, blur = false, weightNorm = true }: PixelShuffleOptions): Value {
-  const wide = scope.in('conv', (s) => conv2d(s, x, { filters: filters * factor ** 2, kernel: 1, weightNorm, init: icnr(factor) }));
+export function pixelShuffleIcnr(
+  scope: Scope,
+  x: Value,
+  { filters, factor = 2, blur = false, weightNorm = true }: PixelShuffleOptions,
+): Value {
+  const wide = scope.in('conv', (s) =>
+    conv2d(s, x, { filters: filters * factor ** 2, kernel: 1, weightNorm, init: icnr(factor) }),
+  );
   const shuffled = o.pixelShuffle(o.relu(wide), factor);
   return blur ? blur2x2(shuffled) : shuffled;
 }
@@ -134,7 +188,9 @@ export function selfAttention(scope: Scope, x: Value): Value {
   const [n, c, h, w] = staticShape(x.shape, 'selfAttention') as [number, number, number, number];
   const flat = o.reshape(x, [n, c, h * w]);
   const project = (name: string, filters: number): Value =>
-    scope.in(name, (s) => o.matmul(o.reshape(s.param('weight', [filters, c, 1], kaimingNormal(1)), [filters, c]), flat));
+    scope.in(name, (s) =>
+      o.matmul(o.reshape(s.param('weight', [filters, c, 1], kaimingNormal(1)), [filters, c]), flat),
+    );
   const query = project('query', Math.max(1, Math.floor(c / 8)));
   const key = project('key', Math.max(1, Math.floor(c / 8)));
   const value = project('value', c);
@@ -144,16 +200,19 @@ export function selfAttention(scope: Scope, x: Value): Value {
 }
 
 /** A residual block: x + conv(relu(conv(x))), ReLU after each convolution as fastai's `res_block`, channels unchanged. */
-export function resBlock(scope: Scope, x: Value, { weightNorm = false }: { readonly weightNorm?: boolean } = {}): Value {
+export function resBlock(
+  scope: Scope,
+  x: Value,
+  { weightNorm = false }: { readonly weightNorm?: boolean } = {},
+): Value {
   const filters = channelsOf(x, 'resBlock');
   const one = o.relu(scope.in('conv1', (s) => conv2d(s, x, { filters, weightNorm })));
   const two = o.relu(scope.in('conv2', (s) => conv2d(s, one, { filters, weightNorm })));
   return o.add(x, two);
 }
 
-/** |v| per filter. */
-function normsOf(v: Float32Array, filters: number): Float32Array {
+/** |v| of each filter of v[K,...], flattened. */
+export function filterNorms(v: Float32Array, filters: number): Float32Array {
   const length = v.length / filters;
   return Float32Array.from({ length: filters }, (_, k) => Math.hypot(...v.subarray(k * length, (k + 1) * length)));
 }
-

@@ -17,7 +17,8 @@ const roundConstants = [
 
 /** The graph inputs `random.seed` and `random.step`, uint32 scalars; made on first use. */
 export function randomInputs(graph: Graph): { readonly seed: Value; readonly step: Value } {
-  const input = (name: string): Value => graph.inputs.find((value) => value.name === name) ?? graph.input(name, 'uint32', []);
+  const input = (name: string): Value =>
+    graph.inputs.find((value) => value.name === name) ?? graph.input(name, 'uint32', []);
   return { seed: input('random.seed'), step: input('random.step') };
 }
 

@@ -88,6 +88,20 @@ export class Scope {
     return this.declare({ name: this.prefix + name, shape, kind: 'param', init, decay });
   }
 
+  /**
+   * What `build` makes of parameters (a normalised weight, say). In an exported graph it is the constant `name` that
+   * `compute` works out from the weights, so that no part of it is left to the runtime.
+   */
+  derived(
+    name: string,
+    shape: readonly number[],
+    build: () => Value,
+    compute: (weights: Weights) => Float32Array,
+  ): Value {
+    const { weights, graph } = this.state;
+    return weights === undefined ? build() : graph.constant('float32', shape, compute(weights), this.prefix + name);
+  }
+
   /** A value that the forward pass keeps up to date by itself (running statistics), f32. */
   buffer(name: string, shape: readonly number[], init: Init): Value {
     return this.declare({ name: this.prefix + name, shape, kind: 'buffer', init, decay: false });

@@ -5,7 +5,11 @@ import { defineOptimizer } from './define.ts';
 /** a + (b - a) * share. */
 const blend = (a: Value, b: Value, keep: Value): Value => o.add(o.mul(a, keep), o.mul(b, o.sub(1, keep)));
 
-const adamUpdate = (m: Value, v: Value, hyper: Readonly<Record<'lr' | 'beta1' | 'beta2' | 'eps' | 'step', Value>>): Value => {
+const adamUpdate = (
+  m: Value,
+  v: Value,
+  hyper: Readonly<Record<'lr' | 'beta1' | 'beta2' | 'eps' | 'step', Value>>,
+): Value => {
   const { lr, beta1, beta2, eps, step } = hyper;
   const stepSize = o.div(lr, o.sub(1, o.pow(beta1, step)));
   const root = o.sqrt(o.sub(1, o.pow(beta2, step)));

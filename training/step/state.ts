@@ -45,7 +45,10 @@ const view = (buffer: Float32Array, offset: number, dims: readonly number[]): Te
 });
 
 /** Parameters sorted into segments; the order within a segment is the model's. */
-function layOut(params: readonly ParamSpec[], groupOf: (name: string) => number): { segments: Segment[]; offsets: Map<string, number> } {
+function layOut(
+  params: readonly ParamSpec[],
+  groupOf: (name: string) => number,
+): { segments: Segment[]; offsets: Map<string, number> } {
   const keyOf = (spec: ParamSpec): number => 2 * groupOf(spec.name) + (spec.decay ? 1 : 0);
   const segments: Segment[] = [];
   const offsets = new Map<string, number>();
@@ -70,27 +73,46 @@ export function createState(specs: readonly ParamSpec[], { optimizer, groupOf = 
   const grads = new Float32Array(total);
   const stats = specs.filter((spec) => spec.kind === 'buffer');
   const buffers = new Float32Array(stats.reduce((sum, spec) => sum + sizeOf(spec.shape), 0));
-  const tensors = new Map<string, Tensor<'float32'>>(params.map((spec) => [spec.name, view(values, offsets.get(spec.name)!, spec.shape)]));
+  const tensors = new Map<string, Tensor<'float32'>>(
+    params.map((spec) => [spec.name, view(values, offsets.get(spec.name)!, spec.shape)]),
+  );
   let at = 0;
   for (const spec of stats) {
     tensors.set(spec.name, view(buffers, at, spec.shape));
     at += sizeOf(spec.shape);
   }
   const gradTensors = new Map(params.map((spec) => [spec.name, view(grads, offsets.get(spec.name)!, spec.shape)]));
-  return { specs, segments, params: values, grads, moments: optimizer.moments.map(() => new Float32Array(total)), buffers, tensors, gradTensors, step: 0 };
+  return {
+    specs,
+    segments,
+    params: values,
+    grads,
+    moments: optimizer.moments.map(() => new Float32Array(total)),
+    buffers,
+    tensors,
+    gradTensors,
+    step: 0,
+  };
 }
 
 /** Copies `weights` in by name; throws `bad-checkpoint` when one is missing or has another size. */
 export function setWeights(state: TrainState, weights: Weights): void {
   for (const [name, { data, dims }] of state.tensors) {
     const source = weights.get(name);
-    ensure(source?.length === data.length, 'bad-checkpoint', () => `setWeights: expected ${name} [${dims}], got ${source === undefined ? 'none' : `${source.length} values`}; the weights belong to another model`);
+    ensure(
+      source?.length === data.length,
+      'bad-checkpoint',
+      () =>
+        `setWeights: expected ${name} [${dims}], got ${source === undefined ? 'none' : `${source.length} values`}; the weights belong to another model`,
+    );
     data.set(source);
   }
 }
 
 /** First values by the model's own initialisers. */
-export const initState = (state: TrainState, seed: number): void => setWeights(state, initialWeights(state.specs, seed));
+export const initState = (state: TrainState, seed: number): void =>
+  setWeights(state, initialWeights(state.specs, seed));
 
 /** A copy of every parameter and buffer, by name. */
-export const copyWeights = (state: TrainState): Map<string, Float32Array> => new Map([...state.tensors].map(([name, { data }]) => [name, data.slice()]));
+export const copyWeights = (state: TrainState): Map<string, Float32Array> =>
+  new Map([...state.tensors].map(([name, { data }]) => [name, data.slice()]));

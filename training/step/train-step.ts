@@ -11,7 +11,10 @@ export interface Task {
   /** Batch inputs: name, dtype and shape. */
   readonly inputs: readonly { readonly name: string; readonly dtype: DType; readonly shape: Shape }[];
   /** The loss (one f32 element) and whatever the evaluation graph shall return beside it. */
-  readonly forward: (scope: Scope, inputs: Readonly<Record<string, Value>>) => { readonly loss: Value; readonly outputs?: Readonly<Record<string, Value>> };
+  readonly forward: (
+    scope: Scope,
+    inputs: Readonly<Record<string, Value>>,
+  ) => { readonly loss: Value; readonly outputs?: Readonly<Record<string, Value>> };
 }
 
 /** Output names of the training graph. */
@@ -21,8 +24,6 @@ export const nextName = (buffer: string): string => `next/${buffer}`;
 export interface StepGraphs {
   /** inputs: batch, parameters, buffers; outputs: `loss`, `grad/<param>` of each trained one, `next/<buffer>`. */
   readonly training: Graph;
-  /** inputs: batch, parameters, buffers; outputs: `loss` and the task's outputs. */
-  readonly evaluation: Graph;
   /** Every parameter and buffer, in the order the model asked for them. */
   readonly specs: readonly ParamSpec[];
   /** Names of the parameters that have gradients here. */
@@ -33,20 +34,27 @@ function declareInputs(graph: Graph, task: Task): Record<string, Value> {
   return Object.fromEntries(task.inputs.map(({ name, dtype, shape }) => [name, graph.input(name, dtype, shape)]));
 }
 
-function trainingGraph(task: Task, isTrained: (name: string) => boolean): { readonly graph: Graph; readonly scope: Scope; readonly trained: readonly string[] } {
+function trainingGraph(
+  task: Task,
+  isTrained: (name: string) => boolean,
+): { readonly graph: Graph; readonly scope: Scope; readonly trained: readonly string[] } {
   const graph = new Graph(`${task.name}_training`);
   const inputs = declareInputs(graph, task);
   const scope = createScope(graph, { training: true });
   const { loss } = task.forward(scope, inputs);
   const trained = scope.specs.filter((spec) => spec.kind === 'param' && isTrained(spec.name)).map((spec) => spec.name);
-  const grads = backward(loss, trained.map((name) => scope.values.get(name)!));
+  const grads = backward(
+    loss,
+    trained.map((name) => scope.values.get(name)!),
+  );
   graph.output('loss', loss);
   for (const name of trained) graph.output(gradName(name), grads.get(scope.values.get(name)!)!);
   for (const [name, value] of scope.updates) graph.output(nextName(name), value);
   return { graph, scope, trained };
 }
 
-function evaluationGraph(task: Task): Graph {
+/** The evaluation graph: inputs batch, parameters, buffers; outputs `loss` and the task's outputs. */
+export function buildEvaluation(task: Task): Graph {
   const graph = new Graph(`${task.name}_eval`);
   const inputs = declareInputs(graph, task);
   const { loss, outputs = {} } = task.forward(createScope(graph, { training: false }), inputs);
@@ -58,8 +66,12 @@ function evaluationGraph(task: Task): Graph {
 /** Assembles forward and gradient of `task`. Parameters for which `isTrained` is false are frozen: no gradient is computed. */
 export function buildStep(task: Task, isTrained: (name: string) => boolean = () => true): StepGraphs {
   const { graph, scope, trained } = trainingGraph(task, isTrained);
-  ensure(trained.length > 0, 'bad-argument', () => `buildStep: expected at least one trained parameter, got none of ${scope.specs.length}; unfreeze something`);
-  return { training: graph, evaluation: evaluationGraph(task), specs: scope.specs, trained };
+  ensure(
+    trained.length > 0,
+    'bad-argument',
+    () => `buildStep: expected at least one trained parameter, got none of ${scope.specs.length}; unfreeze something`,
+  );
+  return { training: graph, specs: scope.specs, trained };
 }
 
 /** The inference graph of a model with its weights inside. `build` makes the outputs from the inputs. */
@@ -70,7 +82,10 @@ export function buildInference(
   build: (scope: Scope, inputs: Readonly<Record<string, Value>>) => Readonly<Record<string, Value>>,
 ): Graph {
   const graph = new Graph(name);
-  const values = Object.fromEntries(inputs.map((input) => [input.name, graph.input(input.name, input.dtype, input.shape)]));
-  for (const [output, value] of Object.entries(build(createScope(graph, { training: false, weights }), values))) graph.output(output, value);
+  const values = Object.fromEntries(
+    inputs.map((input) => [input.name, graph.input(input.name, input.dtype, input.shape)]),
+  );
+  for (const [output, value] of Object.entries(build(createScope(graph, { training: false, weights }), values)))
+    graph.output(output, value);
   return graph;
 }

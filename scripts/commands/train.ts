@@ -1,0 +1,189 @@
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import type { RestoreRunConfig, RestoreRunResult } from '../../training/apps/restore-run.node.ts';
+import { FettleError } from '../../training/core/errors.ts';
+import type { Callback } from '../../training/learner/learner.ts';
+import type { NodeDevice } from '../../training/run/ort.node.ts';
+import { announceDevice, deviceOption, note, parseWhole, report } from '../cli.ts';
+import { createProgress } from '../progress.ts';
+
+/** Options that `train` and `retrain` share. */
+export interface TrainOptions {
+  readonly data: string;
+  readonly damaged?: string;
+  readonly out: string;
+  readonly device: NodeDevice | 'auto';
+  readonly size?: number;
+  readonly batch?: number;
+  readonly epochs?: number;
+  readonly samples?: number;
+  readonly lr?: number;
+  readonly loss?: 'mse' | 'l1';
+  readonly seed: number;
+  readonly workers?: number;
+  readonly resume?: boolean;
+}
+
+const choice =
+  <T extends string>(option: string, names: readonly T[]) =>
+  (text: string): T => {
+    const found = names.find((name) => name === text);
+    if (found === undefined)
+      throw new FettleError('bad-argument', `${option}: expected ${names.join(' or ')}, got ${text}`);
+    return found;
+  };
+
+const positive =
+  (option: string) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (!(value > 0) || !Number.isFinite(value))
+      throw new FettleError('bad-argument', `${option}: expected a number above 0, got ${text}`);
+    return value;
+  };
+
+/** Throws unless the task is one that can be trained. */
+export function checkTask(task: string): void {
+  if (task !== 'restore') throw new FettleError('unsupported', `train: expected the task restore, got ${task}`);
+}
+
+export function trainOptions(command: Command): Command {
+  return deviceOption(command)
+    .requiredOption('--data <dir>', 'folder of photos, with its subfolders')
+    .option('--damaged <dir>', 'damaged copies of the same names; without it photos are damaged on the fly')
+    .option(
+      '--size <n>',
+      'side of the square crops in pixels (default: smaller ones first, then larger)',
+      parseWhole('--size', 32, 1024),
+    )
+    .option('--batch <n>', 'crops per step', parseWhole('--batch', 1, 512))
+    .option(
+      '--epochs <n>',
+      'passes, each ending in a line of metrics and a checkpoint',
+      parseWhole('--epochs', 1, 100000),
+    )
+    .option('--samples <n>', 'crops per epoch', parseWhole('--samples', 1, 10_000_000))
+    .option('--lr <x>', 'highest learning rate of the one-cycle schedule', positive('--lr'))
+    .option('--loss <name>', 'l1 or mse', choice('--loss', ['l1', 'mse']))
+    .option('--seed <n>', 'same seed, same result on the same machine type', parseWhole('--seed', 0, 2 ** 31), 1)
+    .option('--workers <n>', 'threads that decode and damage photos', parseWhole('--workers', 1, 64))
+    .option('--resume', 'go on from the checkpoint in --out; without one, begin');
+}
+
+/** The run that the options ask for, over `defaults`. */
+export function runConfig(defaults: RestoreRunConfig, options: TrainOptions): RestoreRunConfig {
+  const { size, batch, epochs, samples, lr, loss, seed } = options;
+  const total = defaults.stages.reduce((sum, stage) => sum + stage.epochs, 0);
+  const scaled = epochs === undefined ? defaults.stages : spread(defaults.stages, epochs, total);
+  const stages = (
+    size === undefined ? scaled : [{ epochs: epochs ?? total, size, batchSize: scaled[0]!.batchSize }]
+  ).map((stage) => ({
+    ...stage,
+    batchSize: batch ?? stage.batchSize,
+  }));
+  return {
+    ...defaults,
+    stages,
+    samplesPerEpoch: samples ?? defaults.samplesPerEpoch,
+    lr: lr ?? defaults.lr,
+    loss: loss ?? defaults.loss,
+    seed,
+  };
+}
+
+/** The stages in the same proportions over `epochs` epochs; stages that get none are left out. */
+function spread(stages: RestoreRunConfig['stages'], epochs: number, total: number): RestoreRunConfig['stages'] {
+  let before = 0;
+  let done = 0;
+  return stages
+    .map((stage) => {
+      before += stage.epochs;
+      const until = Math.round((before / total) * epochs);
+      const share = until - done;
+      done = until;
+      return { ...stage, epochs: share };
+    })
+    .filter((stage) => stage.epochs > 0);
+}
+
+/** A line per epoch, and batch progress within it. */
+function consoleCallback(
+  silent: boolean,
+  describe: (row: NonNullable<Parameters<NonNullable<Callback['afterEpoch']>>[0]['row']>) => string,
+): Callback {
+  let bar = createProgress('epoch', { silent });
+  return {
+    name: 'console',
+    beforeEpoch: ({ progress }) => {
+      bar = createProgress(`epoch ${progress.epoch}`, { silent });
+    },
+    afterBatch: ({ progress, batches }) => bar.update(progress.batch, batches),
+    afterEpoch: ({ row }) => {
+      bar.stop();
+      if (!silent) process.stdout.write(`${describe(row!)}\n`);
+    },
+  };
+}
+
+/** Runs a training from command-line options; shared with `retrain`. */
+export async function runFromOptions(
+  command: Command,
+  config: RestoreRunConfig,
+  options: TrainOptions,
+  start?: ReadonlyMap<string, Float32Array>,
+): Promise<RestoreRunResult> {
+  const [{ runRestore }, { openSession }, { describeRow }] = await Promise.all([
+    import('../../training/apps/restore-run.node.ts'),
+    import('../../training/run/ort.node.ts'),
+    import('../../training/learner/recorder.ts'),
+  ]);
+  const device = await announceDevice(options.device);
+  const threads = Math.max(1, availableParallelism());
+  const silent = command.optsWithGlobals().json === true;
+  return runRestore({
+    config,
+    data: options.data,
+    out: options.out,
+    resume: options.resume === true,
+    open: (model) => openSession(model, { device, threads }),
+    callbacks: [consoleCallback(silent, describeRow)],
+    onNote: note,
+    ...(options.damaged === undefined ? {} : { damaged: options.damaged }),
+    ...(options.workers === undefined ? {} : { workers: options.workers }),
+    ...(start === undefined ? {} : { start }),
+  });
+}
+
+/** `fettle train TASK`. */
+export function register(program: Command): void {
+  const command = program
+    .command('train')
+    .description('train a model from scratch on a folder of photos')
+    .argument('<task>', 'restore');
+  trainOptions(command).option(
+    '--out <dir>',
+    'folder of the run: checkpoints, log.csv, pictures, model.onnx',
+    'runs/restore',
+  );
+  command.action((task: string, options: TrainOptions) => run(command, task, options));
+}
+
+async function run(command: Command, task: string, options: TrainOptions): Promise<void> {
+  checkTask(task);
+  const [{ restoreRunDefaults }, { exportRestore }, { writeDurably }] = await Promise.all([
+    import('../../training/apps/restore-run.node.ts'),
+    import('../../training/apps/restore.node.ts'),
+    import('../../training/learner/checkpoint.node.ts'),
+  ]);
+  const config = runConfig(restoreRunDefaults, options);
+  const result = await runFromOptions(command, config, options);
+  const path = join(options.out, 'model.onnx');
+  await writeDurably(path, exportRestore(config.model, result.weights).model);
+  const { best } = result;
+  report(
+    command,
+    { model: path, best, rows: result.rows, failures: result.failures },
+    `best: epoch ${best.epoch}, ${best.metrics.psnr?.toFixed(2)} dB; ${path}`,
+  );
+}
