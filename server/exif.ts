@@ -155,7 +155,7 @@ const u32be = (value: number): Uint8Array =>
 const u32le = (value: number): Uint8Array => u32be(value).reverse();
 
 /** CRC-32 of ISO 3309, as PNG wants it. */
-function crc32(bytes: Uint8Array): number {
+export function crc32(bytes: Uint8Array): number {
   let crc = -1;
   for (const byte of bytes) {
     crc ^= byte;

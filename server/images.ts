@@ -109,7 +109,9 @@ export async function decode(bytes: Uint8Array): Promise<Image> {
     .toColourspace('srgb')
     .raw({ depth: 'uchar' });
   const { data, info } = await pixels.toBuffer({ resolveWithObject: true }).catch(refuse);
-  return { width: info.width, height: info.height, channels: info.channels as Image['channels'], data };
+  const { width, height, channels } = info;
+  if (channels !== 1 && channels !== 3 && channels !== 4) throw badImage(`it has ${channels} channels`);
+  return { width, height, channels, data };
 }
 
 /** encode: restored pixels (sRGB u8) -> a file in the format and with the metadata that the query asks for. */

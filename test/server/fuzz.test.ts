@@ -1,7 +1,10 @@
+import { deflateSync } from 'node:zlib';
 import { expect } from 'chai';
 import sharp from 'sharp';
 import type { ErrorBody } from '../../server/contract.ts';
-import { cleanExif, insertExif } from '../../server/exif.ts';
+import { RequestError } from '../../server/errors.ts';
+import { cleanExif, crc32, insertExif } from '../../server/exif.ts';
+import { inspect } from '../../server/images.ts';
 import type { RunningServer } from '../../server/main.ts';
 import { createRng, type Rng } from '../../training/core/rng.ts';
 import { wavyImage } from '../helpers/photos.ts';
@@ -78,5 +81,46 @@ describe('server: EXIF blocks', () => {
       if (round % 100 === 0) await sharp(insertExif('jpeg', picture, cleaned)).metadata();
     }
     expect(kept).to.be.within(100, 1990);
+  });
+});
+
+describe('server: text in PNG files', () => {
+  const chunk = (type: string, data: Uint8Array): Buffer => {
+    const whole = Buffer.alloc(12 + data.length);
+    whole.writeUInt32BE(data.length, 0);
+    whole.write(type, 4, 'latin1');
+    whole.set(data, 8);
+    whole.writeUInt32BE(crc32(whole.subarray(4, 8 + data.length)), 8 + data.length);
+    return whole;
+  };
+  const png = async (...chunks: readonly Buffer[]): Promise<Buffer> => {
+    const plain = await sharp({ create: { width: 2, height: 2, channels: 3, background: '#123' } })
+      .png()
+      .toBuffer();
+    return Buffer.concat([plain.subarray(0, 33), ...chunks, plain.subarray(33)]);
+  };
+  const verdict = async (file: Buffer): Promise<string> =>
+    inspect(file).then(
+      ({ width }) => `ok ${width}`,
+      (error: unknown) => (error instanceof RequestError ? `${error.status} ${error.code}` : String(error)),
+    );
+  const zeros = (megabytes: number): Buffer => deflateSync(Buffer.alloc(megabytes * 2 ** 20));
+  const zTXt = (megabytes: number): Buffer =>
+    chunk('zTXt', Buffer.concat([Buffer.from('Comment\0\0'), zeros(megabytes)]));
+  const iTXt = (megabytes: number): Buffer =>
+    chunk('iTXt', Buffer.concat([Buffer.from('Comment\0\x01\0en\0\0'), zeros(megabytes)]));
+
+  it('may inflate to 8 MiB together and come in 1000 pieces', async () => {
+    const refused = '413 too-much-metadata';
+    expect(await verdict(await png(zTXt(3), iTXt(3)))).to.equal('ok 2');
+    expect(await verdict(await png(zTXt(9)))).to.equal(refused);
+    expect(await verdict(await png(iTXt(9)))).to.equal(refused);
+    expect(await verdict(await png(zTXt(3), iTXt(3), zTXt(3)))).to.equal(refused);
+    const piece = chunk('tEXt', Buffer.from('Comment\0x'));
+    expect(await verdict(await png(...Array.from({ length: 900 }, () => piece)))).to.equal('ok 2');
+    expect(await verdict(await png(...Array.from({ length: 1001 }, () => piece)))).to.equal(refused);
+    expect(await verdict(await png(...Array.from({ length: 70_000 }, () => chunk('tIME', Buffer.alloc(0)))))).to.equal(
+      refused,
+    );
   });
 });

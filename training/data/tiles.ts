@@ -74,9 +74,12 @@ export interface RestoreOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** The side of a tile for a model: 512 pixels, more where the halo would be most of that. */
-export const defaultTile = (spec: Pick<ImageModelSpec, 'halo' | 'multipleOf'>): number =>
-  Math.max(512, roundUp(4 * spec.halo, spec.multipleOf));
+/**
+ * The side of a tile for a model: 8 halos, so that what is computed twice is less than the picture itself, within
+ * 512..1024 pixels for memory, and 4 halos at least.
+ */
+export const defaultTile = ({ halo, multipleOf }: Pick<ImageModelSpec, 'halo' | 'multipleOf'>): number =>
+  roundUp(Math.max(4 * halo, Math.min(1024, Math.max(512, 8 * halo))), multipleOf);
 
 /**
  * restoreImage: image u8 -> restored u8 of `scale` times its size (RGB, or RGBA where the input has alpha).
