@@ -1,4 +1,12 @@
-/* fettle/node: sessions, photos and damages, for which Node is needed. */
+/* fettle/node: sessions, photos, damages and training runs, for which Node is needed. */
+
+export { exportRestore, restoreTask } from './apps/restore.node.ts';
+export {
+  type RestoreRunConfig,
+  type RestoreRunOptions,
+  restoreRunDefaults,
+  runRestore,
+} from './apps/restore-run.node.ts';
 export { crappify } from './data/crappify.node.ts';
 export * from './data/damage/registry.node.ts';
 export { defineDamage } from './data/damage/types.ts';
@@ -7,4 +15,5 @@ export { listImages, listPairs } from './data/items.node.ts';
 export { createPairLoader, type PairBatch, type PairLoader, type PairLoaderOptions } from './data/loader.node.ts';
 export { showBatch } from './data/show.node.ts';
 export { createValidationPairs } from './data/validation.node.ts';
+export * from './learner/checkpoint.node.ts';
 export { type ChosenDevice, chooseDevice, type NodeDevice, type OpenOptions, openSession } from './run/ort.node.ts';
