@@ -1,5 +1,12 @@
 import { ensure } from '../core/errors.ts';
-import type { ModelProto, NodeProto, TensorProto, ValueInfoProto } from '../onnx/schema.ts';
+import {
+  type AttributeProto,
+  attributeTypes,
+  type ModelProto,
+  type NodeProto,
+  type TensorProto,
+  type ValueInfoProto,
+} from '../onnx/schema.ts';
 import type { Tensors } from './session.ts';
 
 const dimsOf = (value: ValueInfoProto) => value.type?.tensorType?.shape?.dim ?? [];
@@ -43,20 +50,31 @@ function withStaticDims(model: ModelProto, sizes: ReadonlyMap<string, number>): 
   return { ...model, graph: { ...graph, input: graph.input.map(fix), output: graph.output.map(fix), valueInfo: [] } };
 }
 
-/** Operators whose WebGL shaders take it that their input's texture is laid out as its shape says. */
-const trusting = new Set(['Pad', 'Resize', 'Upsample', 'Softmax']);
 const one: TensorProto = { name: 'webgl.one', dims: [], dataType: 1, floatData: [1] };
+const noSlope: AttributeProto = { name: 'alpha', type: attributeTypes.float, f: 0 };
 
 /**
- * withFreshTextures: in WebGL a reshaped value (so also the result of DepthToSpace and of a 1x1 Conv) keeps the texture
- * of its old shape, and {@link trusting} operators then read the wrong pixels (seen in onnxruntime-web 1.30). A
- * multiplication by one in front of them writes a texture of the right layout.
+ * Operators whose shaders take it that their input's texture is laid out as its shape says. But a reshaped value (so
+ * also the result of DepthToSpace) keeps the texture of its old shape, and they read the wrong pixels.
  */
-function withFreshTextures(model: ModelProto): ModelProto {
+const trusting = new Set(['Pad', 'Resize', 'Upsample', 'Softmax']);
+/**
+ * Activations that are fused into a Conv in front of them. But compiled shaders are then shared by the shapes of a Conv
+ * alone, so that another Conv of those shapes gets this one's activation, or this one none.
+ */
+const fused = new Set(['Clip', 'Sigmoid']);
+
+/**
+ * withoutFaults: the same graph around two faults of onnxruntime-web 1.30 (above). A multiplication by one writes a
+ * texture of the right layout, and keeps a Conv and its activation apart; for Relu, LeakyRelu is free to do that.
+ */
+function withoutFaults(model: ModelProto): ModelProto {
   const { graph } = model;
+  const convolved = new Set(graph.node.filter((node) => node.opType === 'Conv').flatMap((node) => node.output));
   const node = graph.node.flatMap((each): NodeProto[] => {
-    const [data, ...rest] = each.input;
-    if (!trusting.has(each.opType) || data === undefined) return [each];
+    const [data = '', ...rest] = each.input;
+    if (each.opType === 'Relu') return [{ ...each, opType: 'LeakyRelu', attribute: [noSlope] }];
+    if (!trusting.has(each.opType) && !(fused.has(each.opType) && convolved.has(data))) return [each];
     const fresh = `${each.output[0]}/webgl.fresh`;
     const copy = { opType: 'Mul', input: [data, one.name ?? ''], output: [fresh], attribute: [] };
     return [copy, { ...each, input: [fresh, ...rest] }];
@@ -66,4 +84,4 @@ function withFreshTextures(model: ModelProto): ModelProto {
 
 /** forWebgl: a model as the WebGL backend takes it: static shapes, and around what that backend gets wrong. */
 export const forWebgl = (model: ModelProto, sizes: ReadonlyMap<string, number>): ModelProto =>
-  withFreshTextures(withStaticDims(model, sizes));
+  withoutFaults(withStaticDims(model, sizes));
