@@ -79,19 +79,21 @@ export class StoreHost implements ModelHost {
     }
   }
 
-  async #follow({ name, active }: ModelEntry): Promise<void> {
+  async #follow({ name, active, problem }: ModelEntry): Promise<void> {
+    if (problem !== undefined) this.#log.error({ model: name, problem }, 'which version serves cannot be read');
     const key = `${name}@${active}`;
     const before = this.#serving.get(name);
     if (active === undefined || (before !== undefined && keyOf(before) === key)) return;
+    const wasRetiring = this.#retiring.delete(key); // it comes back: nobody may free it from here on
     try {
       const version = await this.#store.resolve(key);
       await this.#load(version);
       this.#serving.set(name, version);
       this.#failed.delete(key);
       if (before !== undefined) this.#retiring.add(keyOf(before));
-      this.#retiring.delete(key);
       this.#log.info({ model: key, before: before && keyOf(before) }, 'model serves');
     } catch (error) {
+      if (wasRetiring) this.#retiring.add(key);
       this.#failed.add(key);
       this.#log.error(
         { model: key, serving: before && keyOf(before), err: error },

@@ -49,10 +49,10 @@ async function load({
   model,
   spec,
 }: WorkerModel & { readonly id: number }): Promise<FromWorker & { type: 'done' }> {
+  if (models.has(key)) return { type: 'done', id }; // versions never change, and this one may be in use
   const { device, threads } = settings;
   const session = await openSession(model, { device, threads, spin: false });
   await tryOut(session, spec, key);
-  await models.get(key)?.session.release();
   models.set(key, { session, spec });
   return { type: 'done', id };
 }

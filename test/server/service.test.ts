@@ -2,6 +2,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { pino } from 'pino';
 import sharp from 'sharp';
 import type { ErrorBody, HealthBody, ModelsBody } from '../../server/contract.ts';
 import type { RunningServer } from '../../server/main.ts';
@@ -232,9 +233,27 @@ describe('server: models that come and go', function () {
     expect(new Set([...byVersion.values()].flatMap((answers) => [...answers])).size).to.equal(3);
   });
 
+  it('takes a version back that a long request still uses', async () => {
+    await bench.publish(tinyRestoreModel(1));
+    const server = await bench.start({ workers: 2 });
+    const long = post(server.url, await flat(4000, 3000));
+    await until(() => server.inFlight() === 1);
+    await bench.publish(tinyRestoreModel(2));
+    await until(async () => (await modelOf(server)) === 'restore@2');
+    await bench.store.rollback('restore');
+    await until(async () => (await modelOf(server)) === 'restore@1');
+    const response = await long;
+    expect([response.status, response.headers.get('x-model')]).to.deep.equal([200, 'restore@1']);
+    await response.arrayBuffer();
+    expect(await modelOf(server)).to.equal('restore@1');
+  });
+
   it('keeps the old version when the new one does not load, is damaged or has a broken active.json', async () => {
     await bench.publish();
-    const server = await bench.start();
+    const lines: string[] = [];
+    const log = pino({ level: 'error' }, { write: (line) => void lines.push(line) });
+    const server = await bench.start({ log });
+    const logged = (text: string): Promise<void> => until(() => lines.some((line) => line.includes(text)));
     const { spec, model } = tinyRestoreModel();
     const broken = await register(bench.store, { model: Uint8Array.of(1, 2, 3), spec });
     const wrongNames = await register(bench.store, { model, spec: { ...spec, outputName: 'other' } });
@@ -245,12 +264,12 @@ describe('server: models that come and go', function () {
     await writeFile(join(dir, 'model.onnx'), bytes);
     for (const version of [broken, wrongNames, damaged]) {
       await bench.store.use('restore', version);
-      await new Promise((resolve) => setTimeout(resolve, 150)); // several looks at the store
+      await logged(`"model":"restore@${version}"`);
       expect(await modelOf(server)).to.equal('restore@1');
       expect((await fetch(`${server.url}/health/ready`)).status).to.equal(200);
     }
     await writeFile(join(bench.dir, 'store', 'restore', 'active.json'), '{"version":');
-    await new Promise((resolve) => setTimeout(resolve, 150));
+    await logged('cannot be read');
     expect(await modelOf(server)).to.equal('restore@1');
     await rm(join(bench.dir, 'store', 'restore', 'active.json'));
     const good = await bench.publish(tinyRestoreModel(9));
