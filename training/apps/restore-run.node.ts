@@ -16,7 +16,7 @@ import {
   restoreCheckpoint,
   writeDurably,
 } from '../learner/checkpoint.node.ts';
-import { type Callback, fit } from '../learner/learner.ts';
+import { type Callback, fitLoop } from '../learner/learner.ts';
 import { type EpochRow, newProgress, type Progress, toCsv } from '../learner/recorder.ts';
 import { decodeSafetensors } from '../learner/safetensors.ts';
 import { compileOptimizer, type OpenGraph } from '../learner/trainer.ts';
@@ -60,13 +60,13 @@ export interface RestoreRunConfig {
 
 export const restoreRunDefaults: RestoreRunConfig = {
   model: restoreUnetDefaults,
-  loss: 'l1',
+  loss: 'mse',
   stages: [
     { epochs: 12, size: 96, batchSize: 8 },
     { epochs: 12, size: 128, batchSize: 8 },
   ],
-  samplesPerEpoch: 2000,
-  lr: 2e-3,
+  samplesPerEpoch: 3600,
+  lr: 1.5e-3,
   wd: 1e-3,
   pctStart: 0.1,
   shortSide: { min: 168, max: 256 },
@@ -194,7 +194,7 @@ async function readBest(out: string): Promise<Weights> {
   return new Map([...tensors].map(([name, { data }]) => [name, data]));
 }
 
-/** Trains a restoration model: the wiring of data, graphs, loop and files. Resumes exactly; see `fit`. */
+/** Trains a restoration model: the wiring of data, graphs, loop and files. Resumes exactly; see `fitLoop`. */
 export async function runRestore(options: RestoreRunOptions): Promise<RestoreRunResult> {
   const { config, out, open, onNote } = options;
   await prepareRunFolder(out);
@@ -238,7 +238,7 @@ export async function runRestore(options: RestoreRunOptions): Promise<RestoreRun
     best: { metric: 'psnr', higher: true },
   });
   try {
-    const rows = await fit({
+    const rows = await fitLoop({
       state,
       optimizer,
       progress,

@@ -102,8 +102,9 @@ export function restoreSources(
     totalBatches: stages.reduce((sum, stage) => sum + stage.epochs * batchesOf(stage, samplesPerEpoch), 0),
     close,
     async sourceOf(epoch) {
-      let passed = 0;
-      const index = stages.findIndex((stage) => epoch < (passed += stage.epochs));
+      const index = stages.findIndex(
+        (_, i) => epoch < stages.slice(0, i + 1).reduce((sum, stage) => sum + stage.epochs, 0),
+      );
       if (current?.index !== index) {
         await close();
         current = await openStage(index);

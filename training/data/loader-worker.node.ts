@@ -68,4 +68,4 @@ serveTasks<BatchTask, BatchReply>(async ({ epoch, draws, buffer }) => {
   }
   const failures = [...failed].slice(before).map(([index, reason]) => ({ name: items[index]!.name, reason }));
   return { result: { buffer, names, failures }, transfer: [buffer] };
-}, 10);
+}, 3);

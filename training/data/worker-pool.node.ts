@@ -99,7 +99,7 @@ export function serveTasks<Task, Result>(handle: (task: Task) => Promise<TaskRes
   if (port === null) return;
   // On Linux priorities belong to threads, so this one yields to model runs and the main thread keeps its own.
   // (Only downwards: the system refuses to raise one.)
-  if (process.platform === 'linux' && niceness > getPriority()) setPriority(niceness);
+  if (process.platform === 'linux' && niceness > 0) setPriority(Math.min(19, getPriority() + niceness));
   port.on('message', async (task: Task) => {
     try {
       const { result, transfer = [] } = await handle(task);

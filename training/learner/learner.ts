@@ -61,7 +61,7 @@ export interface FitOptions {
  * The training loop. It keeps no state of its own: everything is in `state` and `progress`, so that a run which is
  * interrupted and continued from a checkpoint of the two ends in the same bits.
  */
-export async function fit(options: FitOptions): Promise<readonly EpochRow[]> {
+export async function fitLoop(options: FitOptions): Promise<readonly EpochRow[]> {
   const { state, optimizer, epochs, callbacks = [], progress = newProgress() } = options;
   const run = { stopped: false, loss: Number.NaN, batches: 0, row: undefined as EpochRow | undefined };
   const emit = async (event: Event): Promise<void> => {
@@ -74,7 +74,9 @@ export async function fit(options: FitOptions): Promise<readonly EpochRow[]> {
       loss,
       done: state.step / options.totalBatches,
       ...(row ? { row } : {}),
-      stop: () => void (run.stopped = true),
+      stop: () => {
+        run.stopped = true;
+      },
     };
     for (const callback of callbacks) await callback[event]?.(context);
   };
@@ -91,7 +93,7 @@ export async function fit(options: FitOptions): Promise<readonly EpochRow[]> {
         Number.isFinite(run.loss),
         'bad-data',
         () =>
-          `fit: expected a finite loss, got ${run.loss} in epoch ${epoch}, batch ${progress.batch}; lower the learning rate or look for damaged data`,
+          `fitLoop: expected a finite loss, got ${run.loss} in epoch ${epoch}, batch ${progress.batch}; lower the learning rate or look for damaged data`,
       );
       await optimizer.update(state, options.hyperAt(state.step / options.totalBatches));
       progress.batch += 1;

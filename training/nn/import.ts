@@ -4,7 +4,7 @@ import { filterNorms } from './layers.ts';
 import type { ParamSpec, Weights } from './scope.ts';
 
 /** The value of one parameter in an exported model's weights: as it is, or taken apart where the export folded it. */
-function valueOf(spec: ParamSpec, exported: Weights): Float32Array | undefined {
+function parameterValue(spec: ParamSpec, exported: Weights): Float32Array | undefined {
   const direct = exported.get(spec.name);
   if (direct !== undefined) return direct;
   const folded = exported.get(spec.name.replace(/weight_[gv]$/, 'weight'));
@@ -16,7 +16,7 @@ function valueOf(spec: ParamSpec, exported: Weights): Float32Array | undefined {
 export function importWeights(specs: readonly ParamSpec[], exported: Weights): Map<string, Float32Array> {
   return new Map(
     specs.map((spec) => {
-      const value = valueOf(spec, exported);
+      const value = parameterValue(spec, exported);
       if (value?.length !== sizeOf(spec.shape)) {
         throw new FettleError(
           'bad-checkpoint',
