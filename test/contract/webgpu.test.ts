@@ -1,34 +1,62 @@
+import { type ChildProcess, fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect } from 'chai';
-import { openSession } from '../../training/run/ort.node.ts';
-import { probeModel } from '../../training/run/probe.ts';
-import { compute, expectedOf } from '../golden/compute.ts';
-import { goldenCases, relativeError } from '../golden/fixtures.ts';
-import { layerForm } from '../golden/layer-forms.ts';
-import { opForm } from '../golden/op-forms.ts';
+import { type DeviceReport, deviceCases } from './webgpu-cases.ts';
 
 /** Chromium's software Vulkan driver, as Debian installs it: a WebGPU device where there is no GPU. */
 const swiftShader = '/usr/lib/chromium/vk_swiftshader_icd.json';
 
+type CaseReport = Extract<DeviceReport, { kind: 'case' }>;
+
 describe('graphs with gradients on WebGPU in Node, against PyTorch', () => {
+  const reports = new Map<string, CaseReport>();
+  let child: ChildProcess;
+  let wake = (): void => undefined;
+  let ended = false;
+
   before(async function () {
-    if (process.env.VK_DRIVER_FILES === undefined && existsSync(swiftShader)) process.env.VK_DRIVER_FILES = swiftShader;
-    const reason = await openSession(probeModel(), { device: 'webgpu' }).then(
-      (session) => session.release().then(() => undefined),
-      (error: Error) => error.message,
+    const driver = existsSync(swiftShader) ? { VK_DRIVER_FILES: swiftShader } : {};
+    child = fork(join(import.meta.dirname, 'webgpu-child.js'), { env: { ...driver, ...process.env }, stdio: 'ignore' });
+    const first = new Promise<DeviceReport>((resolve) => child.once('message', resolve as (report: unknown) => void));
+    child.on('message', (report: DeviceReport) => {
+      if (report.kind === 'case') reports.set(report.title, report);
+      wake();
+    });
+    child.on('exit', () => {
+      ended = true;
+      wake();
+    });
+    const exit = new Promise<DeviceReport>((resolve) =>
+      child.once('exit', (code) => resolve({ kind: 'absent', reason: `its process ended with ${code}` })),
     );
-    if (reason === undefined) return;
-    console.log(`    skipped, no WebGPU device: ${reason}`);
+    const report = await Promise.race([first, exit]);
+    if (report.kind !== 'absent') return;
+    console.log(`    skipped, no WebGPU device: ${report.reason}`);
     this.skip();
   });
 
-  for (const golden of goldenCases.filter(({ steps }) => steps === undefined)) {
-    const found = layerForm(golden) ?? { golden, form: opForm(golden)! };
-    it(`${golden.op}, ${golden.name}`, async () => {
-      const got = await compute(found.golden, found.form, 'webgpu');
-      for (const [name, tensor] of Object.entries(expectedOf(golden))) {
-        expect(relativeError(got[name]!, tensor), name).to.be.below(1e-4);
-      }
+  after(() => {
+    child.kill();
+  });
+
+  /** The child's report of a case, waiting for it. */
+  async function reportOf(title: string): Promise<CaseReport> {
+    for (;;) {
+      const report = reports.get(title);
+      if (report !== undefined) return report;
+      if (ended) throw new Error(`expected a report of ${title}, got the end of the process`);
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+  }
+
+  for (const { op, name } of deviceCases) {
+    it(`${op}, ${name}`, async () => {
+      const { errors, failure } = await reportOf(`${op}, ${name}`);
+      expect(failure).to.equal(undefined);
+      for (const [output, error] of Object.entries(errors!)) expect(error, output).to.be.below(1e-4);
     });
   }
 });
