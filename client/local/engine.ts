@@ -63,6 +63,7 @@ export class Engine {
       try {
         const session = await this.#sessionOn(device, model);
         const pixels = await restoreImage(image, job.scale, model.spec, runOn(session, model), {
+          ...tileOn(device, model),
           onProgress: (done, total) => onProgress({ phase: 'restore', fraction: done / total }),
         });
         return { pixels, device, threads: device === 'wasm' ? webThreads() : 1, skipped: failed };
@@ -105,6 +106,12 @@ export class Engine {
     this.#open = undefined;
     await open?.session.release().catch(() => undefined); // what a broken device says about its end helps nobody
   }
+}
+
+/** WebGL spreads every convolution's input out in one texture, nine times as large and more: so tiles are smaller there. */
+function tileOn(device: WebDevice, { spec }: LocalModel): { readonly tile?: number } {
+  if (device !== 'webgl') return {};
+  return { tile: Math.max(512, Math.ceil((4 * spec.halo) / spec.multipleOf) * spec.multipleOf) };
 }
 
 /** What a device could not do, as opposed to what is wrong with the picture or the model's files. */
