@@ -2,7 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
-import { listFiles, rootDir } from '../../scripts/source-files.ts';
+import { listFiles, readSources, rootDir } from '../../scripts/source-files.ts';
+import { restoreRunDefaults } from '../../training/apps/restore-run.node.ts';
 
 const read = (path: string): string => readFileSync(join(rootDir, path), 'utf8');
 const topPages = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md'];
@@ -88,6 +89,23 @@ describe('docs in step with the code', () => {
     expect(routes.filter((route) => !page.includes(`\`${route}\``))).to.deep.equal([]);
   });
 
+  it('docs/training.md tells the defaults of fettle train restore', () => {
+    const { stages, samplesPerEpoch, lr, loss, seed } = restoreRunDefaults;
+    const epochs = stages.reduce((sum, stage) => sum + stage.epochs, 0);
+    const sizes = stages.map(({ size }) => size).join(', then ');
+    const wanted = {
+      epochs: `${epochs}, ${samplesPerEpoch}`,
+      size: sizes,
+      batch: `${stages[0]!.batchSize}`,
+      lr: `${lr}`,
+      loss: `\`${loss}\``,
+      seed: `${seed}`,
+    };
+    const cells = [...read('docs/training.md').matchAll(/^\| `--(\w+).*\| ([^|]*) \|$/gm)];
+    const told = Object.fromEntries(cells.map((match) => [match[1]!, match[2]!]));
+    expect(told).to.include(wanted);
+  }).timeout(20_000);
+
   it('relative links lead somewhere', () => {
     const links = pages.flatMap(({ path, text }) =>
       [...text.matchAll(/\]\(([^)\s]+)\)/g)].map((match) => ({ path, link: match[1]! })),
@@ -130,6 +148,15 @@ describe('docs in step with the code', () => {
     ]);
     const missing = runs.map((match) => match[1]!).filter((path) => !existsSync(join(rootDir, path)));
     expect(missing).to.deep.equal([]);
+  });
+
+  it('environment variables that the docs name are read somewhere', () => {
+    const named = new Set(
+      pages.flatMap(({ text }) => [...text.matchAll(/\b(?:FETTLE_\w+|CHROMIUM_PATH)\b/g)].map(String)),
+    );
+    const code = [...readSources().map(({ text }) => text), read('.ci/run')].join('\n');
+    expect(named.size).to.be.greaterThan(2);
+    expect([...named].filter((name) => !code.includes(`env.${name}`) && !code.includes(`${name}=`))).to.deep.equal([]);
   });
 
   it('the pages speak of the project only', () => {
