@@ -28,7 +28,7 @@ const local = createLocalRestorer();
 
 /** `?device=webgl` has this device restore, on that backend: for trying things out. */
 const asked = new URLSearchParams(location.search).get('device') ?? '';
-const forced: WebDevice | undefined = asked in webDeviceNames ? (asked as WebDevice) : undefined;
+const forced: WebDevice | undefined = Object.hasOwn(webDeviceNames, asked) ? (asked as WebDevice) : undefined;
 
 let photo: File | undefined;
 let running: AbortController | undefined;
@@ -74,7 +74,8 @@ async function restore(file: File): Promise<void> {
   byId('cancel').focus();
   say(`Restoring ${file.name}.`);
   try {
-    await present(file, await restorePhoto(client, local, file, wishOf(mine.signal)));
+    const restored = await restorePhoto(client, local, file, wishOf(mine.signal));
+    if (!mine.signal.aborted) await present(file, restored);
   } catch (error) {
     if (!mine.signal.aborted) complain(error);
   }
