@@ -7,7 +7,9 @@ import { FettleError } from '../training/core/errors.ts';
 import * as crappify from './commands/crappify.ts';
 import * as models from './commands/models.ts';
 import * as restore from './commands/restore.ts';
+import * as retrain from './commands/retrain.ts';
 import * as serve from './commands/serve.ts';
+import * as summary from './commands/summary.ts';
 import * as train from './commands/train.ts';
 
 /**
@@ -20,6 +22,8 @@ const commands: readonly { readonly register: (program: Command) => void }[] = [
   models,
   crappify,
   train,
+  retrain,
+  summary,
 ];
 
 function createProgram(): Command {

@@ -1,4 +1,5 @@
 import { type RestoreUnetConfig, restoreUnet, unetHalo, unetMultiple } from '../../models/unet.ts';
+import { ensure } from '../core/errors.ts';
 import type { Image } from '../core/image.ts';
 import type { ImageModelSpec } from '../core/model-config.ts';
 import { type Dim, symDim } from '../core/shape.ts';
@@ -19,6 +20,7 @@ import {
 import { l1Loss, mseLoss } from '../nn/losses.ts';
 import type { Weights } from '../nn/scope.ts';
 import { toOnnx } from '../onnx/export.ts';
+import { decodeModel } from '../onnx/schema.ts';
 import * as o from '../ops/build.ts';
 import type { TrainState } from '../step/state.ts';
 import { buildInference, type Task } from '../step/train-step.ts';
@@ -232,4 +234,16 @@ export function exportRestore(
     model: toOnnx(graph, { opset: restoreOpset, metadata: { task: 'restore', config: JSON.stringify(config) } }),
     spec,
   };
+}
+
+/** The architecture that an exported restore model was made with; throws `bad-model` when it is none of ours. */
+export function restoreConfigOf(model: Uint8Array): RestoreUnetConfig {
+  const text = decodeModel(model).metadataProps.find(({ key }) => key === 'config')?.value;
+  ensure(
+    text !== undefined,
+    'bad-model',
+    () =>
+      'restoreConfigOf: expected a restore model exported by fettle, got one without its configuration; train one with fettle train restore',
+  );
+  return JSON.parse(text) as RestoreUnetConfig;
 }
