@@ -33,10 +33,15 @@ function tensorsOf(state: TrainState): Map<string, Tensor<'float32'>> {
   return new Map([...state.tensors, ...state.moments.map((moment, i) => [`moment/${i}`, flat(moment)] as const)]);
 }
 
+const extraPrefix = 'extra/';
+/** What callbacks keep in the state, as tensors `extra/<name>`. */
+const extrasOf = (state: TrainState): Map<string, Tensor<'float32'>> =>
+  new Map([...state.extra].map(([name, data]) => [extraPrefix + name, flat(data)]));
+
 /** The bytes of a checkpoint: all that is needed to go on exactly. `run` describes the run; resuming demands the same. */
 export function encodeCheckpoint(state: TrainState, progress: Progress, run: string): Uint8Array {
   const metadata = { format: 'fettle-checkpoint-1', run, step: String(state.step), progress: JSON.stringify(progress) };
-  return encodeSafetensors({ tensors: tensorsOf(state), metadata });
+  return encodeSafetensors({ tensors: new Map([...tensorsOf(state), ...extrasOf(state)]), metadata });
 }
 
 /** Reads a checkpoint into `state` and returns the progress. Throws `bad-checkpoint` when it is damaged or of another run. */
@@ -62,6 +67,8 @@ export function restoreCheckpoint(bytes: Uint8Array, state: TrainState, run: str
     );
     data.set(source);
   }
+  for (const [name, { data }] of tensors)
+    if (name.startsWith(extraPrefix)) state.extra.set(name.slice(extraPrefix.length), data);
   state.step = Number(metadata.step);
   return JSON.parse(metadata.progress ?? '') as Progress;
 }
@@ -104,8 +111,9 @@ export function checkpointCallback({ folder, run, intervalS, best }: CheckpointO
   };
   return {
     name: 'checkpoint',
-    afterBatch: async ({ state, progress }) => {
-      if (performance.now() - saved >= intervalS * 1000) await save(state, progress);
+    // Between two batches of one update nothing is saved: the gradients gathered so far are not in a checkpoint.
+    afterBatch: async ({ state, progress, updated }) => {
+      if (updated && performance.now() - saved >= intervalS * 1000) await save(state, progress);
     },
     afterEpoch: async ({ state, progress, row }) => {
       const score = (metrics: Readonly<Record<string, number>>): number =>

@@ -1,6 +1,8 @@
 import { ensure } from '../core/errors.ts';
+import { mixSeed } from '../core/rng.ts';
 import type { Tensors } from '../run/session.ts';
 import type { TrainState } from '../step/state.ts';
+import { firstBadTensor } from './health.ts';
 import { type EpochRow, newProgress, type Progress } from './recorder.ts';
 import type { CompiledOptimizer, CompiledStep, Hyper } from './trainer.ts';
 
@@ -11,30 +13,52 @@ export interface FitContext {
   readonly epochs: number;
   /** Batches of the current epoch. */
   readonly batches: number;
+  /** The batch that is being worked on. */
+  readonly batch: Tensors;
   /** Loss of the last batch. */
   readonly loss: number;
   /** Share of the whole run that is done, 0..1. */
   readonly done: number;
-  /** The row of the epoch that just ended; set in `afterEpoch`. */
+  /** Whether an update followed the last batch (accumulation makes some batches go without). */
+  readonly updated: boolean;
+  /** Hyper-parameters of the last update. */
+  readonly hyper: Hyper;
+  /** The row of the epoch that just ended; set in `afterValidate` and `afterEpoch`. */
   readonly row?: EpochRow;
+  /** In `beforeBatch`: trains on `batch` instead. */
+  replaceBatch(batch: Tensors): void;
+  /** In `afterGradients`: no update follows this batch. */
+  skipUpdate(): void;
   /** Ends the run after the current event. */
   stop(): void;
 }
 
-/** Everything around the loop is a callback: a plain object that listens to some of these events, in order. */
-export interface Callback {
-  readonly name: string;
-  beforeFit?(context: FitContext): Promise<void> | void;
-  beforeEpoch?(context: FitContext): Promise<void> | void;
-  afterBatch?(context: FitContext): Promise<void> | void;
-  afterEpoch?(context: FitContext): Promise<void> | void;
-  afterFit?(context: FitContext): Promise<void> | void;
-}
-type Event = Exclude<keyof Callback, 'name'>;
+/** The events of a run, in the order in which they come, and what each is for. */
+export const events = {
+  beforeFit: 'once, before anything is trained',
+  beforeEpoch: 'before the first batch of each epoch',
+  beforeBatch: 'before the forward pass; may replace the batch',
+  afterGradients: 'gradients are in the state; may change them or skip the update',
+  afterBatch: 'after the update',
+  beforeValidate: 'training of the epoch is over; validation follows',
+  afterValidate: 'the row of the epoch is there',
+  afterEpoch: 'the epoch is over; progress points at the next one',
+  afterFit: 'once, at the end',
+} as const;
+export type Event = keyof typeof events;
+
+/** Everything around the loop is a callback: a plain object that listens to some of the {@link events}. */
+export type Callback = { readonly name: string; readonly order?: number } & {
+  readonly [E in Event]?: (context: FitContext) => Promise<void> | void;
+};
+
+/** Callbacks as they run: by `order` (0 when left out), else as given. */
+export const inOrder = (callbacks: readonly Callback[]): readonly Callback[] =>
+  callbacks.toSorted((a, b) => (a.order ?? 0) - (b.order ?? 0));
 
 /** What one epoch trains on and with. Stages of progressive resizing differ in both. */
 export interface EpochSource {
-  readonly step: CompiledStep;
+  readonly step: Pick<CompiledStep, 'gradients'>;
   readonly batchesPerEpoch: number;
   /** Batches `fromBatch`.. of epoch `epoch`: the same for the same epoch, whoever asks. */
   batches(epoch: number, fromBatch: number): AsyncIterable<Tensors>;
@@ -42,12 +66,12 @@ export interface EpochSource {
 
 export interface FitOptions {
   readonly state: TrainState;
-  readonly optimizer: CompiledOptimizer;
+  readonly optimizer: Pick<CompiledOptimizer, 'update'>;
   readonly epochs: number;
   readonly sourceOf: (epoch: number) => EpochSource | Promise<EpochSource>;
-  /** Hyper-parameters at a share 0..1 of all batches of the run. */
+  /** Hyper-parameters at a share 0..1 of all updates of the run. */
   readonly hyperAt: (done: number) => Hyper;
-  /** Batches of all epochs together. */
+  /** Updates of all epochs together: batches, unless gradients are accumulated. */
   readonly totalBatches: number;
   /** Metrics on the validation set, after every epoch. */
   readonly validate: (state: TrainState, epoch: number) => Promise<Readonly<Record<string, number>>>;
@@ -57,45 +81,45 @@ export interface FitOptions {
   readonly progress?: Progress;
 }
 
+interface Run {
+  stopped: boolean;
+  loss: number;
+  batches: number;
+  batch: Tensors;
+  row: EpochRow | undefined;
+  skipped: boolean;
+  /** Batches since the last update. */
+  pending: number;
+  hyper: Hyper;
+}
+type Emit = (event: Event) => Promise<void>;
+
 /**
  * The training loop. It keeps no state of its own: everything is in `state` and `progress`, so that a run which is
  * interrupted and continued from a checkpoint of the two ends in the same bits.
  */
 export async function fitLoop(options: FitOptions): Promise<readonly EpochRow[]> {
-  const { state, optimizer, epochs, callbacks = [], progress = newProgress() } = options;
-  const run = { stopped: false, loss: Number.NaN, batches: 0, row: undefined as EpochRow | undefined };
-  const emit = async (event: Event): Promise<void> => {
-    const { loss, batches, row } = run;
-    const context: FitContext = {
-      state,
-      progress,
-      epochs,
-      batches,
-      loss,
-      done: state.step / options.totalBatches,
-      ...(row ? { row } : {}),
-      stop: () => {
-        run.stopped = true;
-      },
-    };
-    for (const callback of callbacks) await callback[event]?.(context);
-  };
+  const { state, epochs, progress = newProgress() } = options;
+  const run: Run = { ...freshRun };
+  const emit = emitter(options, progress, run);
   await emit('beforeFit');
   while (progress.epoch < epochs && !run.stopped) {
-    const { epoch } = progress;
-    const source = await options.sourceOf(epoch);
+    const source = await options.sourceOf(progress.epoch);
     run.batches = source.batchesPerEpoch;
     await emit('beforeEpoch');
     let started = performance.now();
-    for await (const batch of source.batches(epoch, progress.batch)) {
-      run.loss = await source.step.gradients(state, batch, { seed: options.seed });
-      ensure(
-        Number.isFinite(run.loss),
-        'bad-data',
-        () =>
-          `fitLoop: expected a finite loss, got ${run.loss} in epoch ${epoch}, batch ${progress.batch}; lower the learning rate or look for damaged data`,
-      );
-      await optimizer.update(state, options.hyperAt(state.step / options.totalBatches));
+    for await (const batch of source.batches(progress.epoch, progress.batch)) {
+      run.batch = batch;
+      run.skipped = false;
+      await emit('beforeBatch');
+      // The batches of one update draw their random numbers apart; the first of them by the seed itself.
+      const seed = run.pending === 0 ? options.seed : mixSeed(options.seed, run.pending);
+      run.loss = await source.step.gradients(state, run.batch, { seed });
+      await emit('afterGradients');
+      if (run.stopped) break;
+      needFiniteLoss(run, state, progress);
+      run.pending += 1;
+      if (!run.skipped) await update(options, progress, run);
       progress.batch += 1;
       progress.lossSum += run.loss;
       progress.seconds += (performance.now() - started) / 1000;
@@ -104,7 +128,7 @@ export async function fitLoop(options: FitOptions): Promise<readonly EpochRow[]>
       if (run.stopped) break;
     }
     if (run.stopped) break;
-    await endEpoch(options, progress, run);
+    await endEpoch(options, progress, run, emit);
     await emit('afterEpoch');
     run.row = undefined;
   }
@@ -112,13 +136,65 @@ export async function fitLoop(options: FitOptions): Promise<readonly EpochRow[]>
   return progress.rows;
 }
 
+const freshRun: Run = {
+  stopped: false,
+  loss: Number.NaN,
+  batches: 0,
+  batch: {},
+  row: undefined,
+  skipped: false,
+  pending: 0,
+  hyper: {},
+};
+
+/** Share of the run's updates that are done, 0..1. */
+const doneShare = ({ state, totalBatches }: FitOptions, progress: Progress): number =>
+  (state.step - (progress.firstStep ?? 0)) / totalBatches;
+
+function emitter(options: FitOptions, progress: Progress, run: Run): Emit {
+  const { state, epochs } = options;
+  const callbacks = inOrder(options.callbacks ?? []);
+  const actions = {
+    replaceBatch: (batch: Tensors) => {
+      run.batch = batch;
+    },
+    skipUpdate: () => {
+      run.skipped = true;
+    },
+    stop: () => {
+      run.stopped = true;
+    },
+  };
+  return async (event) => {
+    for (const callback of callbacks) {
+      const { loss, batches, batch, row, hyper, pending } = run;
+      const facts = { state, progress, epochs, batches, batch, loss, hyper, updated: pending === 0, ...actions };
+      const done = doneShare(options, progress);
+      await callback[event]?.({ ...facts, done, ...(row ? { row } : {}) });
+    }
+  };
+}
+
+function needFiniteLoss({ loss, batch }: Run, state: TrainState, { epoch, batch: number }: Progress): void {
+  ensure(Number.isFinite(loss), 'bad-data', () => {
+    const first = firstBadTensor(state, batch);
+    const where = first === undefined ? '' : `; the first tensor that went bad is ${first}`;
+    return `fitLoop: expected a finite loss, got ${loss} in epoch ${epoch}, batch ${number}${where}; lower the learning rate or look for damaged data`;
+  });
+}
+
+async function update(options: FitOptions, progress: Progress, run: Run): Promise<void> {
+  const { lr, ...others } = options.hyperAt(doneShare(options, progress));
+  const scaled = (value: number): number => value * (progress.lrScale ?? 1);
+  run.hyper = lr === undefined ? others : { ...others, lr: typeof lr === 'number' ? scaled(lr) : lr.map(scaled) };
+  await options.optimizer.update(options.state, run.hyper);
+  run.pending = 0;
+}
+
 /** Validates and moves `progress` to the next epoch. */
-async function endEpoch(
-  { state, validate }: FitOptions,
-  progress: Progress,
-  run: { row: EpochRow | undefined },
-): Promise<void> {
+async function endEpoch({ state, validate }: FitOptions, progress: Progress, run: Run, emit: Emit): Promise<void> {
   const started = performance.now();
+  await emit('beforeValidate');
   const metrics = await validate(state, progress.epoch);
   const seconds = progress.seconds + (performance.now() - started) / 1000;
   run.row = { epoch: progress.epoch, trainLoss: progress.lossSum / progress.batch, seconds, metrics };
@@ -127,4 +203,5 @@ async function endEpoch(
   progress.batch = 0;
   progress.lossSum = 0;
   progress.seconds = 0;
+  await emit('afterValidate');
 }

@@ -16,6 +16,12 @@ export interface Progress {
   /** Wall time of this epoch so far, over all the processes that worked on it. */
   seconds: number;
   readonly rows: EpochRow[];
+  /** `state.step` when the run began; 0 when left out. */
+  firstStep?: number;
+  /** Factor on every learning rate, which callbacks may lower; 1 when left out. */
+  lrScale?: number;
+  /** Numbers per update that a recorder keeps, by name. */
+  series?: Record<string, number[]>;
 }
 
 export const newProgress = (): Progress => ({ epoch: 0, batch: 0, lossSum: 0, seconds: 0, rows: [] });

@@ -3,7 +3,7 @@ import type { Tensor } from '../core/tensor.ts';
 import { toOnnx } from '../onnx/export.ts';
 import { buildOptimizer, type OptimizerDef } from '../optim/define.ts';
 import type { Session, Tensors } from '../run/session.ts';
-import type { TrainState } from '../step/state.ts';
+import type { Segment, TrainState } from '../step/state.ts';
 import { buildEvaluation, buildStep, gradName, nextName, type StepGraphs, type Task } from '../step/train-step.ts';
 
 /** Opens a session for a graph; what a device or a browser needs is in the closure. */
@@ -100,12 +100,14 @@ function hyperOf(def: OptimizerDef, hyper: Hyper, name: string, group: number): 
   return picked;
 }
 
-/** Builds and opens `def` for the segments of `state`. Segments without weight decay get wd 0. */
+/** Builds and opens `def` for those segments of `state` that `isTrained` accepts. Segments without weight decay get wd 0. */
 export async function compileOptimizer(
   def: OptimizerDef,
   state: TrainState,
   open: OpenGraph,
+  isTrained: (segment: Segment) => boolean = () => true,
 ): Promise<CompiledOptimizer> {
+  const segments = state.segments.filter(isTrained);
   ensure(
     state.moments.length === def.moments.length,
     'bad-argument',
@@ -116,13 +118,13 @@ export async function compileOptimizer(
     toOnnx(
       buildOptimizer(
         def,
-        state.segments.map((segment) => segment.size),
+        segments.map((segment) => segment.size),
       ),
     ),
   );
   const feeds: Record<string, Tensor> = {};
   const fetches: Record<string, Tensor> = {};
-  for (const [i, { offset, size }] of state.segments.entries()) {
+  for (const [i, { offset, size }] of segments.entries()) {
     feeds[`grad.${i}`] = flat(state.grads, offset, size);
     const inPlace = [
       ['param', state.params] as const,
@@ -133,7 +135,7 @@ export async function compileOptimizer(
   return {
     async update(_state, hyper) {
       const names = Object.keys(def.hyper);
-      const values = state.segments.flatMap(({ group, decay }, i) =>
+      const values = segments.flatMap(({ group, decay }, i) =>
         names.map(
           (name) => [`${name}.${i}`, scalar(name === 'wd' && !decay ? 0 : hyperOf(def, hyper, name, group))] as const,
         ),

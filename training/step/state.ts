@@ -7,6 +7,8 @@ import type { OptimizerDef } from '../optim/define.ts';
 export interface Segment {
   /** Parameter group, 0 = earliest layers. */
   readonly group: number;
+  /** Whether these belong to normalisation layers, which stay trainable in frozen groups. */
+  readonly norm: boolean;
   /** Whether weight decay applies. */
   readonly decay: boolean;
   readonly offset: number;
@@ -28,6 +30,8 @@ export interface TrainState {
   readonly buffers: Float32Array;
   readonly tensors: ReadonlyMap<string, Tensor<'float32'>>;
   readonly gradTensors: ReadonlyMap<string, Tensor<'float32'>>;
+  /** What callbacks keep beside the model (averaged weights, say), by name; a part of checkpoints. */
+  readonly extra: Map<string, Float32Array>;
   /** Optimiser steps taken. */
   step: number;
 }
@@ -36,6 +40,8 @@ export interface StateOptions {
   readonly optimizer: OptimizerDef;
   /** The group of a parameter, 0 when left out. */
   readonly groupOf?: (name: string) => number;
+  /** Whether a parameter belongs to a normalisation layer, for segments of their own; false when left out. */
+  readonly isNorm?: (name: string) => boolean;
 }
 
 const view = (buffer: Float32Array, offset: number, dims: readonly number[]): Tensor<'float32'> => ({
@@ -48,8 +54,10 @@ const view = (buffer: Float32Array, offset: number, dims: readonly number[]): Te
 function layOut(
   params: readonly ParamSpec[],
   groupOf: (name: string) => number,
+  isNorm: (name: string) => boolean,
 ): { segments: Segment[]; offsets: Map<string, number> } {
-  const keyOf = (spec: ParamSpec): number => 2 * groupOf(spec.name) + (spec.decay ? 1 : 0);
+  const keyOf = (spec: ParamSpec): number =>
+    4 * groupOf(spec.name) + (isNorm(spec.name) ? 2 : 0) + (spec.decay ? 1 : 0);
   const segments: Segment[] = [];
   const offsets = new Map<string, number>();
   let at = 0;
@@ -59,15 +67,18 @@ function layOut(
       offsets.set(spec.name, at);
       at += sizeOf(spec.shape);
     }
-    segments.push({ group: key >> 1, decay: key % 2 === 1, offset, size: at - offset });
+    segments.push({ group: key >> 2, norm: (key & 2) !== 0, decay: key % 2 === 1, offset, size: at - offset });
   }
   return { segments, offsets };
 }
 
 /** A fresh state for a model: parameters and buffers zero until {@link setWeights}. */
-export function createState(specs: readonly ParamSpec[], { optimizer, groupOf = () => 0 }: StateOptions): TrainState {
+export function createState(
+  specs: readonly ParamSpec[],
+  { optimizer, groupOf = () => 0, isNorm = () => false }: StateOptions,
+): TrainState {
   const params = specs.filter((spec) => spec.kind === 'param');
-  const { segments, offsets } = layOut(params, groupOf);
+  const { segments, offsets } = layOut(params, groupOf, isNorm);
   const total = segments.reduce((sum, segment) => sum + segment.size, 0);
   const values = new Float32Array(total);
   const grads = new Float32Array(total);
@@ -91,6 +102,7 @@ export function createState(specs: readonly ParamSpec[], { optimizer, groupOf = 
     buffers,
     tensors,
     gradTensors,
+    extra: new Map(),
     step: 0,
   };
 }

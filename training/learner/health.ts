@@ -1,0 +1,29 @@
+import type { Tensor } from '../core/tensor.ts';
+import type { Tensors } from '../run/session.ts';
+import type { TrainState } from '../step/state.ts';
+
+const isFloat = (tensor: Tensor): boolean => tensor.dtype === 'float32' || tensor.dtype === 'float64';
+
+/** Whether every value is finite. */
+export function allFinite(data: Float32Array | Float64Array): boolean {
+  // A sum over blocks of zero times the value is NaN as soon as one of them is not finite.
+  let sum = 0;
+  for (let i = 0; i < data.length; i++) sum += data[i]! * 0;
+  return sum === 0;
+}
+
+/**
+ * The name of the first tensor that holds a NaN or an infinity: of the batch, then of parameters and running statistics
+ * in the model's order, then of gradients (`grad/<name>`); undefined when all are finite.
+ */
+export function firstBadTensor(state: TrainState, batch: Tensors = {}): string | undefined {
+  const bad = (tensor: Tensor | undefined): boolean =>
+    tensor !== undefined && isFloat(tensor) && !allFinite(tensor.data as Float32Array);
+  const names = state.specs.map(({ name }) => name);
+  const input = Object.keys(batch).find((name) => bad(batch[name]));
+  if (input !== undefined) return input;
+  const value = names.find((name) => bad(state.tensors.get(name)));
+  if (value !== undefined) return value;
+  const gradient = names.find((name) => bad(state.gradTensors.get(name)));
+  return gradient === undefined ? undefined : `grad/${gradient}`;
+}
