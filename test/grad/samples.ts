@@ -1,3 +1,4 @@
+import { oneHotRows } from '../../training/grad/indexing.ts';
 import type { Value } from '../../training/onnx/graph.ts';
 import * as o from '../../training/ops/build.ts';
 import type { OpName } from '../../training/ops/table.ts';
@@ -31,6 +32,10 @@ const two = (build: (a: Value, b: Value) => Value, extra: Partial<Sample> = {}):
   { name: 'first broadcast', shapes: [[4], [2, 3, 4]], build: build as Build, ...extra },
   { name: 'scalar', shapes: [[2, 3], []], build: build as Build, ...extra },
 ];
+
+/** Constant int32 indices in the graph of `x`. */
+const indices = (x: Value, dims: readonly number[], values: readonly number[]): Value =>
+  x.graph.constant('int32', dims, Int32Array.from(values));
 
 const conv = (name: string, shapes: Sample['shapes'], options: o.ConvOptions): Sample => ({
   name,
@@ -111,15 +116,30 @@ export const samples: { readonly [K in OpName]: readonly Sample[] | 'none' } = {
       build: (a, b) => o.matmul(a!, b!),
     },
   ],
-  Gemm: [false, true].flatMap((transA) =>
-    [false, true].map(
-      (transB): Sample => ({
-        name: `transA ${transA} transB ${transB}`,
-        shapes: [transA ? [4, 3] : [3, 4], transB ? [5, 4] : [4, 5], [5]],
-        build: (a, b, c) => o.gemm(a!, b!, c, { transA, transB, alpha: 0.7, beta: 1.3 }),
-      }),
+  Gemm: [
+    {
+      name: 'one weight used by several products',
+      shapes: [
+        [2, 3],
+        [3, 3],
+        [2, 3],
+      ],
+      build: (x: Value, w: Value, z: Value) => {
+        const once = o.tanh(o.gemm(x, w, z, { transB: true }));
+        const twice = o.tanh(o.gemm(once, w, undefined, { alpha: 0.5 }));
+        return o.add(o.gemm(twice, w, undefined, { transB: true }), o.matmul(twice, w));
+      },
+    } as Sample,
+    ...[false, true].flatMap((transA) =>
+      [false, true].map(
+        (transB): Sample => ({
+          name: `transA ${transA} transB ${transB}`,
+          shapes: [transA ? [4, 3] : [3, 4], transB ? [5, 4] : [4, 5], [5]],
+          build: (a, b, c) => o.gemm(a!, b!, c, { transA, transB, alpha: 0.7, beta: 1.3 }),
+        }),
+      ),
     ),
-  ),
+  ],
   Conv: [
     conv('plain with bias', [[2, 3, 6, 5], [4, 3, 3, 3], [4]], { padding: 1 }),
     conv(
@@ -279,6 +299,66 @@ export const samples: { readonly [K in OpName]: readonly Sample[] | 'none' } = {
     ...one('reflect', (x) => o.pad(x!, [0, 2, 3, 0, 1, 2], 'reflect')),
     ...one('edge', (x) => o.pad(x!, [0, 2, 0, 1, 0, 3], 'edge')),
   ],
+  Split: [
+    ...one('some pieces used', (x) => {
+      const [first, , last] = o.split(o.mul(x!, x!), [1, 2, 1], 2);
+      return o.mul(first!, last!);
+    }),
+    {
+      name: 'a tree of 70',
+      shapes: [[70, 2]],
+      build: (x) =>
+        o.concat(
+          o
+            .split(
+              x!,
+              Array.from({ length: 70 }, () => 1),
+              0,
+            )
+            .map((row, i) => o.mul(row, i / 35)),
+          0,
+        ),
+    },
+  ],
+  Squeeze: [{ name: 'two axes', shapes: [[1, 3, 1, 2]], build: (x) => o.squeeze(o.mul(x!, x!), [0, 2]) }],
+  Unsqueeze: one('two axes', (x) => o.unsqueeze(o.mul(x!, x!), [1, -1])),
+  Gather: [
+    {
+      name: 'rows by one-hot',
+      shapes: [[5, 3]],
+      build: (x) => o.gather(o.mul(x!, x!), indices(x!, [2, 2], [4, 0, 4, 1])),
+    },
+    {
+      name: 'rows by scatter',
+      shapes: [[oneHotRows + 3, 2]],
+      build: (x) => o.gather(o.mul(x!, x!), indices(x!, [5], [130, 0, 130, 7, 130])),
+    },
+    {
+      name: 'middle axis',
+      shapes: [[2, 3, 4]],
+      build: (x) => o.gather(o.mul(x!, x!), indices(x!, [2, 2], [2, 0, 2, 2]), 1),
+    },
+  ],
+  GatherElements: [
+    {
+      name: 'one of each row',
+      shapes: [[3, 4]],
+      build: (x) => o.gatherElements(o.mul(x!, x!), indices(x!, [3, 2], [3, 3, 0, 1, 2, 0]), 1),
+    },
+  ],
+  ScatterElements: [
+    {
+      name: 'adding, an index twice',
+      shapes: [
+        [3, 2],
+        [4, 2],
+      ],
+      build: (x, y) => o.scatterAdd(o.mul(x!, x!), indices(x!, [4, 2], [2, 1, 2, 1, 0, 0, 2, 2]), o.mul(y!, y!)),
+    },
+  ],
+  RNN: 'none',
+  GRU: 'none',
+  LSTM: 'none',
   Expand: [{ name: 'expand', shapes: [[3, 1]], build: (x) => o.expand(x!, [2, 3, 4]) }],
   Range: 'none',
 };

@@ -4,6 +4,7 @@ import type { Graph, Node, Value } from '../onnx/graph.ts';
 import { showValue } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
 import { isOpName } from '../ops/table.ts';
+import type { Contribution, Product } from './define.ts';
 import { gradRules } from './table.ts';
 
 /** `dy` summed over the axes along which `like` was broadcast. */
@@ -20,16 +21,61 @@ function dependents(graph: Graph, sources: readonly Value[]): Set<Value> {
   const reached = new Set<Value>(sources);
   for (const node of graph.nodes) {
     if (node.inputs.some((input) => input !== undefined && reached.has(input)))
-      for (const output of node.outputs) reached.add(output);
+      for (const output of node.outputs) if (!graph.detached.has(output)) reached.add(output);
   }
   return reached;
 }
 
-function applyRule(node: Node, dy: Value, reached: ReadonlySet<Value>): readonly (Value | undefined)[] {
+function applyRule(
+  node: Node,
+  dys: readonly (Value | undefined)[],
+  reached: ReadonlySet<Value>,
+): readonly (Contribution | undefined)[] {
   const rule = isOpName(node.op) && node.domain === '' ? gradRules[node.op] : 'none';
-  if (rule === 'none') return [];
+  const dy = dys.find((one) => one !== undefined);
+  if (rule === 'none' || dy === undefined) return [];
   const needs = node.inputs.map((input) => input !== undefined && reached.has(input));
-  return rule(dy, { node, inputs: node.inputs as readonly Value[], output: node.outputs[0]!, needs });
+  return rule(dy, { node, inputs: node.inputs as readonly Value[], output: node.outputs[0]!, dys, needs });
+}
+
+/** The products multiplied out, those of one alpha by a single Gemm over all their rows. */
+function multiplied(products: readonly Product[]): Value[] {
+  return [...new Set(products.map(({ alpha }) => alpha))].map((alpha) => {
+    const alike = products.filter((product) => product.alpha === alpha);
+    const joined = (side: 'left' | 'right'): Value =>
+      o.concat(
+        alike.map((product) => product[side]),
+        0,
+      );
+    return o.gemm(joined('left'), joined('right'), undefined, { alpha, transA: true });
+  });
+}
+
+/** The gradients that have reached each value so far. */
+class Pending {
+  private readonly sums = new Map<Value, Value>();
+  private readonly products = new Map<Value, Product[]>();
+
+  /** Adds one contribution to the gradient of `value`. */
+  add(value: Value, grad: Contribution): void {
+    if ('left' in grad) {
+      this.products.set(value, [...(this.products.get(value) ?? []), grad]);
+      return;
+    }
+    const known = this.sums.get(value);
+    const own = unbroadcast(grad, value);
+    this.sums.set(value, known === undefined ? own : o.add(known, own));
+  }
+
+  /** The whole gradient of `value`, or undefined when none has come. */
+  total(value: Value): Value | undefined {
+    const products = this.products.get(value);
+    if (products !== undefined) {
+      this.products.delete(value);
+      for (const product of multiplied(products)) this.add(value, product);
+    }
+    return this.sums.get(value);
+  }
 }
 
 /**
@@ -44,24 +90,21 @@ export function backward(loss: Value, wrt: readonly Value[]): Map<Value, Value> 
     () => `backward: expected a loss of one f32 element, got ${showValue(loss)}; reduce it first`,
   );
   const reached = dependents(graph, wrt);
-  const grads = new Map<Value, Value>();
-  const accumulate = (value: Value, grad: Value): void => {
-    const known = grads.get(value);
-    grads.set(value, known === undefined ? grad : o.add(known, grad));
-  };
-  accumulate(loss, graph.constant('float32', loss.shape as readonly number[], Float32Array.of(1)));
+  const grads = new Pending();
+  grads.add(loss, graph.constant('float32', loss.shape as readonly number[], Float32Array.of(1)));
   for (const node of [...graph.nodes].reverse()) {
-    const dy = grads.get(node.outputs[0]!);
-    if (dy === undefined) continue;
     graph.within(`grad/${node.name}`, () => {
-      applyRule(node, dy, reached).forEach((grad, i) => {
+      const dys = node.outputs.map((output) => grads.total(output));
+      applyRule(node, dys, reached).forEach((grad, i) => {
         const input = node.inputs[i];
-        if (grad !== undefined && input !== undefined && reached.has(input))
-          accumulate(input, unbroadcast(grad, input));
+        if (grad !== undefined && input !== undefined && reached.has(input)) grads.add(input, grad);
       });
     });
   }
-  return new Map(wrt.map((value) => [value, grads.get(value) ?? zerosLike(graph, value)]));
+  return graph.within(
+    'grad',
+    () => new Map(wrt.map((value) => [value, grads.total(value) ?? zerosLike(graph, value)])),
+  );
 }
 
 function zerosLike(graph: Graph, value: Value): Value {

@@ -1,18 +1,13 @@
+import type { Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
 import type { elementwiseOps } from '../ops/elementwise.ts';
 import { floatAttr, type GradRule, type GradTable } from './define.ts';
 
 const unary =
-  (
-    rule: (
-      dy: ReturnType<GradRule>[number] & object,
-      x: NonNullable<ReturnType<GradRule>[number]>,
-      y: NonNullable<ReturnType<GradRule>[number]>,
-    ) => ReturnType<GradRule>[number],
-  ): GradRule =>
+  (rule: (dy: Value, x: Value, y: Value) => Value | undefined): GradRule =>
   (dy, { inputs: [x], output }) => [rule(dy, x!, output)];
 
-const when = (wanted: boolean | undefined, make: () => ReturnType<GradRule>[number]) => (wanted ? make() : undefined);
+const when = (wanted: boolean | undefined, make: () => Value): Value | undefined => (wanted ? make() : undefined);
 
 /** max and min: the larger (smaller) operand gets dy; equal operands share it. */
 const extremum =

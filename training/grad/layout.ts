@@ -100,6 +100,18 @@ export const layoutGrads: GradTable<keyof typeof layoutOps> = {
   Concat: (dy, { node, inputs, needs }) => concatGrad(dy, inputs, intAttr(node, 'axis'), needs),
   Slice: (dy, { inputs }) => [sliceGrad(dy, inputs), undefined, undefined, undefined, undefined],
   Pad: (dy, { node, inputs: [x, pads] }) => [padGrad(dy, x!, intsOf(pads!), stringAttr(node, 'mode')), undefined],
+  // A piece that nobody used has no gradient: zeros in its place.
+  Split: (_dy, { node, dys }) => [
+    o.concat(
+      node.outputs.map(
+        (piece, i) => dys[i] ?? o.expand(piece.graph.scalar(0), staticShape(piece.shape, 'Split gradient')),
+      ),
+      intAttr(node, 'axis'),
+    ),
+    undefined,
+  ],
+  Squeeze: (dy, { inputs: [, axes] }) => [o.unsqueeze(dy, intsOf(axes!)), undefined],
+  Unsqueeze: (dy, { inputs: [, axes] }) => [o.squeeze(dy, intsOf(axes!)), undefined],
   // `backward` sums over the axes that were broadcast.
   Expand: (dy) => [dy, undefined],
   Range: 'none',

@@ -1,7 +1,7 @@
 import type { Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
 import type { linalgOps } from '../ops/linalg.ts';
-import { floatAttr, type GradTable, intAttr } from './define.ts';
+import { floatAttr, type GradTable, intAttr, type Product } from './define.ts';
 
 /** The last two axes swapped. */
 const swap = (x: Value): Value => {
@@ -12,10 +12,17 @@ const swap = (x: Value): Value => {
   );
 };
 
+/** The gradient of b in a[...,M,K] b, b[K,N] shared by the batch: one product over all rows. */
+function sharedGrad(dy: Value, a: Value): Product | undefined {
+  if (![...a.shape, ...dy.shape].every((dim) => typeof dim === 'number')) return undefined;
+  const rows = (x: Value): Value => o.reshape(x, [-1, x.shape.at(-1) as number]);
+  return { left: rows(a), right: rows(dy), alpha: 1 };
+}
+
 export const linalgGrads: GradTable<keyof typeof linalgOps> = {
   MatMul: (dy, { inputs: [a, b], needs }) => [
     needs[0] ? o.matmul(dy, swap(b!)) : undefined,
-    needs[1] ? o.matmul(swap(a!), dy) : undefined,
+    needs[1] ? ((b!.shape.length === 2 ? sharedGrad(dy, a!) : undefined) ?? o.matmul(swap(a!), dy)) : undefined,
   ],
   // y = alpha op(a) op(b) + beta c; the products below keep the transposes inside Gemm, where they are free.
   Gemm: (dy, { node, inputs: [a, b, c], needs }) => {
@@ -26,11 +33,12 @@ export const linalgGrads: GradTable<keyof typeof linalgOps> = {
       transA
         ? o.gemm(b!, dy, undefined, { alpha, transA: transB, transB: true })
         : o.gemm(dy, b!, undefined, { alpha, transB: !transB });
-    const db = () =>
-      transB
-        ? o.gemm(dy, a!, undefined, { alpha, transA: true, transB: transA })
-        : o.gemm(a!, dy, undefined, { alpha, transA: !transA });
-    const dc = () => o.mul(dy, floatAttr(node, 'beta'));
+    const db = () => {
+      if (!transA) return transB ? { left: dy, right: a!, alpha } : { left: a!, right: dy, alpha };
+      return transB ? o.gemm(dy, a!, undefined, { alpha, transA, transB: true }) : o.gemm(a!, dy, undefined, { alpha });
+    };
+    const beta = floatAttr(node, 'beta');
+    const dc = () => (beta === 1 ? dy : o.mul(dy, beta));
     return [
       needs[0] ? da() : undefined,
       needs[1] ? db() : undefined,

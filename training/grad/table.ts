@@ -1,5 +1,6 @@
 import type { GradTable } from './define.ts';
 import { elementwiseGrads } from './elementwise.ts';
+import { indexingGrads } from './indexing.ts';
 import { layoutGrads } from './layout.ts';
 import { linalgGrads } from './linalg.ts';
 import { reduceGrads } from './reduce.ts';
@@ -12,4 +13,9 @@ export const gradRules: GradTable = {
   ...linalgGrads,
   ...spatialGrads,
   ...layoutGrads,
+  ...indexingGrads,
+  // Only exported graphs have these; training unrolls the time steps.
+  RNN: 'none',
+  GRU: 'none',
+  LSTM: 'none',
 };

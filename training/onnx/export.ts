@@ -41,6 +41,8 @@ function attributeProto(name: string, attr: Attr): AttributeProto {
       return { name, type, ints: [...attr.value] };
     case 'floats':
       return { name, type, floats: [...attr.value] };
+    case 'strings':
+      return { name, type, strings: attr.value.map((text) => utf8.encode(text)) };
   }
 }
 

@@ -7,7 +7,8 @@ import type { Tensor } from '../core/tensor.ts';
 export type Attr =
   | { readonly kind: 'int' | 'float'; readonly value: number }
   | { readonly kind: 'string'; readonly value: string }
-  | { readonly kind: 'ints' | 'floats'; readonly value: readonly number[] };
+  | { readonly kind: 'ints' | 'floats'; readonly value: readonly number[] }
+  | { readonly kind: 'strings'; readonly value: readonly string[] };
 
 /** One edge of the graph: a named tensor whose dtype and shape are known while the graph is being built. */
 export interface Value {
@@ -41,6 +42,8 @@ export class Graph {
   readonly inputs: Value[] = [];
   readonly nodes: Node[] = [];
   readonly outputs: { readonly name: string; readonly value: Value }[] = [];
+  /** Values that no gradient passes; see `detach`. */
+  readonly detached = new Set<Value>();
   private readonly used = new Set<string>();
   private readonly small = new Map<string, Value>();
   private readonly prefixes: string[] = [];
@@ -147,7 +150,7 @@ export function printGraph(graph: Graph): string {
   const lines = graph.inputs.map((input) => `input ${showValue(input)}`);
   for (const node of graph.nodes) {
     const attrs = Object.entries(node.attrs).map(
-      ([key, attr]) => `${key}=${attr.kind === 'ints' || attr.kind === 'floats' ? `[${attr.value}]` : attr.value}`,
+      ([key, attr]) => `${key}=${typeof attr.value === 'object' ? `[${attr.value}]` : attr.value}`,
     );
     const args = [...node.inputs.map((input) => input?.name ?? '-'), ...attrs].join(', ');
     lines.push(`${node.outputs.map(showValue).join(', ')} = ${node.op}(${args})`);

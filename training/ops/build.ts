@@ -2,7 +2,7 @@ import { type DType, dtypes } from '../core/dtype.ts';
 import { FettleError } from '../core/errors.ts';
 import { normalAxis, type Shape, staticShape } from '../core/shape.ts';
 import type { Graph, Value } from '../onnx/graph.ts';
-import { emit, type OpName } from './table.ts';
+import { emit, emitAll, type OpName } from './table.ts';
 
 /*
  * The builder: one function per operator, in the words of the field. Operands may be plain numbers where a scalar of
@@ -179,6 +179,54 @@ export const pad2d = (
   [top, left, bottom, right]: readonly [number, number, number, number],
   mode: PadMode = 'constant',
 ): Value => pad(x, [0, 0, top, left, 0, 0, bottom, right], mode);
+
+/** Pieces of `sizes` along `axis`. More than 8 pieces come from a tree of splits: WebGPU has no room for more outputs. */
+export function split(x: Value, sizes: readonly number[], axis: number): readonly Value[] {
+  const at = normalAxis(axis, x.shape.length, 'split');
+  if (sizes.length === 1 && sizes[0] === x.shape[at]) return [x];
+  if (sizes.length <= 8) return emitAll(x.graph, 'Split', [x, x.graph.ints(sizes)], { axis: at });
+  let width = 8;
+  while (width * 8 < sizes.length) width *= 8;
+  const runs = Array.from({ length: Math.ceil(sizes.length / width) }, (_, i) =>
+    sizes.slice(i * width, (i + 1) * width),
+  );
+  const parts = split(
+    x,
+    runs.map((run) => run.reduce((sum, size) => sum + size, 0)),
+    at,
+  );
+  return parts.flatMap((part, i) => split(part, runs[i]!, at));
+}
+
+/** x without `axes`, which have size 1; other axes may be symbolic. */
+export const squeeze = (x: Value, axes: readonly number[]): Value =>
+  emit(x.graph, 'Squeeze', [x, x.graph.ints(axes)], {});
+
+/** x with axes of size 1 at `axes` of the result; other axes may be symbolic. */
+export const unsqueeze = (x: Value, axes: readonly number[]): Value =>
+  emit(x.graph, 'Unsqueeze', [x, x.graph.ints(axes)], {});
+
+/** x, through which no gradient flows. */
+export function detach(x: Value): Value {
+  const value = identity(x);
+  x.graph.detached.add(value);
+  return value;
+}
+
+/** Slices of x along `axis` at int32 or int64 indices 0..size-1; x's axis is replaced by the shape of `indices`. */
+export const gather = (x: Value, indices: Value, axis = 0): Value =>
+  emit(x.graph, 'Gather', [x, indices], { axis: normalAxis(axis, x.shape.length, 'gather') });
+
+/** One element of `axis` per index: PyTorch's `gather`. indices have x's rank, and nowhere more elements than x. */
+export const gatherElements = (x: Value, indices: Value, axis = 0): Value =>
+  emit(x.graph, 'GatherElements', [x, indices], { axis: normalAxis(axis, x.shape.length, 'gatherElements') });
+
+/** x with `updates` added at `indices` (of one shape) along `axis`: PyTorch's `scatter_add`. */
+export const scatterAdd = (x: Value, indices: Value, updates: Value, axis = 0): Value =>
+  emit(x.graph, 'ScatterElements', [x, indices, updates], {
+    axis: normalAxis(axis, x.shape.length, 'scatterAdd'),
+    reduction: 'add',
+  });
 
 /** x broadcast to `dims`. */
 export const expand = (x: Value, dims: readonly number[]): Value =>

@@ -10,6 +10,7 @@ interface AttrTypes {
   string: string;
   ints: readonly number[];
   floats: readonly number[];
+  strings: readonly string[];
 }
 export type AttrsOf<A extends AttrSpec> = { readonly [K in keyof A]: AttrTypes[A[K]] };
 

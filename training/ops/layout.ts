@@ -91,6 +91,39 @@ export const layoutOps = {
     );
     return [{ dtype: x.dtype, shape }];
   }),
+  /** inputs x, split (one size per output): pieces of one axis. At most 11 outputs run on WebGPU. */
+  Split: defineOp(18, { axis: 'int' }, (inputs, { axis }, where) => {
+    const x = need(inputs, 0, where);
+    const sizes = constantInts(inputs, 1, where);
+    const at = normalAxis(axis, x.shape.length, where);
+    const [length] = staticShape([x.shape[at]!], where);
+    ensure(
+      sizes.length > 0 && sizes.reduce((sum, size) => sum + size, 0) === length,
+      'bad-shape',
+      () => `${where}: expected sizes that add up to axis ${at} of ${showValue(x)}, got [${sizes}]`,
+    );
+    return sizes.map((size) => ({ dtype: x.dtype, shape: x.shape.map((dim, i) => (i === at ? size : dim)) }));
+  }),
+  /** inputs x, axes: takes away axes of size 1. */
+  Squeeze: defineOp(13, {}, (inputs, _attrs, where) => {
+    const x = need(inputs, 0, where);
+    const gone = constantInts(inputs, 1, where).map((axis) => normalAxis(axis, x.shape.length, where));
+    ensure(
+      gone.every((axis) => x.shape[axis] === 1),
+      'bad-shape',
+      () => `${where}: expected size 1 on axes [${gone}], got ${showValue(x)}`,
+    );
+    return [{ dtype: x.dtype, shape: x.shape.filter((_, i) => !gone.includes(i)) }];
+  }),
+  /** inputs x, axes (of the result): puts in axes of size 1. */
+  Unsqueeze: defineOp(13, {}, (inputs, _attrs, where) => {
+    const x = need(inputs, 0, where);
+    const axes = constantInts(inputs, 1, where);
+    const rank = x.shape.length + axes.length;
+    const shape = [...x.shape];
+    for (const axis of axes.map((one) => normalAxis(one, rank, where)).sort((a, b) => a - b)) shape.splice(axis, 0, 1);
+    return [{ dtype: x.dtype, shape }];
+  }),
   /** inputs x, shape: x broadcast to it. */
   Expand: defineOp(13, {}, (inputs, _attrs, where) => {
     const x = need(inputs, 0, where);
