@@ -1,0 +1,153 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { keyOf } from '../../server/host.ts';
+import { storeDirOf, zooDir } from '../../server/paths.ts';
+import { createPool, type Pool } from '../../server/pool.ts';
+import { restorePicture } from '../../server/restore-picture.ts';
+import { type ModelVersion, openStore } from '../../server/store.ts';
+import { restoreRunDefaults } from '../../training/apps/restore-run.node.ts';
+import type { Image } from '../../training/core/image.ts';
+import { decodeRgb, encodePng } from '../../training/data/image-io.node.ts';
+import { type ImageItem, listImages } from '../../training/data/items.node.ts';
+import { psnr, ssim } from '../../training/data/metrics.ts';
+import { imageGrid } from '../../training/data/show.node.ts';
+import { randomSplit } from '../../training/data/split.ts';
+import { type Scale, sampleWindow, writeWindow } from '../../training/data/transforms/pixels.ts';
+import { createValidationPairs } from '../../training/data/validation.node.ts';
+
+/*
+ * The numbers of a restoration model, through the path that the server and the command line use (PNG in, PNG out).
+ *   node dist/scripts/results/restore.js [--model restore@1] [--out runs/results-restore]
+ * Protocol: target = photo at 192 px short side, damaged = the lesson's damage (seed 7), against the damaged picture
+ * enlarged bilinearly. Data below $FETTLE_DATA: sr/set14, and the pictures of sr/pets that training held out (seed 1).
+ */
+
+const option = (name: string, fallback: string): string => {
+  const at = process.argv.indexOf(`--${name}`);
+  return at < 0 ? fallback : (process.argv[at + 1] ?? fallback);
+};
+
+async function openModel(reference: string): Promise<{ readonly pool: Pool; readonly version: ModelVersion }> {
+  const store = openStore({ zooDir, storeDir: storeDirOf() });
+  const version = await store.resolve(reference);
+  const pool = createPool({
+    device: 'cpu',
+    workers: 1,
+    log: { warn: (details, message) => console.warn(message, details) },
+  });
+  await pool.load({ key: keyOf(version), model: await store.read(version, 'model.onnx'), spec: version.config.image! });
+  return { pool, version };
+}
+
+/** Enlarged bilinearly, 8 bit. */
+function enlarge(image: Image, scale: Scale): Image {
+  const window = { x: 0, y: 0, width: image.width * scale, height: image.height * scale };
+  const target: Image = {
+    width: window.width,
+    height: window.height,
+    channels: 3,
+    data: new Uint8Array(window.width * window.height * 3),
+  };
+  writeWindow(sampleWindow(image, scale, window), window, window, target);
+  return target;
+}
+
+/** Positions whose pixel differs much between the picture with a white number and the same with a black one. */
+function numberMask(white: Image, black: Image): boolean[] {
+  return Array.from(
+    { length: white.width * white.height },
+    (_, i) => Math.abs(white.data[3 * i]! - black.data[3 * i]!) > 48,
+  );
+}
+
+/** Mean squared error over the pixels of the mask. */
+function maskedError(a: Image, b: Image, mask: readonly boolean[]): number {
+  let [sum, count] = [0, 0];
+  for (const [i, inside] of mask.entries()) {
+    if (!inside) continue;
+    for (let c = 0; c < 3; c++) sum += (a.data[3 * i + c]! - b.data[3 * i + c]!) ** 2;
+    count += 3;
+  }
+  return count === 0 ? Number.NaN : sum / count;
+}
+
+type Row = Readonly<Record<string, number>>;
+interface Scored {
+  readonly row: Row;
+  readonly pictures: readonly Image[];
+}
+
+interface Sources {
+  readonly target: Image;
+  readonly damaged: Image;
+  readonly blackNumber: Image;
+}
+
+async function score(
+  { target, damaged, blackNumber }: Sources,
+  restore: (image: Image, scale: Scale) => Promise<Image>,
+): Promise<Scored> {
+  const bilinear = enlarge(damaged, 2);
+  const [twice, once, alone] = [await restore(damaged, 2), await restore(bilinear, 1), await restore(target, 1)];
+  const mask = numberMask(bilinear, enlarge(blackNumber, 2));
+  const row = {
+    bilinearPsnr: psnr(bilinear, target),
+    scale2Psnr: psnr(twice, target),
+    scale1Psnr: psnr(once, target),
+    bilinearSsim: ssim(bilinear, target),
+    scale2Ssim: ssim(twice, target),
+    scale1Ssim: ssim(once, target),
+    numberMseBefore: maskedError(bilinear, target, mask),
+    numberMseAfter: maskedError(twice, target, mask),
+    undamagedPsnr: Math.min(psnr(alone, target), 100),
+  };
+  return { row, pictures: [bilinear, twice, target] };
+}
+
+const mean = (rows: readonly Row[], key: string): number => {
+  const values = rows.map((row) => row[key]!).filter((value) => !Number.isNaN(value));
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+};
+
+async function measure(
+  items: readonly ImageItem[],
+  restore: (image: Image, scale: Scale) => Promise<Image>,
+): Promise<readonly Scored[]> {
+  const settings = { items, shortSide: 192, seed: 7 };
+  const pairs = createValidationPairs({ ...settings, damage: 'lesson' });
+  const black = createValidationPairs({ ...settings, damage: 'lesson:white=0' });
+  const results: Scored[] = [];
+  for (let i = 0; i < items.length; i++)
+    results.push(await score({ ...(await pairs.pair(i)), blackNumber: (await black.pair(i)).damaged }, restore));
+  return results;
+}
+
+async function main(): Promise<void> {
+  const data = process.env.FETTLE_DATA ?? '../shared/data';
+  const out = option('out', 'runs/results-restore');
+  await mkdir(out, { recursive: true });
+  const { pool, version } = await openModel(option('model', 'restore'));
+  const restore = async (image: Image, scale: Scale): Promise<Image> => {
+    const query = { scale, format: 'png', quality: 90, metadata: 'strip' } as const;
+    const { result } = await restorePicture(pool, () => version, await encodePng(image), query);
+    return decodeRgb(result.file);
+  };
+  const { validShare, seed } = restoreRunDefaults;
+  const pets = randomSplit(await listImages(join(data, 'sr/pets')), validShare, seed).valid;
+  const sets = { set14: await listImages(join(data, 'sr/set14')), 'held-out pets': pets };
+  for (const [name, items] of Object.entries(sets)) {
+    const results = await measure(items, restore);
+    const rows = results.map(({ row }) => row);
+    const summary = Object.fromEntries(Object.keys(rows[0]!).map((key) => [key, Number(mean(rows, key).toFixed(4))]));
+    process.stdout.write(
+      `${JSON.stringify({ model: keyOf(version), set: name, pictures: rows.length, ...summary })}\n`,
+    );
+    await writeFile(
+      join(out, `${name.replace(' ', '-')}.png`),
+      await encodePng(imageGrid(results.slice(0, 14).map(({ pictures }) => pictures))),
+    );
+  }
+  await pool.close();
+}
+
+await main();

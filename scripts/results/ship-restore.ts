@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { zooDir } from '../../server/paths.ts';
+import { exportRestore } from '../../training/apps/restore.node.ts';
+import type { RestoreRunConfig, RestoreRunResult } from '../../training/apps/restore-run.node.ts';
+import type { ModelConfig } from '../../training/core/model-config.ts';
+import { listImages } from '../../training/data/items.node.ts';
+import { checkpointFiles } from '../../training/learner/checkpoint.node.ts';
+import type { Progress } from '../../training/learner/recorder.ts';
+import { decodeSafetensors } from '../../training/learner/safetensors.ts';
+import { restoreCard } from '../model-card.ts';
+
+/*
+ * Puts what a run of `fettle train restore` has reached into models/zoo/restore/1.
+ *   node dist/scripts/results/ship-restore.js [RUN_FOLDER]
+ * Cards of shipped models name data and licence, which the run does not know: they are here.
+ */
+
+const facts = {
+  title: 'restore, version 1',
+  data: `A sample of 193 photos (36 breeds, every side at least 256 px) of the Oxford-IIIT Pet data set: O. M. Parkhi, A. Vedaldi, A. Zisserman, C. V. Jawahar,
+"Cats and Dogs", CVPR 2012. Licence of the data set: CC BY-SA 4.0; the copyright of each photo stays with its photographer. See docs/data.md.`,
+  licence: `The weights are offered under CC BY-SA 4.0, the licence of the data they were trained on, with attribution to the data set's authors above.`,
+  command: 'fettle train restore --data $FETTLE_DATA/sr/pets --out runs/restore --seed 1',
+};
+
+const licenceText = `The weights in this folder are licensed under the Creative Commons Attribution-ShareAlike 4.0 International licence
+(https://creativecommons.org/licenses/by-sa/4.0/legalcode).
+
+They were trained on photos of the Oxford-IIIT Pet data set (O. M. Parkhi, A. Vedaldi, A. Zisserman, C. V. Jawahar, "Cats and
+Dogs", CVPR 2012), which is licensed under the same terms. The code around them is licensed under Apache-2.0.
+`;
+
+/** What the run's two files say about it, in the form that the card is made from. */
+async function readRun(
+  folder: string,
+): Promise<{ readonly config: RestoreRunConfig; readonly result: RestoreRunResult }> {
+  const latest = decodeSafetensors(await readFile(join(folder, checkpointFiles.latest)));
+  const best = decodeSafetensors(await readFile(join(folder, checkpointFiles.best)));
+  const run = JSON.parse(latest.metadata.run ?? '') as {
+    readonly config: RestoreRunConfig;
+    readonly train: readonly string[];
+    readonly valid?: readonly string[];
+  };
+  const { rows } = JSON.parse(latest.metadata.progress ?? '') as Progress;
+  const weights = new Map([...best.tensors].map(([name, { data }]) => [name, data]));
+  const trained = new Set(run.train);
+  const heldOut = (await listImages(data)).filter(({ name }) => !trained.has(name));
+  return {
+    config: run.config,
+    result: {
+      rows,
+      best: rows[Number(best.metadata.epoch)]!,
+      weights,
+      trained: run.train.length,
+      heldOut,
+      failures: [],
+    },
+  };
+}
+
+const entryOf = (content: Uint8Array): { readonly sha256: string; readonly sizeBytes: number } => ({
+  sha256: createHash('sha256').update(content).digest('hex'),
+  sizeBytes: content.length,
+});
+
+async function ship(folder: string): Promise<void> {
+  const { config, result } = await readRun(folder, join(process.env.FETTLE_DATA ?? '../shared/data', 'sr/pets'));
+  const { model, spec } = exportRestore(config.model, result.weights);
+  const text = new TextEncoder();
+  const files = {
+    'model.onnx': model,
+    'card.md': text.encode(restoreCard(facts, config, result)),
+    LICENSE: text.encode(licenceText),
+  };
+  const { psnr, input_psnr: input, undamaged_psnr: undamaged } = result.best.metrics;
+  const described: ModelConfig = {
+    name: 'restore',
+    task: 'restore',
+    version: 1,
+    createdAt: new Date().toISOString(),
+    description: 'JPEG damage, drawn numbers and blur removed; trained on photos of Oxford-IIIT Pet',
+    image: spec,
+    files: Object.fromEntries(Object.entries(files).map(([name, content]) => [name, entryOf(content)])),
+    metrics: { heldOutPsnrDb: psnr!, heldOutInputPsnrDb: input!, undamagedPsnrDb: undamaged! },
+  };
+  const target = join(zooDir, 'restore', '1');
+  await mkdir(target, { recursive: true });
+  for (const [name, content] of Object.entries(files)) await writeFile(join(target, name), content);
+  await writeFile(join(target, 'config.json'), `${JSON.stringify(described, null, 2)}\n`);
+  process.stdout.write(
+    `${target}: epoch ${result.best.epoch}, ${psnr!.toFixed(2)} dB held out (input ${input!.toFixed(2)}), ${model.length} bytes\n`,
+  );
+}
+
+await ship(process.argv[2] ?? 'runs/restore');
