@@ -1,11 +1,13 @@
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { copyFile, link, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ensure, FettleError } from '../core/errors.ts';
 import type { Tensor } from '../core/tensor.ts';
 import type { TrainState } from '../step/state.ts';
 import type { Callback } from './learner.ts';
-import type { Progress } from './recorder.ts';
-import { decodeSafetensors, encodeSafetensors } from './safetensors.ts';
+import type { EpochRow, Progress } from './recorder.ts';
+import { type RunFacts, showDifference } from './run-facts.ts';
+import { decodeSafetensors, encodeSafetensors, type SafetensorsFile } from './safetensors.ts';
 
 /** Writes a file so that a crash leaves the old content or the new one, never a part: temporary name, fsync, rename, fsync of the folder. */
 export async function writeDurably(path: string, bytes: Uint8Array | string): Promise<void> {
@@ -38,26 +40,45 @@ const extraPrefix = 'extra/';
 const extrasOf = (state: TrainState): Map<string, Tensor<'float32'>> =>
   new Map([...state.extra].map(([name, data]) => [extraPrefix + name, flat(data)]));
 
-/** The bytes of a checkpoint: all that is needed to go on exactly. `run` describes the run; resuming demands the same. */
-export function encodeCheckpoint(state: TrainState, progress: Progress, run: string): Uint8Array {
-  const metadata = { format: 'fettle-checkpoint-1', run, step: String(state.step), progress: JSON.stringify(progress) };
-  return encodeSafetensors({ tensors: new Map([...tensorsOf(state), ...extrasOf(state)]), metadata });
+const format = 'fettle-checkpoint-1';
+
+/** Hash of all that a checkpoint says, so that damage is seen wherever it is. */
+function checksum({ tensors, metadata }: SafetensorsFile): string {
+  const { sha256: _, ...facts } = metadata;
+  const hash = createHash('sha256').update(JSON.stringify(Object.entries(facts).sort()));
+  for (const [name, { dims, data }] of tensors) {
+    hash.update(`${name} ${dims}`).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest('hex');
 }
 
-/** Reads a checkpoint into `state` and returns the progress. Throws `bad-checkpoint` when it is damaged or of another run. */
-export function restoreCheckpoint(bytes: Uint8Array, state: TrainState, run: string): Progress {
-  const { tensors, metadata } = decodeSafetensors(bytes, 'checkpoint');
-  ensure(
-    metadata.format === 'fettle-checkpoint-1',
-    'bad-checkpoint',
-    () => `checkpoint: expected format fettle-checkpoint-1, got ${metadata.format}`,
-  );
-  ensure(
-    metadata.run === run,
-    'bad-checkpoint',
-    () =>
-      `checkpoint: expected the run ${run}, got ${metadata.run}; resume with the same options and data, or choose another --out`,
-  );
+/** The bytes of a checkpoint: all that is needed to go on exactly. `run` describes the run; resuming demands the same. */
+export function encodeCheckpoint(state: TrainState, progress: Progress, run: RunFacts): Uint8Array {
+  const facts = { run: JSON.stringify(run), step: String(state.step), progress: JSON.stringify(progress) };
+  const tensors = new Map([...tensorsOf(state), ...extrasOf(state)]);
+  const metadata = { format, ...facts };
+  return encodeSafetensors({ tensors, metadata: { ...metadata, sha256: checksum({ tensors, metadata }) } });
+}
+
+/** The content of a checkpoint. Throws `bad-checkpoint` when it is damaged; `what` names it. */
+export function decodeCheckpoint(bytes: Uint8Array, what = 'checkpoint'): SafetensorsFile {
+  const file = decodeSafetensors(bytes, what);
+  const { metadata } = file;
+  ensure(metadata.format === format, 'bad-checkpoint', () => {
+    return `${what}: expected format ${format}, got ${metadata.format}; it is no checkpoint of this version`;
+  });
+  ensure(metadata.sha256 === checksum(file), 'bad-checkpoint', () => {
+    return `${what}: expected the content that was written, got another; the file is damaged`;
+  });
+  return file;
+}
+
+/** Copies a decoded checkpoint into `state` and returns the progress. Throws `bad-checkpoint` when it is of another run. */
+export function applyCheckpoint({ tensors, metadata }: SafetensorsFile, state: TrainState, run: RunFacts): Progress {
+  const difference = showDifference(JSON.parse(metadata.run ?? '{}') as RunFacts, run);
+  ensure(difference === undefined, 'bad-checkpoint', () => {
+    return `checkpoint: expected the run it was made by, got another one (${difference}); resume with the same options and data, or choose another --out`;
+  });
   for (const [name, { data }] of tensorsOf(state)) {
     const source = tensors.get(name)?.data;
     ensure(
@@ -73,57 +94,119 @@ export function restoreCheckpoint(bytes: Uint8Array, state: TrainState, run: str
   return JSON.parse(metadata.progress ?? '') as Progress;
 }
 
-/** Names inside a run's folder. */
-export const checkpointFiles = { latest: 'checkpoint.safetensors', best: 'best.safetensors' } as const;
+/** {@link decodeCheckpoint} and {@link applyCheckpoint}. */
+export const restoreCheckpoint = (bytes: Uint8Array, state: TrainState, run: RunFacts): Progress =>
+  applyCheckpoint(decodeCheckpoint(bytes), state, run);
 
-/** The bytes of a run's latest checkpoint, or undefined when there is none. */
-export async function readLatest(folder: string): Promise<Uint8Array | undefined> {
+/** Names inside a run's folder. `previous` is the checkpoint before the latest. */
+export const checkpointFiles = {
+  latest: 'checkpoint.safetensors',
+  previous: 'checkpoint.previous.safetensors',
+  best: 'best.safetensors',
+} as const;
+
+async function readIfThere(path: string): Promise<Uint8Array | undefined> {
   try {
-    return await readFile(join(folder, checkpointFiles.latest));
+    return await readFile(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new FettleError('bad-checkpoint', `readLatest: expected to read ${folder}, got ${error}`, { cause: error });
+    throw new FettleError('bad-checkpoint', `checkpoint: expected to read ${path}, got ${error}`, { cause: error });
   }
+}
+
+/** Whether a run has left a checkpoint in the folder. */
+export async function hasCheckpoint(folder: string): Promise<boolean> {
+  const names: readonly string[] = await readdir(folder).catch(() => []);
+  return names.includes(checkpointFiles.latest) || names.includes(checkpointFiles.previous);
+}
+
+/**
+ * Puts a run's latest checkpoint into `state`; where that is damaged the one before it, saying so. Undefined when there is
+ * none. Throws `bad-checkpoint` when all are damaged, or of another run.
+ */
+export async function resumeFrom(
+  folder: string,
+  state: TrainState,
+  run: RunFacts,
+  onNote?: (text: string) => void,
+): Promise<Progress | undefined> {
+  let damage: unknown;
+  for (const name of [checkpointFiles.latest, checkpointFiles.previous]) {
+    const bytes = await readIfThere(join(folder, name));
+    if (bytes === undefined) continue;
+    let file: SafetensorsFile;
+    try {
+      file = decodeCheckpoint(bytes, join(folder, name));
+    } catch (error) {
+      damage ??= error;
+      onNote?.(error instanceof Error ? error.message : String(error));
+      continue;
+    }
+    return applyCheckpoint(file, state, run);
+  }
+  if (damage !== undefined) throw damage;
+  return undefined;
 }
 
 /** Makes the run's folder and removes temporary files that a killed process left in it. */
 export async function prepareRunFolder(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true });
+  await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
+    throw new FettleError('bad-argument', `run: expected a folder at ${folder}, got ${cause}`, { cause });
+  });
   for (const name of await readdir(folder)) if (name.endsWith('.tmp')) await rm(join(folder, name), { force: true });
+}
+
+/** Keeps the latest checkpoint under the name `previous` too, so that there is a whole one at every moment. */
+async function keepPrevious(folder: string): Promise<void> {
+  const [latest, previous] = [join(folder, checkpointFiles.latest), join(folder, checkpointFiles.previous)];
+  const temporary = `${previous}.${process.pid}.tmp`;
+  // Some file systems have no hard links.
+  const failed = await link(latest, temporary).catch((error: NodeJS.ErrnoException) => error.code ?? 'failed');
+  if (failed === 'ENOENT') return;
+  if (failed !== undefined) await copyFile(latest, temporary);
+  await rename(temporary, previous);
 }
 
 export interface CheckpointOptions {
   readonly folder: string;
   /** Describes the run; see {@link encodeCheckpoint}. */
-  readonly run: string;
+  readonly run: RunFacts;
   /** At most this long between checkpoints, seconds. */
   readonly intervalS: number;
   /** The metric whose best epoch is kept apart, and whether more is better. */
   readonly best: { readonly metric: string; readonly higher: boolean };
 }
 
-/** Saves the latest state every `intervalS` and after every epoch, and the weights of the best epoch in a file of its own. */
+/**
+ * Saves the latest state every `intervalS`, after every epoch and when the run is stopped, and the weights of the best
+ * epoch in a file of its own.
+ */
 export function checkpointCallback({ folder, run, intervalS, best }: CheckpointOptions): Callback {
-  let saved = performance.now();
+  let savedMs = performance.now();
+  let savedAt = '';
+  const placeOf = ({ epoch, batch }: Progress): string => `${epoch}/${batch}`;
   const save = async (state: TrainState, progress: Progress): Promise<void> => {
+    await keepPrevious(folder);
     await writeDurably(join(folder, checkpointFiles.latest), encodeCheckpoint(state, progress, run));
-    saved = performance.now();
+    savedMs = performance.now();
+    savedAt = placeOf(progress);
   };
+  const score = (row: EpochRow): number => (row.metrics[best.metric] ?? Number.NaN) * (best.higher ? 1 : -1);
   return {
     name: 'checkpoint',
     // Between two batches of one update nothing is saved: the gradients gathered so far are not in a checkpoint.
     afterBatch: async ({ state, progress, updated }) => {
-      if (updated && performance.now() - saved >= intervalS * 1000) await save(state, progress);
+      if (updated && performance.now() - savedMs >= intervalS * 1000) await save(state, progress);
     },
     afterEpoch: async ({ state, progress, row }) => {
-      const score = (metrics: Readonly<Record<string, number>>): number =>
-        (metrics[best.metric] ?? Number.NaN) * (best.higher ? 1 : -1);
-      const isBest = progress.rows.every((other) => score(other.metrics) <= score(row!.metrics));
-      if (isBest) {
+      if (progress.rows.every((other) => !(score(other) > score(row!)))) {
         const metadata = { epoch: String(row!.epoch), [best.metric]: String(row!.metrics[best.metric]) };
         await writeDurably(join(folder, checkpointFiles.best), encodeSafetensors({ tensors: state.tensors, metadata }));
       }
       await save(state, progress);
+    },
+    afterFit: async ({ state, progress, updated }) => {
+      if (updated && savedAt !== placeOf(progress)) await save(state, progress);
     },
   };
 }

@@ -2,7 +2,7 @@ import { ensure } from '../core/errors.ts';
 import { staticShape } from '../core/shape.ts';
 import { showValue, type Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
-import { type Init, icnr, kaimingNormal, kaimingUniform, onesInit, zerosInit } from './init.ts';
+import { constantInit, type Init, icnr, kaimingNormal, kaimingUniform, onesInit, zerosInit } from './init.ts';
 import { randomUniform } from './random.ts';
 import type { Scope } from './scope.ts';
 
@@ -104,6 +104,8 @@ export interface BatchNormOptions {
   readonly momentum?: number;
   /** First value of the scale; fastai's BatchZero has 0. */
   readonly scale?: number;
+  /** First value of the bias; fastai has 1e-3. */
+  readonly shift?: number;
 }
 
 /**
@@ -114,11 +116,11 @@ export interface BatchNormOptions {
 export function batchNorm(
   scope: Scope,
   x: Value,
-  { eps = 1e-5, momentum = 0.1, scale = 1 }: BatchNormOptions = {},
+  { eps = 1e-5, momentum = 0.1, scale = 1, shift = 0 }: BatchNormOptions = {},
 ): Value {
   const channels = channelsOf(x, 'batchNorm');
   const gamma = scope.param('weight', [channels], () => new Float32Array(channels).fill(scale));
-  const beta = scope.param('bias', [channels], zerosInit);
+  const beta = scope.param('bias', [channels], constantInit(shift));
   const runningMean = scope.buffer('running_mean', [channels], zerosInit);
   const runningVar = scope.buffer('running_var', [channels], onesInit);
   const normalised = (centred: Value, variance: Value): Value =>

@@ -1,0 +1,51 @@
+import { ensure } from '../../core/errors.ts';
+import type { Callback } from '../learner.ts';
+
+/** Euclidean norm of all values, summed in double precision. */
+export function globalNorm(values: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i]! * values[i]!;
+  return Math.sqrt(sum);
+}
+
+/** Scales the gradients so that their norm, over all parameters together, is at most `maxNorm`. */
+export function gradientClip(maxNorm = 1): Callback {
+  ensure(maxNorm > 0, 'bad-argument', () => `gradientClip: expected a norm above 0, got ${maxNorm}`);
+  return {
+    name: 'gradientClip',
+    // After accumulation, so that the mean over the batches is what is clipped.
+    order: 20,
+    afterGradients: ({ state }) => {
+      const norm = globalNorm(state.grads);
+      if (norm <= maxNorm) return;
+      const factor = maxNorm / norm;
+      for (let i = 0; i < state.grads.length; i++) state.grads[i]! *= factor;
+    },
+  };
+}
+
+/** Updates once in `count` batches, with the mean of their gradients; what is left over at an epoch's end is used there. */
+export function accumulateGradients(count: number): Callback {
+  ensure(Number.isInteger(count) && count > 0, 'bad-argument', () => {
+    return `accumulateGradients: expected a whole number of batches above 0, got ${count}`;
+  });
+  let sum = new Float32Array(0);
+  let gathered = 0;
+  return {
+    name: 'accumulateGradients',
+    order: 10,
+    beforeFit: ({ state }) => {
+      sum = new Float32Array(state.grads.length);
+      gathered = 0;
+    },
+    afterGradients: ({ state, progress, batches, skipUpdate }) => {
+      const { grads } = state;
+      for (let i = 0; i < sum.length; i++) sum[i]! += grads[i]!;
+      gathered += 1;
+      if (gathered < count && progress.batch + 1 < batches) return skipUpdate();
+      for (let i = 0; i < sum.length; i++) grads[i] = sum[i]! / gathered;
+      sum.fill(0);
+      gathered = 0;
+    },
+  };
+}

@@ -1,0 +1,170 @@
+import { sizeOf, type Tensor } from '../core/tensor.ts';
+import { crossEntropyLoss } from '../nn/losses.ts';
+import { createScope, type ParamSpec, type Scope } from '../nn/scope.ts';
+import { toOnnx } from '../onnx/export.ts';
+import { Graph, type Value } from '../onnx/graph.ts';
+import * as o from '../ops/build.ts';
+import type { Session, Tensors } from '../run/session.ts';
+import type { TrainState } from '../step/state.ts';
+import type { Task } from '../step/train-step.ts';
+import {
+  type CompiledEvaluation,
+  type CompiledStep,
+  compileEvaluation,
+  compileStep,
+  type OpenGraph,
+} from './trainer.ts';
+
+/** A model: x[N,...] -> prediction[N,...]. */
+export type Model = (scope: Scope, x: Value) => Value;
+/** A loss: prediction and target -> f32[], a mean over the batch. */
+export type Loss = (prediction: Value, target: Value) => Value;
+/** What makes an answer of a raw prediction, e.g. softmax. */
+export type Activation = (prediction: Value) => Value;
+
+export interface ModelParts {
+  readonly name: string;
+  readonly model: Model;
+  readonly loss: Loss;
+  readonly activation: Activation;
+}
+
+/** The activation that belongs to a loss: softmax over axis 1 for cross-entropy, none for others. */
+export const activationOf = (loss: Loss): Activation =>
+  loss === crossEntropyLoss ? (prediction) => o.softmax(prediction, 1) : (prediction) => prediction;
+
+/** Inputs of a graph for the tensors of a batch. */
+export const inputsOf = (batch: Tensors): Task['inputs'] =>
+  Object.entries(batch).map(([name, { dtype, dims }]) => ({ name, dtype, shape: dims }));
+
+/**
+ * The loss; for a mixed batch (see `mixup`) the same mixture of two losses: mix loss(p, y) + (1 - mix) loss(p, y2).
+ * The prediction is an output beside it.
+ */
+export function taskOf({ name, model, loss }: ModelParts, batch: Tensors): Task {
+  return {
+    name,
+    inputs: inputsOf(batch),
+    forward: (scope, { x, y, y2, mix }) => {
+      const prediction = model(scope, x!);
+      const first = loss(prediction, y!);
+      const mixed = y2 === undefined ? first : o.add(o.mul(first, mix!), o.mul(loss(prediction, y2), o.sub(1, mix!)));
+      return { loss: mixed, outputs: { prediction } };
+    },
+  };
+}
+
+/** The graph of `activation(model(x))`: output `prediction`; parameters are inputs. */
+function forwardGraph({ name, model, activation }: ModelParts, x: Tensor): Graph {
+  const graph = new Graph(`${name}_forward`);
+  const scope = createScope(graph, { training: false });
+  graph.output('prediction', activation(model(scope, graph.input('x', x.dtype, x.dims))));
+  return graph;
+}
+
+/** The graph of every item's own loss: output `losses` f32[N]. */
+function itemLossGraph({ name, model, loss }: ModelParts, { x, y }: Tensors): Graph {
+  const graph = new Graph(`${name}_losses`);
+  const scope = createScope(graph, { training: false });
+  const prediction = model(scope, graph.input('x', x!.dtype, x!.dims));
+  const target = graph.input('y', y!.dtype, y!.dims);
+  const item = (value: Value, i: number): Value => o.slice(value, { axes: [0], starts: [i], ends: [i + 1] });
+  const losses = Array.from({ length: x!.dims[0]! }, (_, i) =>
+    o.reshape(loss(item(prediction, i), item(target, i)), [1]),
+  );
+  graph.output('losses', losses.length === 1 ? losses[0]! : o.concat(losses, 0));
+  return graph;
+}
+
+/** Parameters and buffers of a model, in order. */
+export function specsOf(
+  { model }: Pick<ModelParts, 'model'>,
+  x: Tensor,
+): { specs: readonly ParamSpec[]; scope: Scope } {
+  const graph = new Graph('specs');
+  const scope = createScope(graph, { training: false });
+  model(scope, graph.input('x', x.dtype, x.dims));
+  return { specs: scope.specs, scope };
+}
+
+interface Releasable {
+  release(): Promise<void>;
+}
+
+/** Sessions kept open at most; the one that was not used for longest goes first. */
+const openLimit = 8;
+
+/**
+ * Graphs have fixed shapes. So one is compiled for every shape of batch that comes along, when it first does, and kept:
+ * the last, smaller batch of a data set costs one more compilation and nothing after that.
+ */
+export class CompiledModels {
+  readonly #parts: ModelParts;
+  readonly #open: OpenGraph;
+  readonly #kept = new Map<string, Promise<Releasable>>();
+
+  constructor(parts: ModelParts, open: OpenGraph) {
+    this.#parts = parts;
+    this.#open = open;
+  }
+
+  step(batch: Tensors, frozen: number, isTrained: (name: string) => boolean): Promise<CompiledStep> {
+    return this.#get(`step ${frozen}`, batch, () => compileStep(taskOf(this.#parts, batch), this.#open, isTrained));
+  }
+
+  evaluation(batch: Tensors): Promise<CompiledEvaluation> {
+    return this.#get('evaluation', batch, () => compileEvaluation(taskOf(this.#parts, batch), this.#open));
+  }
+
+  /** activation(model(x)). */
+  async forward(state: TrainState, x: Tensor): Promise<Tensor<'float32'>> {
+    const session = await this.#get('forward', { x }, () => this.#open(toOnnx(forwardGraph(this.#parts, x))));
+    return (await runWith(session, state, { x })).prediction as Tensor<'float32'>;
+  }
+
+  /** The loss of every item of the batch. */
+  async itemLosses(state: TrainState, batch: Tensors): Promise<Float32Array> {
+    const session = await this.#get('losses', batch, () => this.#open(toOnnx(itemLossGraph(this.#parts, batch))));
+    return (await runWith(session, state, batch)).losses!.data as Float32Array;
+  }
+
+  async release(): Promise<void> {
+    const all = [...this.#kept.values()];
+    this.#kept.clear();
+    for (const one of all) await (await one).release();
+  }
+
+  async #get<T extends Releasable>(kind: string, batch: Tensors, make: () => Promise<T>): Promise<T> {
+    const key = JSON.stringify([kind, ...inputsOf(batch)]);
+    const known = this.#kept.get(key) ?? make();
+    this.#kept.delete(key);
+    this.#kept.set(key, known);
+    if (this.#kept.size > openLimit) await this.#dropOldest();
+    return (await known) as T;
+  }
+
+  async #dropOldest(): Promise<void> {
+    const [key, oldest] = this.#kept.entries().next().value!;
+    this.#kept.delete(key);
+    await (await oldest).release();
+  }
+}
+
+const runWith = (session: Session, state: TrainState, batch: Tensors): Promise<Tensors> => {
+  const wanted = new Set(session.inputNames);
+  return session.run({ ...batch, ...Object.fromEntries([...state.tensors].filter(([name]) => wanted.has(name))) });
+};
+
+/** Tensors joined along their first axis; the other dimensions must agree. */
+export function joinTensors(parts: readonly Tensor[]): Tensor {
+  const [first] = parts as readonly [Tensor];
+  const rows = parts.reduce((sum, { dims }) => sum + dims[0]!, 0);
+  const dims = [rows, ...first.dims.slice(1)];
+  const data = new (first.data.constructor as Float32ArrayConstructor)(sizeOf(dims));
+  let at = 0;
+  for (const part of parts) {
+    data.set(part.data as Float32Array, at);
+    at += part.data.length;
+  }
+  return { dtype: first.dtype, dims, data } as Tensor;
+}
