@@ -35,6 +35,7 @@ Dogs", CVPR 2012), which is licensed under the same terms. The code around them 
 /** What the run's two files say about it, in the form that the card is made from. */
 async function readRun(
   folder: string,
+  data: string,
 ): Promise<{ readonly config: RestoreRunConfig; readonly result: RestoreRunResult }> {
   const latest = decodeSafetensors(await readFile(join(folder, checkpointFiles.latest)));
   const best = decodeSafetensors(await readFile(join(folder, checkpointFiles.best)));
