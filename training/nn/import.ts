@@ -1,7 +1,7 @@
 import { FettleError } from '../core/errors.ts';
 import { sizeOf } from '../core/tensor.ts';
-import { filterNorms } from './layers.ts';
 import type { ParamSpec, Weights } from './scope.ts';
+import { filterNorms } from './weights.ts';
 
 /** The value of one parameter in an exported model's weights: as it is, or taken apart where the export folded it. */
 function parameterValue(spec: ParamSpec, exported: Weights): Float32Array | undefined {

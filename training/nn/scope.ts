@@ -58,6 +58,11 @@ export class Scope {
     return this.state.training;
   }
 
+  /** True in a graph whose weights are constants: one for inference, which may use operators that have no gradient. */
+  get exported(): boolean {
+    return this.state.weights !== undefined;
+  }
+
   /** Every parameter and buffer asked for so far, in the order of asking. */
   get specs(): readonly ParamSpec[] {
     return [...this.state.specs.values()];

@@ -327,3 +327,34 @@ export function resize(x: Value, factor: number, mode: 'nearest' | 'linear' = 'n
     nearest_mode: 'floor',
   });
 }
+
+interface OnnxRecurrentOptions {
+  readonly hidden: number;
+  /** [1,2*G*H]: input biases, then hidden ones. */
+  readonly bias?: Value | undefined;
+  /** First states [1,N,H]; zeros when empty. */
+  readonly start: readonly Value[];
+  /** ReLU instead of tanh, RNN only. */
+  readonly relu?: boolean;
+}
+/** ONNX's recurrent operator in its own order of gates: x[T,N,C], w[1,G*H,C], r[1,G*H,H] -> [T,1,N,H] and last states. */
+export function onnxRecurrent(
+  op: 'RNN' | 'GRU' | 'LSTM',
+  x: Value,
+  w: Value,
+  r: Value,
+  { hidden, bias, start, relu: useRelu = false }: OnnxRecurrentOptions,
+): readonly Value[] {
+  const inputs = [
+    x,
+    w,
+    r,
+    ...(bias || start.length > 0 ? [bias] : []),
+    ...(start.length > 0 ? [undefined] : []),
+    ...start,
+  ];
+  if (op === 'LSTM') return emitAll(x.graph, op, inputs, { hidden_size: hidden });
+  // 1: the reset gate applies to the hidden product, as in PyTorch.
+  if (op === 'GRU') return emitAll(x.graph, op, inputs, { hidden_size: hidden, linear_before_reset: 1 });
+  return emitAll(x.graph, op, inputs, { hidden_size: hidden, activations: [useRelu ? 'Relu' : 'Tanh'] });
+}

@@ -1,4 +1,5 @@
 import { Graph, type Value } from '../onnx/graph.ts';
+import * as o from '../ops/build.ts';
 
 /** What an update formula works with: flat f32 tensors of one segment, and hyper-parameters as f32 scalars. */
 export interface UpdateContext<H extends string> {
@@ -22,18 +23,40 @@ export interface OptimizerDef<H extends string = string> {
 /** An optimiser from its formula. */
 export const defineOptimizer = <H extends string>(def: OptimizerDef<H>): OptimizerDef<H> => def;
 
+export interface BuildOptimizerOptions {
+  /**
+   * Clips the gradients by their norm over all segments: the graph gets an input `maxNorm` f32[] (no clipping at Infinity) and
+   * an output `gradNorm` f32[], the norm before. Source: Pascanu et al. 2013; PyTorch's clip_grad_norm_.
+   */
+  readonly clip?: boolean;
+}
+
+/** The norm over all gradients, and the factor min(1, maxNorm / norm) that clips them. */
+function clipping(graph: Graph, grads: readonly Value[]): { readonly norm: Value; readonly factor: Value } {
+  const maxNorm = graph.input('maxNorm', 'float32', []);
+  const squares = grads.map((grad) => o.reduceSum(o.mul(grad, grad)));
+  const norm = o.sqrt(squares.reduce((a, b) => o.add(a, b)));
+  return { norm, factor: o.minimum(o.div(maxNorm, o.add(norm, 1e-6)), 1) };
+}
+
 /**
  * The optimiser as a graph over flat segments: inputs `param.i`, `grad.i`, `<moment>.i`, `<hyper>.i` (f32[]) for each segment
  * i of `sizes`, and `step` f32[]. Outputs `param.i.next`, `<moment>.i.next` may be written over the inputs: each is made
  * by an elementwise node after every other reader of that input.
  */
-export function buildOptimizer<H extends string>(def: OptimizerDef<H>, sizes: readonly number[]): Graph {
+export function buildOptimizer<H extends string>(
+  def: OptimizerDef<H>,
+  sizes: readonly number[],
+  { clip = false }: BuildOptimizerOptions = {},
+): Graph {
   const graph = new Graph(`${def.name}_optimizer`);
   const step = graph.input('step', 'float32', []);
+  const grads = sizes.map((size, i) => graph.input(`grad.${i}`, 'float32', [size]));
+  const clipped = clip ? clipping(graph, grads) : undefined;
   sizes.forEach((size, i) => {
     const flat = (name: string): Value => graph.input(`${name}.${i}`, 'float32', [size]);
     const param = flat('param');
-    const grad = flat('grad');
+    const grad = clipped === undefined ? grads[i]! : o.mul(grads[i]!, clipped.factor);
     const moments = def.moments.map(flat);
     const entries = Object.keys(def.hyper).map((name) => [name, graph.input(`${name}.${i}`, 'float32', [])]);
     const next = def.update({ param, grad, moments, hyper: { ...Object.fromEntries(entries), step } });
@@ -42,5 +65,6 @@ export function buildOptimizer<H extends string>(def: OptimizerDef<H>, sizes: re
       graph.output(`${def.moments[k]}.${i}.next`, moment);
     });
   });
+  if (clipped !== undefined) graph.output('gradNorm', clipped.norm);
   return graph;
 }

@@ -56,6 +56,35 @@ export const sgd = defineOptimizer({
   },
 });
 
+/** SGD with Nesterov's momentum (Sutskever et al. 2013), PyTorch's formula: p -= lr (g + momentum buffer), g = grad + wd p. */
+export const nesterov = defineOptimizer({
+  name: 'nesterov',
+  moments: ['velocity'],
+  hyper: { lr: 1e-2, momentum: 0.9, wd: 0 },
+  update: ({ param, grad, moments: [buffer], hyper }) => {
+    const full = o.add(grad, o.mul(param, hyper.wd));
+    const next = o.add(o.mul(buffer!, hyper.momentum), full);
+    const step = o.add(full, o.mul(next, hyper.momentum));
+    return { param: o.sub(param, o.mul(step, hyper.lr)), moments: [next] };
+  },
+});
+
+/**
+ * RMSProp (Tieleman & Hinton 2012), PyTorch's formula: v = alpha v + (1 - alpha) g^2, buffer = momentum buffer + g / (sqrt(v) + eps),
+ * p -= lr buffer, g = grad + wd p.
+ */
+export const rmsprop = defineOptimizer({
+  name: 'rmsprop',
+  moments: ['v', 'velocity'],
+  hyper: { lr: 1e-2, alpha: 0.99, eps: 1e-8, momentum: 0, wd: 0 },
+  update: ({ param, grad, moments: [v, buffer], hyper }) => {
+    const full = o.add(grad, o.mul(param, hyper.wd));
+    const nextV = blend(v!, o.mul(full, full), hyper.alpha);
+    const next = o.add(o.mul(buffer!, hyper.momentum), o.div(full, o.add(o.sqrt(nextV), hyper.eps)));
+    return { param: o.sub(param, o.mul(next, hyper.lr)), moments: [nextV, next] };
+  },
+});
+
 /** Every optimiser by name. */
-export const optimizers = { adamw, adam, sgd } as const;
+export const optimizers = { adamw, adam, sgd, nesterov, rmsprop } as const;
 export type OptimizerName = keyof typeof optimizers;

@@ -1,0 +1,43 @@
+import { ensure } from '../core/errors.ts';
+import { staticShape } from '../core/shape.ts';
+import { showValue, type Value } from '../onnx/graph.ts';
+import * as o from '../ops/build.ts';
+import { featuresOf } from './common.ts';
+import { type Init, kaimingUniform, zerosInit } from './init.ts';
+import type { Scope } from './scope.ts';
+import { normedWeight } from './weights.ts';
+
+export interface LinearOptions {
+  readonly bias?: boolean;
+  readonly init?: Init;
+  /** Spectral normalisation of the weight (Miyato et al. 2018). */
+  readonly spectralNorm?: boolean;
+  /** A weight [features,C] that is shared instead of a new one: the embedding of a language model (Press & Wolf 2017). */
+  readonly weight?: Value;
+}
+
+/** x[...,C] -> [...,features]: x wᵀ + b along the last axis. Parameters `weight` [features,C], `bias`. Throws `bad-shape`. */
+export function linear(scope: Scope, x: Value, features: number, options: LinearOptions = {}): Value {
+  const { bias = true, init = kaimingUniform, spectralNorm = false } = options;
+  const shape = [features, featuresOf(x, 'linear')];
+  const w = options.weight ?? normedWeight(scope, shape, init, spectralNorm ? 'spectral' : 'none');
+  ensure(
+    w.shape[0] === shape[0] && w.shape[1] === shape[1],
+    'bad-shape',
+    () => `linear: expected a weight [${shape}] for ${showValue(x)}, got ${showValue(w)}`,
+  );
+  const b = bias ? scope.param('bias', [features], zerosInit) : undefined;
+  if (x.shape.length === 2) return o.gemm(x, w, b, { transB: true });
+  if (!x.shape.every((dim) => typeof dim === 'number')) {
+    const product = o.matmul(x, o.transpose(w, [1, 0]));
+    return b === undefined ? product : o.add(product, b);
+  }
+  const rows = o.gemm(o.reshape(x, [-1, shape[1]!]), w, b, { transB: true });
+  return o.reshape(rows, [...staticShape(x.shape, 'linear').slice(0, -1), features]);
+}
+
+/** [N,...] -> [N,everything else]; static shapes. Give `full` for one axis of everything. */
+export function flatten(x: Value, { full = false }: { readonly full?: boolean } = {}): Value {
+  const [n] = staticShape(x.shape, 'flatten');
+  return o.reshape(x, full || n === undefined ? [-1] : [n, -1]);
+}
