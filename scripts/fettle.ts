@@ -55,6 +55,7 @@ try {
   if (error instanceof CommanderError) process.exitCode = error.exitCode;
   else {
     reportFailure(error, program.opts().json === true);
-    process.exitCode = 1;
+    // 130 is what a shell shows of a command that Ctrl-C ended.
+    process.exitCode = error instanceof FettleError && error.code === 'stopped' ? 130 : 1;
   }
 }

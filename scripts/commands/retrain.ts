@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { ModelStore, ModelVersion } from '../../server/store.ts';
 import type { RestoreRunConfig, RestoreRunResult } from '../../training/apps/restore-run.node.ts';
@@ -9,6 +9,7 @@ import { checkTask, runConfig, runFromOptions, type TrainOptions, trainOptions }
 interface RetrainOptions extends TrainOptions {
   readonly from: string;
   readonly store?: string;
+  readonly out?: string;
   readonly keepActive: boolean;
 }
 
@@ -24,7 +25,7 @@ export function register(program: Command): void {
   trainOptions(command)
     .option('--from <name[@v]>', 'the model to start from', 'restore')
     .option('--store <dir>', 'where trained models are (FETTLE_STORE, else ./fettle-models)')
-    .option('--out <dir>', 'folder of the run: checkpoints, log.csv, pictures', 'runs/retrain-restore')
+    .option('--out <dir>', 'folder of the run: checkpoints, log.csv, pictures (default: runs/retrain-NAME-VERSION)')
     .option('--keep-active', 'register the new version, but do not serve it', false);
   command.action((task: string, options: RetrainOptions) => run(command, task, options));
 }
@@ -50,7 +51,7 @@ async function openStores(dir: string | undefined): Promise<ModelStore> {
 }
 
 async function run(command: Command, task: string, options: RetrainOptions): Promise<void> {
-  checkTask(task);
+  checkTask(command, task);
   const [{ restoreRunDefaults }, app, { initializersOf }] = await Promise.all([
     import('../../training/apps/restore-run.node.ts'),
     import('../../training/apps/restore.node.ts'),
@@ -60,11 +61,16 @@ async function run(command: Command, task: string, options: RetrainOptions): Pro
   const from = await store.resolve(options.from);
   const bytes = await store.read(from, 'model.onnx');
   const config = runConfig(retrainDefaults(restoreRunDefaults, app.restoreConfigOf(bytes)), options);
-  const result = await runFromOptions(command, config, options, initializersOf(bytes));
+  // A folder for each version to start from: the next retraining, from the next version, finds its own empty.
+  const out = options.out ?? join('runs', `retrain-${from.config.name}-${from.config.version}`);
+  const result = await runFromOptions(command, config, options, out, initializersOf(bytes));
   const exported = app.exportRestore(config.model, result.weights);
   const version = await registerVersion(store, from, exported, config, result, options);
   await putToWork(command, store, from, version, result, options);
 }
+
+/** A word as a shell wants it. */
+const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
 
 async function registerVersion(
   store: ModelStore,
@@ -79,7 +85,7 @@ async function registerVersion(
     title: `${from.config.name}, fine-tuned`,
     data: `Photos of \`${options.data}\`. They are the user's; what may be done with them is for the user to know.`,
     licence: `The weights come from ${base}, whose licence applies (see its card), and from the pictures above.`,
-    command: `fettle retrain restore --data ${options.data} --from ${base} --seed ${config.seed}`,
+    command: `fettle ${process.argv.slice(2).map(quoted).join(' ')}`,
     startedFrom: base,
   };
   const { metrics } = result.best;
@@ -97,7 +103,7 @@ async function registerVersion(
         heldOutPsnrDb: metrics.psnr!,
         heldOutInputPsnrDb: metrics.input_psnr!,
         undamagedPsnrDb: metrics.undamaged_psnr!,
-        startPsnrDb: result.before?.psnr ?? Number.NaN,
+        ...(result.before ? { startPsnrDb: result.before.psnr! } : {}),
       },
     },
   );

@@ -12,7 +12,6 @@ import { createProgress } from '../progress.ts';
 export interface TrainOptions {
   readonly data: string;
   readonly damaged?: string;
-  readonly out: string;
   readonly device: NodeDevice | 'auto';
   readonly size?: number;
   readonly batch?: number;
@@ -44,8 +43,27 @@ const positive =
   };
 
 /** Throws unless the task is one that can be trained. */
-export function checkTask(task: string): void {
-  if (task !== 'restore') throw new FettleError('unsupported', `train: expected the task restore, got ${task}`);
+export function checkTask(command: Command, task: string): void {
+  if (task !== 'restore')
+    throw new FettleError('unsupported', `${command.name()}: expected the task restore, got ${task}`);
+}
+
+/** Runs `body` with a signal that Ctrl-C (or SIGTERM) aborts; a second one ends the process at once. */
+async function stoppable<T>(body: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const signals = ['SIGINT', 'SIGTERM'] as const;
+  const release = (): void => signals.forEach((name) => void process.off(name, stop));
+  const stop = (): void => {
+    release();
+    note('stopping after this batch and saving; once more ends at once');
+    controller.abort();
+  };
+  for (const name of signals) process.on(name, stop);
+  try {
+    return await body(controller.signal);
+  } finally {
+    release();
+  }
 }
 
 export function trainOptions(command: Command): Command {
@@ -131,6 +149,7 @@ export async function runFromOptions(
   command: Command,
   config: RestoreRunConfig,
   options: TrainOptions,
+  out: string,
   start?: ReadonlyMap<string, Float32Array>,
 ): Promise<RestoreRunResult> {
   const [{ runRestore }, { openSession }, { describeRow }] = await Promise.all([
@@ -141,18 +160,19 @@ export async function runFromOptions(
   const device = await announceDevice(options.device);
   const threads = Math.max(1, availableParallelism());
   const silent = command.optsWithGlobals().json === true;
-  return runRestore({
+  const run = {
     config,
     data: options.data,
-    out: options.out,
+    out,
     resume: options.resume === true,
-    open: (model) => openSession(model, { device, threads }),
+    open: (model: Uint8Array) => openSession(model, { device, threads }),
     callbacks: [consoleCallback(silent, describeRow)],
     onNote: note,
     ...(options.damaged === undefined ? {} : { damaged: options.damaged }),
     ...(options.workers === undefined ? {} : { workers: options.workers }),
     ...(start === undefined ? {} : { start }),
-  });
+  };
+  return stoppable((signal) => runRestore({ ...run, signal }));
 }
 
 /** `fettle train TASK`. */
@@ -166,18 +186,18 @@ export function register(program: Command): void {
     'folder of the run: checkpoints, log.csv, pictures, model.onnx',
     'runs/restore',
   );
-  command.action((task: string, options: TrainOptions) => run(command, task, options));
+  command.action((task: string, options: TrainOptions & { readonly out: string }) => run(command, task, options));
 }
 
-async function run(command: Command, task: string, options: TrainOptions): Promise<void> {
-  checkTask(task);
+async function run(command: Command, task: string, options: TrainOptions & { readonly out: string }): Promise<void> {
+  checkTask(command, task);
   const [{ restoreRunDefaults }, { exportRestore }, { writeDurably }] = await Promise.all([
     import('../../training/apps/restore-run.node.ts'),
     import('../../training/apps/restore.node.ts'),
     import('../../training/learner/checkpoint.node.ts'),
   ]);
   const config = runConfig(restoreRunDefaults, options);
-  const result = await runFromOptions(command, config, options);
+  const result = await runFromOptions(command, config, options, options.out);
   const path = join(options.out, 'model.onnx');
   await writeDurably(path, exportRestore(config.model, result.weights).model);
   const { best } = result;

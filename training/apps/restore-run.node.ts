@@ -1,25 +1,28 @@
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve, sep } from 'node:path';
 import { type RestoreUnetConfig, restoreUnet, restoreUnetDefaults, unetMultiple } from '../../models/unet.ts';
-import { ensure } from '../core/errors.ts';
-import { encodePng } from '../data/image-io.node.ts';
+import { ensure, FettleError } from '../core/errors.ts';
+import { createRng } from '../core/rng.ts';
+import { encodePng, sizeOfPicture } from '../data/image-io.node.ts';
 import { type ImageItem, listImages, listPairs, type PairItem } from '../data/items.node.ts';
 import type { ItemFailure, Recipe } from '../data/loader.node.ts';
 import { imageGrid } from '../data/show.node.ts';
+import { shortSideOf } from '../data/sizes.ts';
 import { randomSplit } from '../data/split.ts';
 import { createValidationPairs, type ValidationPair } from '../data/validation.node.ts';
 import {
   checkpointCallback,
   checkpointFiles,
+  hasCheckpoint,
   prepareRunFolder,
-  readLatest,
-  restoreCheckpoint,
+  resumeFrom,
   writeDurably,
 } from '../learner/checkpoint.node.ts';
-import { type Callback, fitLoop } from '../learner/learner.ts';
+import { type Callback, type FitOptions, fitLoop } from '../learner/learner.ts';
 import { type EpochRow, newProgress, type Progress, toCsv } from '../learner/recorder.ts';
 import { decodeSafetensors } from '../learner/safetensors.ts';
-import { compileOptimizer, type OpenGraph } from '../learner/trainer.ts';
+import { type CompiledEvaluation, compileOptimizer, type OpenGraph } from '../learner/trainer.ts';
 import { importWeights } from '../nn/import.ts';
 import { createScope, initialWeights, type ParamSpec, type Weights } from '../nn/scope.ts';
 import { Graph } from '../onnx/graph.ts';
@@ -30,6 +33,7 @@ import {
   openRestoreEvaluation,
   type RestoredPair,
   type RestoreLoss,
+  type RestoreScore,
   restoreSources,
   type Stage,
   scoreRestore,
@@ -89,9 +93,13 @@ export interface RestoreRunOptions {
   readonly workers?: number;
   readonly checkpointIntervalS?: number;
   readonly callbacks?: readonly Callback[];
+  /** Aborting it ends the run after the batch that is being worked on, with a checkpoint; `runRestore` then throws `stopped`. */
+  readonly signal?: AbortSignal;
   /** Words for the user as the run goes on. */
   readonly onNote?: (text: string) => void;
 }
+
+type Item = ImageItem | PairItem;
 
 export interface RestoreRunResult {
   readonly rows: readonly EpochRow[];
@@ -101,7 +109,8 @@ export interface RestoreRunResult {
   /** Metrics of the weights that the run started from; set when it started from a model. */
   readonly before?: Readonly<Record<string, number>>;
   readonly trained: number;
-  readonly heldOut: readonly (ImageItem | PairItem)[];
+  /** The held-out pictures that the metrics are over. */
+  readonly heldOut: readonly Item[];
   readonly failures: readonly ItemFailure[];
 }
 
@@ -118,40 +127,71 @@ const decayMoment = { beta2: 0.99 };
 /** Decoded photos kept in memory, so that a small data set is decoded once and a large one in bounded memory. */
 const decodedCacheBytes = 3e8;
 
-async function readItems({
-  data,
-  damaged,
-  config,
-}: RestoreRunOptions): Promise<{ train: readonly (ImageItem | PairItem)[]; valid: readonly (ImageItem | PairItem)[] }> {
-  const items = damaged === undefined ? await listImages(data) : await listPairs(data, damaged);
+/** Held-out pictures beyond these are not looked at: more would not tell more, and each epoch has to wait for them. */
+const mostScored = 400;
+
+interface Items {
+  readonly train: readonly Item[];
+  readonly valid: readonly Item[];
+}
+
+/** The pictures on both sides of the split; what runs have written into the folder themselves is not among them. */
+async function readItems({ data, damaged, out, config }: RestoreRunOptions): Promise<Items> {
+  const found: readonly Item[] = damaged === undefined ? await listImages(data) : await listPairs(data, damaged);
+  const items = found.filter(({ path }) => !resolve(path).startsWith(resolve(out) + sep));
   ensure(
     items.length >= 2,
     'bad-data',
     () => `train restore: expected at least two pictures in ${data}, got ${items.length}; check the folder`,
   );
-  return randomSplit<ImageItem | PairItem>(items, config.validShare, config.seed);
+  const { train, valid } = randomSplit(items, config.validShare, config.seed);
+  await needLargeEnough(train, Math.max(...config.stages.map((stage) => stage.size)));
+  const scored = new Set(createRng(config.seed, 'scored').shuffle(valid).slice(0, mostScored));
+  return { train, valid: valid.filter((item) => scored.has(item)) };
 }
 
-/** The held-out pairs, kept in memory as 8-bit pictures; unreadable ones are noted. */
+/** Throws unless a picture can be cropped in the last stage, rather than after hours of the first. */
+async function needLargeEnough(train: readonly Item[], side: number): Promise<void> {
+  let best = 0;
+  for (const { path } of train) {
+    best = Math.max(best, await sizeOfPicture(path).then(shortSideOf, () => 0));
+    if (best >= side) return;
+  }
+  ensure(best > 0, 'bad-data', () => `train restore: expected readable pictures, got none of ${train.length}`);
+  ensure(false, 'bad-data', () => {
+    return `train restore: expected a picture with a short side of at least ${side} px, got ${best} at most; choose a smaller --size`;
+  });
+}
+
+/** Crops must fit the network's strides. */
+function checkStages({ stages, model }: RestoreRunConfig): void {
+  const multiple = unetMultiple(model);
+  const bad = stages.find(({ size }) => size % multiple !== 0)?.size;
+  ensure(bad === undefined, 'bad-argument', () => {
+    const below = Math.floor(bad! / multiple) * multiple;
+    return `train restore: expected a crop size that is a multiple of ${multiple}, got ${bad}; try ${below} or ${below + multiple}`;
+  });
+}
+
+/** Held-out pictures with their pairs, kept in memory at 8 bits; unreadable ones are noted. */
 async function readPairs(
-  items: readonly (ImageItem | PairItem)[],
+  items: readonly Item[],
   seed: number,
   onFailure: (failure: ItemFailure) => void,
-): Promise<ValidationPair[]> {
+): Promise<{ readonly item: Item; readonly pair: ValidationPair }[]> {
   const source = createValidationPairs({ items, shortSide: 192, damage: 'lesson', seed });
-  const pairs: ValidationPair[] = [];
-  for (const [i, { name }] of items.entries()) {
+  const pairs: { readonly item: Item; readonly pair: ValidationPair }[] = [];
+  for (const [i, item] of items.entries()) {
     try {
-      pairs.push(await source.pair(i));
+      pairs.push({ item, pair: await source.pair(i) });
     } catch (error) {
-      onFailure({ name, reason: error instanceof Error ? error.message : String(error) });
+      onFailure({ name: item.name, reason: error instanceof Error ? error.message : String(error) });
     }
   }
   ensure(
     pairs.length > 0,
     'bad-data',
-    () =>
-      `train restore: expected a readable held-out picture, got none of ${items.length}; add pictures or raise the held-out share`,
+    () => `train restore: expected a readable held-out picture, got none of ${items.length}; add pictures`,
   );
   return pairs;
 }
@@ -173,99 +213,170 @@ function logCallback(out: string, lastPairs: () => readonly RestoredPair[]): Cal
   };
 }
 
+/** Ends the run when the signal says so. */
+function stopCallback(signal: AbortSignal | undefined): Callback {
+  const look: NonNullable<Callback['afterBatch']> = ({ stop }) => {
+    if (signal?.aborted) stop();
+  };
+  return { name: 'stop', beforeFit: look, afterBatch: look, afterEpoch: look };
+}
+
+/** Hash of the weights that a run starts from. */
+function hashOf(weights: Weights): string {
+  const hash = createHash('sha256');
+  for (const [name, { buffer, byteOffset, byteLength }] of weights)
+    hash.update(name).update(new Uint8Array(buffer, byteOffset, byteLength));
+  return hash.digest('hex');
+}
+
+/** What decides the result: a run is resumed only with the same. */
+function describeRun({ config, damaged, start }: RestoreRunOptions, { train, valid }: Items): string {
+  const names = (items: readonly Item[]): readonly string[] => items.map(({ name }) => name);
+  const startedFrom = start === undefined ? null : hashOf(start);
+  return JSON.stringify({
+    config,
+    damagedOnDisk: damaged !== undefined,
+    startedFrom,
+    train: names(train),
+    valid: names(valid),
+  });
+}
+
 /** Fresh, from a model, or from the run's checkpoint. */
 async function startState(state: TrainState, options: RestoreRunOptions, run: string): Promise<Progress> {
-  const latest = options.resume ? await readLatest(options.out) : undefined;
-  if (latest !== undefined) {
-    const progress = restoreCheckpoint(latest, state, run);
-    options.onNote?.(`resuming at epoch ${progress.epoch}, batch ${progress.batch}`);
+  const { out, resume, start, config, onNote } = options;
+  const progress = resume ? await resumeFrom(out, state, run, onNote) : undefined;
+  if (progress !== undefined) {
+    onNote?.(`resuming at epoch ${progress.epoch}, batch ${progress.batch}`);
     return progress;
   }
-  const start = options.start;
-  setWeights(
-    state,
-    start === undefined ? initialWeights(state.specs, options.config.seed) : importWeights(state.specs, start),
-  );
+  setWeights(state, start === undefined ? initialWeights(state.specs, config.seed) : importWeights(state.specs, start));
   return newProgress();
 }
 
-async function readBest(out: string): Promise<Weights> {
-  const { tensors } = decodeSafetensors(await readFile(join(out, checkpointFiles.best)), checkpointFiles.best);
-  return new Map([...tensors].map(([name, { data }]) => [name, data]));
+/** Weights and row of the best epoch. */
+async function readBest(out: string, rows: readonly EpochRow[]): Promise<Pick<RestoreRunResult, 'best' | 'weights'>> {
+  const path = join(out, checkpointFiles.best);
+  const { tensors, metadata } = decodeSafetensors(await readFile(path), path);
+  const best = rows[Number(metadata.epoch)];
+  ensure(best !== undefined, 'bad-checkpoint', () => `${path}: expected an epoch of this run, got ${metadata.epoch}`);
+  return { best, weights: new Map([...tensors].map(([name, { data }]) => [name, data])) };
 }
 
-/** Trains a restoration model: the wiring of data, graphs, loop and files. Resumes exactly; see `fitLoop`. */
-export async function runRestore(options: RestoreRunOptions): Promise<RestoreRunResult> {
-  const { config, out, open, onNote } = options;
-  await prepareRunFolder(out);
+/** Metrics of the weights that the run starts from. */
+async function scoreStart(
+  evaluation: CompiledEvaluation,
+  { specs }: TrainState,
+  start: Weights,
+  score: (evaluation: CompiledEvaluation, state: TrainState) => Promise<RestoreScore>,
+): Promise<Readonly<Record<string, number>>> {
+  const probe = createState(specs, { optimizer: adamw });
+  setWeights(probe, importWeights(specs, start));
+  return (await score(evaluation, probe)).metrics;
+}
+
+/** The run's folder, ready to be written to. */
+async function openFolder({ out, resume }: RestoreRunOptions): Promise<void> {
   ensure(
-    options.resume || (await readLatest(out)) === undefined,
+    resume || !(await hasCheckpoint(out)),
     'exists',
     () =>
       `train restore: expected a new folder, got ${out} with a checkpoint; add --resume to go on, or choose another --out`,
   );
-  const { train, valid } = await readItems(options);
-  const failures = new Map<string, ItemFailure>();
-  const onFailure = (failure: ItemFailure): void => {
-    if (!failures.has(failure.name)) onNote?.(`cannot use ${failure.name}: ${failure.reason}`);
-    failures.set(failure.name, failure);
+  await prepareRunFolder(out);
+}
+
+/** Remembers which pictures could not be used, and says so once for each. */
+function failureList(onNote: RestoreRunOptions['onNote']): {
+  readonly all: Map<string, ItemFailure>;
+  readonly add: (failure: ItemFailure) => void;
+} {
+  const all = new Map<string, ItemFailure>();
+  const add = (failure: ItemFailure): void => {
+    if (!all.has(failure.name)) onNote?.(`cannot use ${failure.name}: ${failure.reason}`);
+    all.set(failure.name, failure);
   };
-  const pairs = await readPairs(valid, config.seed, onFailure);
-  onNote?.(`${train.length} pictures to train on, ${pairs.length} held out`);
-  const run = JSON.stringify({ config, train: train.map(({ name }) => name), fromModel: options.start !== undefined });
+  return { all, add };
+}
+
+/** Trains a restoration model: the wiring of data, graphs, loop and files. Resumes exactly; see `fitLoop`. */
+export async function runRestore(options: RestoreRunOptions): Promise<RestoreRunResult> {
+  const { config, out, open, onNote, start } = options;
+  checkStages(config);
+  const items = await readItems(options);
+  await openFolder(options);
+  const failures = failureList(onNote);
+  const held = await readPairs(items.valid, config.seed, failures.add);
+  onNote?.(`${items.train.length} pictures to train on, ${held.length} held out`);
+  const run = describeRun(options, items);
   const state = createState(restoreSpecs(config.model), { optimizer: adamw });
   const progress = await startState(state, options, run);
   const evaluation = await openRestoreEvaluation(config.model, config.loss, open);
   const optimizer = await compileOptimizer(adamw, state, open);
-  const data = { ...config, cacheBytes: decodedCacheBytes, items: train, workers: options.workers ?? 1, onFailure };
+  const { workers = 1 } = options;
+  const data = { ...config, cacheBytes: decodedCacheBytes, items: items.train, workers, onFailure: failures.add };
   const sources = restoreSources(config.model, config.loss, data, open);
-  const multiple = unetMultiple(config.model);
-  const beforeScore = options.start !== undefined ? await scoreWeights() : undefined;
+  const pairs = held.map(({ pair }) => pair);
+  const score = (graph: CompiledEvaluation, of: TrainState): Promise<RestoreScore> =>
+    scoreRestore(graph, of, pairs, unetMultiple(config.model));
   let shown: readonly RestoredPair[] = [];
-
-  async function scoreWeights(): Promise<Readonly<Record<string, number>>> {
-    const probe = createState(state.specs, { optimizer: adamw });
-    setWeights(probe, importWeights(state.specs, options.start!));
-    return (await scoreRestore(evaluation, probe, pairs, multiple, 0)).metrics;
-  }
-
-  const { lr, mom } = oneCycle({ lrMax: config.lr, pctStart: config.pctStart });
-  const log = logCallback(out, () => shown);
-  const checkpoint = checkpointCallback({
-    folder: out,
-    run,
-    intervalS: options.checkpointIntervalS ?? 120,
-    best: { metric: 'psnr', higher: true },
-  });
   try {
+    const before = start === undefined ? undefined : await scoreStart(evaluation, state, start, score);
     const rows = await fitLoop({
       state,
       optimizer,
       progress,
-      epochs: config.stages.reduce((sum, stage) => sum + stage.epochs, 0),
+      epochs: epochsOf(config),
       totalBatches: sources.totalBatches,
       sourceOf: sources.sourceOf,
-      hyperAt: (done) => ({ lr: lr(done), beta1: mom(done), wd: config.wd, ...decayMoment }),
+      hyperAt: hyperOf(config),
       validate: async () => {
-        const score = await scoreRestore(evaluation, state, pairs, multiple);
-        shown = score.pairs;
-        return score.metrics;
+        const { metrics, pairs: first } = await score(evaluation, state);
+        shown = first;
+        return metrics;
       },
       seed: config.seed,
-      callbacks: [log, checkpoint, ...(options.callbacks ?? [])],
+      callbacks: [logCallback(out, () => shown), ...runCallbacks(options, run)],
     });
-    const best = rows.reduce((a, b) => (b.metrics.psnr! > a.metrics.psnr! ? b : a));
+    needFinished(options, progress);
     return {
       rows,
-      best,
-      weights: await readBest(out),
-      ...(beforeScore ? { before: beforeScore } : {}),
-      trained: train.length,
-      heldOut: valid,
-      failures: [...failures.values()],
+      ...(await readBest(out, rows)),
+      ...(before ? { before } : {}),
+      trained: items.train.length,
+      heldOut: held.map(({ item }) => item),
+      failures: [...failures.all.values()],
     };
   } finally {
     await sources.close();
     await Promise.all([evaluation.release(), optimizer.release()]);
   }
+}
+
+const epochsOf = ({ stages }: RestoreRunConfig): number => stages.reduce((sum, { epochs }) => sum + epochs, 0);
+
+function hyperOf(config: RestoreRunConfig): FitOptions['hyperAt'] {
+  const { lr, mom } = oneCycle({ lrMax: config.lr, pctStart: config.pctStart });
+  return (done) => ({ lr: lr(done), beta1: mom(done), wd: config.wd, ...decayMoment });
+}
+
+function runCallbacks(
+  { out, checkpointIntervalS = 120, signal, callbacks = [] }: RestoreRunOptions,
+  run: string,
+): Callback[] {
+  const best = { metric: 'psnr', higher: true };
+  return [
+    stopCallback(signal),
+    checkpointCallback({ folder: out, run, intervalS: checkpointIntervalS, best }),
+    ...callbacks,
+  ];
+}
+
+function needFinished({ config, out }: RestoreRunOptions, { epoch, batch }: Progress): void {
+  const epochs = epochsOf(config);
+  if (epoch >= epochs) return;
+  throw new FettleError(
+    'stopped',
+    `train restore: expected ${epochs} epochs, got stopped at epoch ${epoch}, batch ${batch}; what is done is in ${out}, the same command with --resume goes on`,
+  );
 }

@@ -182,6 +182,9 @@ export interface RestoreScore {
   readonly pairs: readonly RestoredPair[];
 }
 
+/** PSNR in dB; 100 stands for no error at all, which would spoil every mean. */
+const decibel = (a: Image, b: Image): number => Math.min(psnr(a, b), 100);
+
 /** Mean loss and PSNR (dB, RGB 8 bit) over the held-out pairs, the input's PSNR, and the PSNR of undamaged photos left alone. */
 export async function scoreRestore(
   evaluation: CompiledEvaluation,
@@ -196,10 +199,9 @@ export async function scoreRestore(
     const result = await restorePair(evaluation, state, pair, pair.damaged.width < pair.target.width ? 2 : 1, multiple);
     const alone = await restorePair(evaluation, state, { ...pair, damaged: pair.target }, 1, multiple);
     sums.valid_loss += result.loss;
-    sums.psnr += psnr(result.restored, pair.target);
-    sums.input_psnr += psnr(result.input, pair.target);
-    // A net that is still the identity has no error at all; 100 dB stands for that.
-    sums.undamaged_psnr += Math.min(psnr(alone.restored, pair.target), 100);
+    sums.psnr += decibel(result.restored, pair.target);
+    sums.input_psnr += decibel(result.input, pair.target);
+    sums.undamaged_psnr += decibel(alone.restored, pair.target);
     if (kept.length < keep) kept.push(result);
   }
   return {

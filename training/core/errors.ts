@@ -10,6 +10,7 @@ export type ErrorCode =
   | 'not-found'
   | 'exists'
   | 'unsupported'
+  | 'stopped'
   | 'internal';
 
 /** An error with a stable `code`; the text reads `where: expected X, got Y; what to do`. */

@@ -44,6 +44,12 @@ export async function decodeRgb(source: string | Uint8Array, shortSideWanted?: n
   return toImage(await decoded.toBuffer({ resolveWithObject: true }));
 }
 
+/** sizeOfPicture: width and height from the header of a file, as stored (not turned upright). Throws if unreadable. */
+export async function sizeOfPicture(path: string): Promise<Size> {
+  const { width, height } = await sharp(path).metadata();
+  return { width, height };
+}
+
 const rawInput = ({ data, width, height, channels }: Image): Sharp => sharp(data, { raw: { width, height, channels } });
 
 /** What {@link resizeImage} does besides resizing: mirror, then cut a window out of the result. */

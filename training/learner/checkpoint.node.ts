@@ -6,7 +6,7 @@ import type { Tensor } from '../core/tensor.ts';
 import type { TrainState } from '../step/state.ts';
 import type { Callback } from './learner.ts';
 import type { EpochRow, Progress } from './recorder.ts';
-import { type RunFacts, showDifference } from './run-facts.ts';
+import { showDifference } from './run-facts.ts';
 import { decodeSafetensors, encodeSafetensors, type SafetensorsFile } from './safetensors.ts';
 
 /** Writes a file so that a crash leaves the old content or the new one, never a part: temporary name, fsync, rename, fsync of the folder. */
@@ -52,11 +52,10 @@ function checksum({ tensors, metadata }: SafetensorsFile): string {
   return hash.digest('hex');
 }
 
-/** The bytes of a checkpoint: all that is needed to go on exactly. `run` describes the run; resuming demands the same. */
-export function encodeCheckpoint(state: TrainState, progress: Progress, run: RunFacts): Uint8Array {
-  const facts = { run: JSON.stringify(run), step: String(state.step), progress: JSON.stringify(progress) };
+/** The bytes of a checkpoint: all that is needed to go on exactly. `run` describes the run, best as JSON; resuming demands the same. */
+export function encodeCheckpoint(state: TrainState, progress: Progress, run: string): Uint8Array {
   const tensors = new Map([...tensorsOf(state), ...extrasOf(state)]);
-  const metadata = { format, ...facts };
+  const metadata = { format, run, step: String(state.step), progress: JSON.stringify(progress) };
   return encodeSafetensors({ tensors, metadata: { ...metadata, sha256: checksum({ tensors, metadata }) } });
 }
 
@@ -74,8 +73,8 @@ export function decodeCheckpoint(bytes: Uint8Array, what = 'checkpoint'): Safete
 }
 
 /** Copies a decoded checkpoint into `state` and returns the progress. Throws `bad-checkpoint` when it is of another run. */
-export function applyCheckpoint({ tensors, metadata }: SafetensorsFile, state: TrainState, run: RunFacts): Progress {
-  const difference = showDifference(JSON.parse(metadata.run ?? '{}') as RunFacts, run);
+export function applyCheckpoint({ tensors, metadata }: SafetensorsFile, state: TrainState, run: string): Progress {
+  const difference = showDifference(metadata.run ?? '', run);
   ensure(difference === undefined, 'bad-checkpoint', () => {
     return `checkpoint: expected the run it was made by, got another one (${difference}); resume with the same options and data, or choose another --out`;
   });
@@ -95,7 +94,7 @@ export function applyCheckpoint({ tensors, metadata }: SafetensorsFile, state: T
 }
 
 /** {@link decodeCheckpoint} and {@link applyCheckpoint}. */
-export const restoreCheckpoint = (bytes: Uint8Array, state: TrainState, run: RunFacts): Progress =>
+export const restoreCheckpoint = (bytes: Uint8Array, state: TrainState, run: string): Progress =>
   applyCheckpoint(decodeCheckpoint(bytes), state, run);
 
 /** Names inside a run's folder. `previous` is the checkpoint before the latest. */
@@ -114,6 +113,10 @@ async function readIfThere(path: string): Promise<Uint8Array | undefined> {
   }
 }
 
+/** The bytes of a run's latest checkpoint, or undefined when there is none. */
+export const readLatest = (folder: string): Promise<Uint8Array | undefined> =>
+  readIfThere(join(folder, checkpointFiles.latest));
+
 /** Whether a run has left a checkpoint in the folder. */
 export async function hasCheckpoint(folder: string): Promise<boolean> {
   const names: readonly string[] = await readdir(folder).catch(() => []);
@@ -127,7 +130,7 @@ export async function hasCheckpoint(folder: string): Promise<boolean> {
 export async function resumeFrom(
   folder: string,
   state: TrainState,
-  run: RunFacts,
+  run: string,
   onNote?: (text: string) => void,
 ): Promise<Progress | undefined> {
   let damage: unknown;
@@ -165,12 +168,14 @@ async function keepPrevious(folder: string): Promise<void> {
   if (failed === 'ENOENT') return;
   if (failed !== undefined) await copyFile(latest, temporary);
   await rename(temporary, previous);
+  // Where both are links to one file already, rename does nothing and says nothing (POSIX).
+  await rm(temporary, { force: true });
 }
 
 export interface CheckpointOptions {
   readonly folder: string;
   /** Describes the run; see {@link encodeCheckpoint}. */
-  readonly run: RunFacts;
+  readonly run: string;
   /** At most this long between checkpoints, seconds. */
   readonly intervalS: number;
   /** The metric whose best epoch is kept apart, and whether more is better. */
@@ -199,7 +204,7 @@ export function checkpointCallback({ folder, run, intervalS, best }: CheckpointO
       if (updated && performance.now() - savedMs >= intervalS * 1000) await save(state, progress);
     },
     afterEpoch: async ({ state, progress, row }) => {
-      if (progress.rows.every((other) => !(score(other) > score(row!)))) {
+      if (progress.rows.slice(0, -1).every((other) => !(score(other) >= score(row!)))) {
         const metadata = { epoch: String(row!.epoch), [best.metric]: String(row!.metrics[best.metric]) };
         await writeDurably(join(folder, checkpointFiles.best), encodeSafetensors({ tensors: state.tensors, metadata }));
       }

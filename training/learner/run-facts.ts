@@ -1,7 +1,4 @@
-/** What decides a run's result, as JSON: two runs with the same facts do the same. */
-export type RunFacts = { readonly [name: string]: unknown };
-
-const isPlain = (value: unknown): value is RunFacts =>
+const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const isNames = (value: unknown): value is readonly string[] =>
@@ -13,7 +10,9 @@ function namesDifference(path: string, before: readonly string[], now: readonly 
   const added = now.filter((name) => !old.has(name));
   const gone = before.filter((name) => !fresh.has(name));
   const show = (word: string, names: readonly string[]): string[] =>
-    names.length === 0 ? [] : [`${names.length} ${word}: ${names.slice(0, 3).join(', ')}${names.length > 3 ? ', ...' : ''}`];
+    names.length === 0
+      ? []
+      : [`${names.length} ${word}: ${names.slice(0, 3).join(', ')}${names.length > 3 ? ', ...' : ''}`];
   return `${path}: ${[...show('new', added), ...show('gone', gone)].join('; ') || 'another order'}`;
 }
 
@@ -25,11 +24,20 @@ function differences(path: string, before: unknown, now: unknown): string[] {
   const [old, fresh] = [JSON.stringify(before), JSON.stringify(now)];
   if (old === fresh) return [];
   if (isNames(before) && isNames(now)) return [namesDifference(path, before, now)];
-  return [`${path} was ${old ?? 'not set'}, is ${fresh ?? 'not set'}`];
+  return [`${path || 'the run'} was ${old ?? 'not set'}, is ${fresh ?? 'not set'}`];
 }
 
-/** What is not the same in two runs, the first three things of it; undefined when nothing is. */
-export function showDifference(before: RunFacts, now: RunFacts): string | undefined {
-  const all = differences('', before, JSON.parse(JSON.stringify(now)));
-  return all.length === 0 ? undefined : all.slice(0, 3).join('; ') + (all.length > 3 ? `; and ${all.length - 3} more` : '');
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** What is not the same in the descriptions (JSON) of two runs, the first three things of it; undefined when nothing is. */
+export function showDifference(before: string, now: string): string | undefined {
+  if (before === now) return undefined;
+  const all = differences('', parsed(before), parsed(now));
+  return all.length === 0 ? undefined : all.slice(0, 3).join('; ') + (all.length > 3 ? `; ${all.length - 3} more` : '');
 }
