@@ -44,7 +44,32 @@ function blend(image: Image, x: number, y: number, color: DigitLook['color'], co
   }
 }
 
-/** Draws one digit with its box's left edge at `left`; parts outside the picture are cut off. */
+/** What strokes are drawn with. */
+export interface Pen {
+  /** Thickness in pixels. */
+  readonly stroke: number;
+  readonly color: DigitLook['color'];
+}
+
+/** drawStrokes: lines through points given in pixels, anti-aliased, within `box`; parts outside the picture are cut off. */
+export function drawStrokes(
+  image: Image,
+  strokes: readonly (readonly Point[])[],
+  box: { readonly left: number; readonly top: number; readonly width: number; readonly height: number },
+  { stroke, color }: Pen,
+): void {
+  const right = Math.min(image.width, Math.ceil(box.left + box.width));
+  const bottom = Math.min(image.height, Math.ceil(box.top + box.height));
+  for (let y = Math.max(0, Math.floor(box.top)); y < bottom; y++) {
+    for (let x = Math.max(0, Math.floor(box.left)); x < right; x++) {
+      // A pixel is covered by as much as the stroke's edge reaches past its centre: anti-aliasing to half a pixel.
+      const coverage = Math.min(1, stroke / 2 + 0.5 - distanceToStrokes(x + 0.5, y + 0.5, strokes));
+      if (coverage > 0) blend(image, x, y, color, coverage);
+    }
+  }
+}
+
+/** Draws one digit with its box's left edge at `left`. */
 function drawDigit(image: Image, digit: number, left: number, look: DigitLook): void {
   const { top, height, color } = look;
   const stroke = Math.max(1, look.thickness * height);
@@ -54,15 +79,7 @@ function drawDigit(image: Image, digit: number, left: number, look: DigitLook): 
     top + stroke / 2 + y * (height - stroke),
   ];
   const strokes = digitStrokes[digit]!.map((points) => points.map(place));
-  const right = Math.min(image.width, Math.ceil(left + width));
-  const bottom = Math.min(image.height, Math.ceil(top + height));
-  for (let y = Math.max(0, Math.floor(top)); y < bottom; y++) {
-    for (let x = Math.max(0, Math.floor(left)); x < right; x++) {
-      // A pixel is covered by as much as the stroke's edge reaches past its centre: anti-aliasing to half a pixel.
-      const coverage = Math.min(1, stroke / 2 + 0.5 - distanceToStrokes(x + 0.5, y + 0.5, strokes));
-      if (coverage > 0) blend(image, x, y, color, coverage);
-    }
-  }
+  drawStrokes(image, strokes, { left, top, width, height }, { stroke, color });
 }
 
 /** drawNumber: a copy of the RGB or RGBA picture with the non-negative integer drawn on it, anti-aliased. */

@@ -1,8 +1,8 @@
 /** A point of a glyph's stroke in its box: x 0..1 left to right, y 0..1 top to bottom. */
 export type Point = readonly [x: number, y: number];
 
-/** Points along an ellipse; degrees run clockwise from the right (y points down). */
-function arc(cx: number, cy: number, rx: number, ry: number, from: number, to: number): Point[] {
+/** arc: points along an ellipse; degrees run clockwise from the right (y points down). */
+export function arc(cx: number, cy: number, rx: number, ry: number, from: number, to: number): Point[] {
   const steps = Math.ceil(Math.abs(to - from) / 15);
   return Array.from({ length: steps + 1 }, (_, i): Point => {
     const angle = ((from + ((to - from) * i) / steps) * Math.PI) / 180;
