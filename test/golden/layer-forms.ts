@@ -4,6 +4,7 @@ import type { Value } from '../../training/onnx/graph.ts';
 import * as o from '../../training/ops/build.ts';
 import { type Form, ofX, plain } from './compute.ts';
 import type { GoldenCase } from './fixtures.ts';
+import { libraryForm } from './library-forms.ts';
 
 const batchNorm = (training: boolean): Form => ({
   params: { gamma: 'bn.weight', beta: 'bn.bias', mean: 'bn.running_mean', var: 'bn.running_var' },
@@ -75,12 +76,8 @@ const unet: Form = {
 
 const activations: Readonly<Record<string, Form>> = { gelu: ofX(layers.gelu), silu: ofX(layers.silu) };
 
-/** Logits [N,C] or [N,C,H,W]; labels as many as there are positions. */
-const crossEntropy = plain(({ x, labels }) => {
-  const classes = x!.shape[1] as number;
-  const last = o.transpose(x!, x!.shape.length === 4 ? [0, 2, 3, 1] : [0, 1]);
-  return losses.crossEntropyLoss(o.reshape(last, [-1, classes]), o.cast(o.reshape(labels!, [-1]), 'int32'));
-});
+/** Logits [N,C] or [N,C,H,W], labels [N] or [N,H,W]. */
+const crossEntropy = plain(({ x, labels }) => losses.crossEntropyLoss(x!, o.cast(labels!, 'int32')));
 
 const forms: Readonly<Record<string, Form>> = {
   weightNormConv,
@@ -115,6 +112,6 @@ export function layerForm(golden: GoldenCase): { readonly golden: GoldenCase; re
   if (golden.op === 'batchNorm') return { golden, form: batchNorm(golden.attrs.training === true) };
   const square = golden.op === 'conv2d' ? squareConv(golden) : undefined;
   if (square) return { golden: square, form: conv2d };
-  const form = golden.op === 'activation' ? activations[golden.name] : forms[golden.op];
+  const form = golden.op === 'activation' ? activations[golden.name] : (forms[golden.op] ?? libraryForm(golden));
   return form && { golden, form };
 }

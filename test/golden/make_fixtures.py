@@ -1,6 +1,6 @@
 """Writes test/fixtures/golden/golden.{json,bin}: forward outputs, gradients and optimiser steps as PyTorch computes them.
 
-Run it with a Python that has torch 1.13 or later; the tests only read what it wrote:
+Run it with a Python that has torch 1.13 and torchvision 0.14; the tests only read what it wrote:
 
     python3 test/golden/make_fixtures.py
 
@@ -16,6 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+
+import fixtures_layers
+import fixtures_losses
 
 torch.manual_seed(7)
 torch.set_num_threads(1)
@@ -225,9 +228,16 @@ def optimizers():
             {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "eps": 1e-5, "wd": 0.1},
             {"lr": 0.01, "beta1": 0.95, "beta2": 0.999, "eps": 1e-8, "wd": 0.01},
         ],
+        "nesterov": [{"lr": 0.05, "momentum": 0.9, "wd": 0.01}],
+        "rmsprop": [
+            {"lr": 0.01, "alpha": 0.99, "eps": 1e-8, "momentum": 0.0, "wd": 0.0},
+            {"lr": 0.005, "alpha": 0.9, "eps": 1e-5, "momentum": 0.9, "wd": 0.01},
+        ],
     }
     make = {
         "sgd": lambda p, s: torch.optim.SGD(p, s["lr"], momentum=s["momentum"], weight_decay=s["wd"]),
+        "nesterov": lambda p, s: torch.optim.SGD(p, s["lr"], momentum=s["momentum"], weight_decay=s["wd"], nesterov=True),
+        "rmsprop": lambda p, s: torch.optim.RMSprop(p, s["lr"], s["alpha"], s["eps"], s["wd"], s["momentum"]),
         "adam": lambda p, s: torch.optim.Adam(p, s["lr"], (s["beta1"], s["beta2"]), s["eps"]),
         "adamw": lambda p, s: torch.optim.AdamW(p, s["lr"], (s["beta1"], s["beta2"]), s["eps"], s["wd"]),
     }
@@ -268,6 +278,8 @@ def unet():
 
 
 for family in (convolutions, batch_norm, weight_norm, activations, pools, shapes, algebra, losses, self_attention, optimizers, unet):
+    family()
+for family in (*fixtures_layers.families(case, rand), *fixtures_losses.families(case, rand)):
     family()
 store.write()
 print(f"{len(store.cases)} cases, {store.size * 4 / 1e6:.2f} MB")
