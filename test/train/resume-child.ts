@@ -42,6 +42,8 @@ await runRestore({
   workers,
   checkpointIntervalS: intervalS,
   open: (model) => openSession(model, { threads: 1 }),
-  callbacks: [{ name: 'say', afterBatch: ({ state }) => void process.stdout.write(`batch ${state.step}\n`) }],
+  callbacks: [
+    { name: 'say', order: 200, afterBatch: ({ state }) => void process.stdout.write(`batch ${state.step}\n`) },
+  ],
 });
 process.stdout.write('done\n');

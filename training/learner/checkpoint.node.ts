@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { copyFile, link, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { copyFile, link, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ensure, FettleError } from '../core/errors.ts';
 import type { Tensor } from '../core/tensor.ts';
@@ -102,6 +102,7 @@ export const checkpointFiles = {
   latest: 'checkpoint.safetensors',
   previous: 'checkpoint.previous.safetensors',
   best: 'best.safetensors',
+  manifest: 'manifest.json',
 } as const;
 
 async function readIfThere(path: string): Promise<Uint8Array | undefined> {
@@ -180,37 +181,86 @@ export interface CheckpointOptions {
   readonly intervalS: number;
   /** The metric whose best epoch is kept apart, and whether more is better. */
   readonly best: { readonly metric: string; readonly higher: boolean };
+  /** Checkpoints of the last so many epochs are kept, as `epoch-NNN.safetensors`; 0 when left out. */
+  readonly keep?: number;
+}
+
+const epochFile = (epoch: number): string => `epoch-${String(epoch).padStart(3, '0')}.safetensors`;
+
+/** Keeps the latest checkpoint as that of `epoch`, and removes those of epochs that are `keep` or more back. */
+async function keepEpoch(folder: string, epoch: number, keep: number): Promise<void> {
+  const temporary = join(folder, `${epochFile(epoch)}.${process.pid}.tmp`);
+  await copyFile(join(folder, checkpointFiles.latest), temporary);
+  await rename(temporary, join(folder, epochFile(epoch)));
+  for (const name of await readdir(folder)) {
+    const old = /^epoch-(\d+)\.safetensors$/.exec(name);
+    if (old !== null && Number(old[1]) <= epoch - keep) await rm(join(folder, name), { force: true });
+  }
+}
+
+/** What `manifest.json` says: where the run stands, and every file of weights with its hash. Written after all of them. */
+export interface RunManifest {
+  readonly format: 'fettle-run-1';
+  readonly epoch: number;
+  readonly batch: number;
+  readonly files: Readonly<Record<string, { readonly sha256: string; readonly sizeBytes: number }>>;
+}
+
+/** Hashes of files that this process has hashed before, by name, size and time of change. */
+type KnownHashes = Map<string, string>;
+
+async function writeManifest(folder: string, { epoch, batch }: Progress, known: KnownHashes): Promise<void> {
+  const files: Record<string, RunManifest['files'][string]> = {};
+  for (const name of (await readdir(folder)).filter((one) => one.endsWith('.safetensors')).sort()) {
+    const { size, mtimeMs, ino } = await stat(join(folder, name));
+    const key = `${ino} ${size} ${mtimeMs}`;
+    const sha256 =
+      known.get(key) ??
+      createHash('sha256')
+        .update(await readFile(join(folder, name)))
+        .digest('hex');
+    known.set(key, sha256);
+    files[name] = { sha256, sizeBytes: size };
+  }
+  const manifest: RunManifest = { format: 'fettle-run-1', epoch, batch, files };
+  await writeDurably(join(folder, checkpointFiles.manifest), `${JSON.stringify(manifest, null, 2)}\n`);
 }
 
 /**
  * Saves the latest state every `intervalS`, after every epoch and when the run is stopped, and the weights of the best
  * epoch in a file of its own.
  */
-export function checkpointCallback({ folder, run, intervalS, best }: CheckpointOptions): Callback {
+export function checkpointCallback({ folder, run, intervalS, best, keep = 0 }: CheckpointOptions): Callback {
   let savedMs = performance.now();
   let savedAt = '';
+  const known: KnownHashes = new Map();
   const placeOf = ({ epoch, batch }: Progress): string => `${epoch}/${batch}`;
-  const save = async (state: TrainState, progress: Progress): Promise<void> => {
+  const save = async (state: TrainState, progress: Progress, epoch?: number): Promise<void> => {
     await keepPrevious(folder);
     await writeDurably(join(folder, checkpointFiles.latest), encodeCheckpoint(state, progress, run));
+    if (epoch !== undefined && keep > 0) await keepEpoch(folder, epoch, keep);
+    await writeManifest(folder, progress, known);
     savedMs = performance.now();
     savedAt = placeOf(progress);
   };
   const score = (row: EpochRow): number => (row.metrics[best.metric] ?? Number.NaN) * (best.higher ? 1 : -1);
   return {
     name: 'checkpoint',
+    // After everything else, so that what other callbacks do to the state is saved too.
+    order: 100,
     // Between two batches of one update nothing is saved: the gradients gathered so far are not in a checkpoint.
     afterBatch: async ({ state, progress, updated }) => {
       if (updated && performance.now() - savedMs >= intervalS * 1000) await save(state, progress);
     },
-    afterEpoch: async ({ state, progress, row }) => {
+    // The weights that were validated, which may be averaged ones, are the ones to keep.
+    afterValidate: async ({ state, progress, row }) => {
       if (progress.rows.slice(0, -1).every((other) => !(score(other) >= score(row!)))) {
         const metadata = { epoch: String(row!.epoch), [best.metric]: String(row!.metrics[best.metric]) };
         await writeDurably(join(folder, checkpointFiles.best), encodeSafetensors({ tensors: state.tensors, metadata }));
       }
-      await save(state, progress);
     },
-    afterFit: async ({ state, progress, updated }) => {
+    afterEpoch: ({ state, progress, row }) => save(state, progress, row!.epoch),
+    afterStop: async ({ state, progress, updated }) => {
       if (updated && savedAt !== placeOf(progress)) await save(state, progress);
     },
   };

@@ -5,6 +5,7 @@ export function explainRun(callbacks: readonly Callback[]): string {
   const sorted = inOrder(callbacks);
   const depth: Partial<Record<Event, number>> = {
     beforeFit: 0,
+    afterStop: 0,
     afterFit: 0,
     beforeBatch: 2,
     afterGradients: 2,

@@ -43,6 +43,7 @@ export const events = {
   beforeValidate: 'training of the epoch is over; validation follows',
   afterValidate: 'the row of the epoch is there',
   afterEpoch: 'the epoch is over; progress points at the next one',
+  afterStop: 'the run was stopped; state and progress are where they were',
   afterFit: 'once, at the end',
 } as const;
 export type Event = keyof typeof events;
@@ -132,6 +133,7 @@ export async function fitLoop(options: FitOptions): Promise<readonly EpochRow[]>
     await emit('afterEpoch');
     run.row = undefined;
   }
+  if (run.stopped) await emit('afterStop');
   await emit('afterFit');
   return progress.rows;
 }

@@ -2,16 +2,25 @@ import { allFinite, firstBadTensor } from '../health.ts';
 import type { Callback } from '../learner.ts';
 
 /**
- * Ends the run as soon as the loss or a gradient is not finite, before the update, so that the parameters stay as they
+ * Ends the run as soon as the loss or a gradient is not finite, before the update, so that the weights stay as they
  * were; `onStop` is told which tensor went bad first.
  */
-export const stopOnNan = (onStop: (text: string) => void = () => {}): Callback => ({
-  name: 'stopOnNan',
-  order: -20,
-  afterGradients: ({ state, progress, batch, loss, stop }) => {
-    if (Number.isFinite(loss) && allFinite(state.grads)) return;
-    const first = firstBadTensor(state, batch) ?? 'loss';
-    onStop(`stopped in epoch ${progress.epoch}, batch ${progress.batch}: ${first} is not finite (loss ${loss})`);
-    stop();
-  },
-});
+export function stopOnNan(onStop: (text: string) => void = () => {}): Callback {
+  let buffers = new Float32Array(0);
+  return {
+    name: 'stopOnNan',
+    order: -20,
+    beforeFit: ({ state }) => {
+      buffers = new Float32Array(state.buffers.length);
+    },
+    beforeBatch: ({ state }) => buffers.set(state.buffers),
+    afterGradients: ({ state, progress, batch, loss, stop }) => {
+      if (Number.isFinite(loss) && allFinite(state.grads)) return;
+      const first = firstBadTensor(state, batch) ?? 'loss';
+      onStop(`stopped in epoch ${progress.epoch}, batch ${progress.batch}: ${first} is not finite (loss ${loss})`);
+      // The forward pass has taken the bad batch into the running statistics.
+      state.buffers.set(buffers);
+      stop();
+    },
+  };
+}
