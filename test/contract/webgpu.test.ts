@@ -9,7 +9,9 @@ const swiftShader = '/usr/lib/chromium/vk_swiftshader_icd.json';
 
 type CaseReport = Extract<DeviceReport, { kind: 'case' }>;
 
-describe('graphs with gradients on WebGPU in Node, against PyTorch', () => {
+describe('graphs with gradients on WebGPU in Node, against PyTorch', function () {
+  // A software device on a busy machine.
+  this.timeout(300_000);
   const reports = new Map<string, CaseReport>();
   let child: ChildProcess;
   let wake = (): void => undefined;
