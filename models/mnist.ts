@@ -5,7 +5,7 @@ import type { Value } from '../training/onnx/graph.ts';
 import * as o from '../training/ops/build.ts';
 
 /*
- * The three nets of the lesson on MNIST. Each takes x f32[N,1,28,28] and gives scores f32[N,10]: five convolutions of
+ * The three nets of the lesson on MNIST, and the last one with dense blocks. Each takes x f32[N,1,28,28] and gives scores f32[N,10]: five convolutions of
  * stride 2 take 28 x 28 to 14, 7, 4, 2 and 1.
  */
 
@@ -73,6 +73,22 @@ export function mnistResnet(scope: Scope, x: Value): Value {
   return flatten(scores);
 }
 
+/** fastai v1's `res_block(dense=True)`: two `conv_layer`s and, beside their channels, the input's: C -> 2C. */
+function denseBlock(scope: Scope, x: Value): Value {
+  const filters = x.shape[1] as number;
+  const layer: nn.Layer = (s, y) => convLayer(s, y, filters);
+  return nn.sequentialEx(scope, x, [layer, layer, nn.mergeLayer({ dense: true })]);
+}
+
+/** The ladder of {@link mnistResnet} with + replaced by concatenation; the next stride-2 layer narrows again. 52 940 parameters. */
+export function mnistDense(scope: Scope, x: Value): Value {
+  const scores = widths.reduce((value, filters, i) => {
+    const down = scope.in(`layer${i + 1}`, (s) => convLayer(s, value, filters, { stride: 2 }));
+    return i + 1 < widths.length ? scope.in(`dense${i + 1}`, (s) => denseBlock(s, down)) : down;
+  }, x);
+  return flatten(scores);
+}
+
 /** The nets by the names that scripts take. */
-export const mnistNets = { basic: mnistBasic, conv: mnistConvLayers, resnet: mnistResnet } as const;
+export const mnistNets = { basic: mnistBasic, conv: mnistConvLayers, resnet: mnistResnet, dense: mnistDense } as const;
 export type MnistNet = keyof typeof mnistNets;

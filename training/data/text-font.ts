@@ -46,7 +46,7 @@ const drawings: Readonly<Record<string, string>> = {
   i: '.1 .05,.34 .05,1|.05,.08 .05,.12',
   j: '.2 .16,.34 .16,1.12 @0,1.12,.16,.18,0,90|.16,.08 .16,.12',
   k: '.46 0,0 0,1|.42,.34 0,.74|.16,.6 .46,1',
-  l: '.1 .05,0 .05,1',
+  l: '.16 .04,0 .04,.88 @.16,.88,.12,.12,180,90',
   m: '.76 0,.34 0,1|@.19,.55,.19,.21,180,360 .38,1|@.57,.55,.19,.21,180,360 .76,1',
   n: '.48 0,.34 0,1|@.24,.58,.24,.24,180,360 .48,1',
   o: '.52 @.26,.67,.26,.33,0,360',
@@ -141,6 +141,17 @@ export function fitText(text: string, width: number, height: number): string {
   const characters = [...text];
   while (characters.length > 0 && textWidth(`${characters.join('')}..`, height) > width) characters.pop();
   return `${characters.join('')}..`;
+}
+
+/** textStrokes: the strokes of one line with its top left corner at (left, top), for capitals `height` high. */
+export function textStrokes(text: string, left: number, top: number, height: number): Point[][] {
+  let x = left + (GAP / 2) * height;
+  return [...text].flatMap((character) => {
+    const { width, strokes } = glyphs.get(character) ?? unknownGlyph;
+    const from = x;
+    x += (width + GAP) * height;
+    return strokes.map((points) => points.map(([px, py]): Point => [from + px * height, top + py * height]));
+  });
 }
 
 /** drawText: writes one line into the picture (changed in place), anti-aliased; what lies outside is cut off. */

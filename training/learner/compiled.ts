@@ -1,17 +1,18 @@
 import { sizeOf, type Tensor } from '../core/tensor.ts';
-import { crossEntropyLoss } from '../nn/losses.ts';
+import * as losses from '../nn/losses.ts';
 import { createScope, type ParamSpec, type Scope } from '../nn/scope.ts';
 import { toOnnx } from '../onnx/export.ts';
 import { Graph, type Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
 import type { Session, Tensors } from '../run/session.ts';
 import type { TrainState } from '../step/state.ts';
-import type { Task } from '../step/train-step.ts';
+import { outputUpdates, type Task } from '../step/train-step.ts';
 import {
   type CompiledEvaluation,
   type CompiledStep,
   compileEvaluation,
   compileStep,
+  keepUpdates,
   type OpenGraph,
 } from './trainer.ts';
 
@@ -29,9 +30,17 @@ export interface ModelParts {
   readonly activation: Activation;
 }
 
-/** The activation that belongs to a loss: softmax over axis 1 for cross-entropy, none for others. */
-export const activationOf = (loss: Loss): Activation =>
-  loss === crossEntropyLoss ? (prediction) => o.softmax(prediction, 1) : (prediction) => prediction;
+const softmax: Activation = (prediction) => o.softmax(prediction, 1);
+const activations: ReadonlyMap<unknown, Activation> = new Map<unknown, Activation>([
+  [losses.crossEntropyLoss, softmax],
+  [losses.focalLoss, softmax],
+  [losses.bceWithLogitsLoss, o.sigmoid],
+  [losses.binaryFocalLoss, o.sigmoid],
+  [losses.binaryDiceLoss, o.sigmoid],
+]);
+
+/** The activation that belongs to a loss: softmax over axis 1 for classes, sigmoid for binary losses, none for others. */
+export const activationOf = (loss: Loss): Activation => activations.get(loss) ?? ((prediction) => prediction);
 
 /** Inputs of a graph for the tensors of a batch. */
 export const inputsOf = (batch: Tensors): Task['inputs'] =>
@@ -59,6 +68,7 @@ function forwardGraph({ name, model, activation }: ModelParts, x: Tensor): Graph
   const graph = new Graph(`${name}_forward`);
   const scope = createScope(graph, { training: false });
   graph.output('prediction', activation(model(scope, graph.input('x', x.dtype, x.dims))));
+  outputUpdates(graph, scope);
   return graph;
 }
 
@@ -101,7 +111,7 @@ const openLimit = 8;
 export class CompiledModels {
   readonly #parts: ModelParts;
   readonly #open: OpenGraph;
-  readonly #kept = new Map<string, Promise<Releasable>>();
+  readonly #kept = new Map<string, Releasable>();
 
   constructor(parts: ModelParts, open: OpenGraph) {
     this.#parts = parts;
@@ -119,7 +129,9 @@ export class CompiledModels {
   /** activation(model(x)). */
   async forward(state: TrainState, x: Tensor): Promise<Tensor<'float32'>> {
     const session = await this.#get('forward', { x }, () => this.#open(toOnnx(forwardGraph(this.#parts, x))));
-    return (await runWith(session, state, { x })).prediction as Tensor<'float32'>;
+    const results = await runWith(session, state, { x });
+    keepUpdates(state, results);
+    return results.prediction as Tensor<'float32'>;
   }
 
   /** The loss of every item of the batch. */
@@ -131,22 +143,22 @@ export class CompiledModels {
   async release(): Promise<void> {
     const all = [...this.#kept.values()];
     this.#kept.clear();
-    for (const one of all) await (await one).release();
+    for (const one of all) await one.release();
   }
 
   async #get<T extends Releasable>(kind: string, batch: Tensors, make: () => Promise<T>): Promise<T> {
     const key = JSON.stringify([kind, ...inputsOf(batch)]);
-    const known = this.#kept.get(key) ?? make();
+    const known = this.#kept.get(key) ?? (await make());
     this.#kept.delete(key);
     this.#kept.set(key, known);
     if (this.#kept.size > openLimit) await this.#dropOldest();
-    return (await known) as T;
+    return known as T;
   }
 
   async #dropOldest(): Promise<void> {
     const [key, oldest] = this.#kept.entries().next().value!;
     this.#kept.delete(key);
-    await (await oldest).release();
+    await oldest.release();
   }
 }
 

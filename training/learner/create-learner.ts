@@ -2,126 +2,32 @@ import { ensure } from '../core/errors.ts';
 import { mixSeed } from '../core/rng.ts';
 import { sizeOf, type Tensor } from '../core/tensor.ts';
 import type { Weights } from '../nn/scope.ts';
-import type { OptimizerDef } from '../optim/define.ts';
 import { adamw } from '../optim/optimizers.ts';
-import type { OneCycleOptions } from '../optim/schedules.ts';
 import type { Tensors } from '../run/session.ts';
 import { createState, initState, setWeights, type TrainState } from '../step/state.ts';
 import { accumulateGradients } from './callbacks/gradients.ts';
 import { recordSeries } from './callbacks/record.ts';
-import {
-  type Activation,
-  activationOf,
-  CompiledModels,
-  joinTensors,
-  type Loss,
-  type Model,
-  type ModelParts,
-  specsOf,
-} from './compiled.ts';
+import { type Activation, activationOf, CompiledModels, joinTensors, type ModelParts, specsOf } from './compiled.ts';
 import { explainRun } from './explain.ts';
-import {
-  countGroups,
-  type LearningRate,
-  learningRates,
-  normTest,
-  type ParamSplitter,
-  scaleRate,
-  slice,
-} from './groups.ts';
+import { countGroups, type LearningRate, learningRates, normTest, scaleRate, slice } from './groups.ts';
 import { type Callback, fitLoop } from './learner.ts';
 import { findLearningRate, type LrFindOptions, type LrFound } from './lr-find.ts';
-import type { Metric } from './metrics.ts';
+import type {
+  Batch,
+  FineTuneOptions,
+  FitCallOptions,
+  History,
+  LearnerOptions,
+  Loader,
+  OneCycleCallOptions,
+  Predictions,
+} from './options.ts';
 import { constantPolicy, flatCosPolicy, oneCyclePolicy, type Policy } from './policies.ts';
 import { type EpochRow, newProgress, type Progress } from './recorder.ts';
 import { formatSummary, summarise } from './summary.ts';
-import { type CompiledOptimizer, compileOptimizer, type Hyper, type OpenGraph } from './trainer.ts';
+import { type CompiledOptimizer, compileOptimizer, type Hyper } from './trainer.ts';
 
-/** Inputs x[N,...] and targets y[N,...]; other keys are ignored. */
-export interface Batch {
-  readonly x: Tensor;
-  readonly y: Tensor;
-}
-
-/** What a learner asks of data: batches of an epoch, the same for the same number, entered anywhere. */
-export interface Loader {
-  readonly batchesPerEpoch: number;
-  epoch(epoch: number, options?: { readonly fromBatch?: number }): AsyncIterable<Batch>;
-}
-
-export interface LearnerData {
-  readonly train: Loader;
-  /** Validation set; without it there are no metrics. */
-  readonly valid?: Loader;
-}
-
-/** Where a run is kept so that it can go on: see `runFolder` in fettle/node. */
-export interface RunStore {
-  /** The progress of the run `run`, its tensors read into `state`; undefined when there is none yet. */
-  begin(state: TrainState, run: string): Promise<Progress | undefined>;
-  callback(run: string): Callback;
-}
-
-export interface LearnerOptions {
-  readonly model: Model;
-  readonly loss: Loss;
-  readonly data: LearnerData;
-  /** Opens graphs: `(graph) => openSession(graph, { device })`. */
-  readonly open: OpenGraph;
-  /** {@link adamw} when left out. */
-  readonly optimizer?: OptimizerDef;
-  /** Hyper-parameters besides lr, wd and momentum, e.g. `{ beta2: 0.99, eps: 1e-5 }`. */
-  readonly hyper?: Hyper;
-  /** 1e-3 when left out. */
-  readonly lr?: LearningRate;
-  /** 0.01 when left out; norms and biases are spared unless `wdNormBias`. */
-  readonly wd?: number;
-  readonly wdNormBias?: boolean;
-  /** Momentum at start, top and end of a one-cycle run; [0.95, 0.85, 0.95] when left out. */
-  readonly moms?: readonly [number, number, number];
-  readonly metrics?: readonly Metric[];
-  readonly callbacks?: readonly Callback[];
-  /** Parameter groups; one when left out. See {@link splitByPrefix}. */
-  readonly splitter?: ParamSplitter;
-  /** Whether batch norms of frozen groups go on training; true when left out. */
-  readonly trainBn?: boolean;
-  /** Decides first weights and everything random in the graph; 1 when left out. */
-  readonly seed?: number;
-  /** Batches whose gradients are averaged into one update; 1 when left out. */
-  readonly accumulate?: number;
-  /** What makes answers of raw predictions; softmax for cross-entropy, else nothing. */
-  readonly activation?: Activation;
-  readonly name?: string;
-}
-
-export interface FitCallOptions {
-  readonly wd?: number;
-  readonly callbacks?: readonly Callback[];
-  /** Keeps the run, and goes on with what is there. */
-  readonly store?: RunStore;
-}
-export type OneCycleCallOptions = FitCallOptions & Omit<OneCycleOptions, 'lrMax'>;
-
-export interface FineTuneOptions extends FitCallOptions {
-  /** 2e-3 when left out. */
-  readonly baseLr?: number;
-  readonly freezeEpochs?: number;
-  readonly lrMult?: number;
-  readonly pctStart?: number;
-  readonly div?: number;
-}
-
-/** Everything that was recorded: rows of epochs and series of updates, over all fits of a learner. */
-export interface History {
-  readonly rows: EpochRow[];
-  readonly series: Record<string, number[]>;
-}
-
-export interface Predictions {
-  /** f32[N,...], after the activation. */
-  readonly predictions: Tensor<'float32'>;
-  readonly targets: Tensor;
-}
+export type * from './options.ts';
 
 interface FitPlan {
   readonly kind: string;
@@ -141,7 +47,8 @@ export class Learner {
   readonly compiled: CompiledModels;
   readonly history: History = { rows: [], series: {} };
   readonly #parts: ModelParts;
-  readonly #sample: Tensor;
+  /** Inputs of one batch, for their shape. */
+  readonly sample: Tensor;
   readonly #isNorm: (name: string) => boolean;
   #optimizer: CompiledOptimizer | undefined;
   #frozen = 0;
@@ -151,7 +58,7 @@ export class Learner {
     const { model, loss, name = 'model', activation = activationOf(loss), splitter = () => 0, seed = 1 } = options;
     this.options = options;
     this.#parts = { name, model, loss, activation };
-    this.#sample = sample;
+    this.sample = sample;
     const { specs } = specsOf(this.#parts, sample);
     this.groups = countGroups(specs, splitter);
     this.#isNorm = normTest(specs);
@@ -196,6 +103,11 @@ export class Learner {
     await this.unfreeze();
     const all = slice(baseLr / 2 / lrMult, baseLr / 2);
     return [...head, ...(await this.fitOneCycle(epochs, all, { ...rest, pctStart, div }))];
+  }
+
+  /** What makes answers of raw predictions. */
+  get activation(): Activation {
+    return this.#parts.activation;
   }
 
   /** The default learning rate. */
@@ -312,7 +224,7 @@ export class Learner {
 
   /** The lesson's table: layer, output shape, parameters, whether they are trained. */
   summary(): string {
-    const { scope } = specsOf(this.#parts, this.#sample);
+    const { scope } = specsOf(this.#parts, this.sample);
     return formatSummary(summarise(scope, (name) => this.isTrained(name)));
   }
 

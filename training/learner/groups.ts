@@ -28,7 +28,7 @@ const ownerOf = (name: string): string => name.slice(0, Math.max(0, name.lastInd
 
 /** Whether a parameter belongs to a layer that keeps running statistics, that is, a batch norm. */
 export function normTest(specs: readonly ParamSpec[]): (name: string) => boolean {
-  const owners = new Set(specs.filter(({ kind }) => kind === 'buffer').map(({ name }) => ownerOf(name)));
+  const owners = new Set(specs.filter(({ name }) => /(^|\.)running_mean$/.test(name)).map(({ name }) => ownerOf(name)));
   return (name) => owners.has(ownerOf(name));
 }
 

@@ -21,7 +21,7 @@ export interface FitContext {
   readonly done: number;
   /** Whether an update followed the last batch (accumulation makes some batches go without). */
   readonly updated: boolean;
-  /** Hyper-parameters of the last update. */
+  /** Hyper-parameters of the update that this batch is part of. */
   readonly hyper: Hyper;
   /** The row of the epoch that just ended; set in `afterValidate` and `afterEpoch`. */
   readonly row?: EpochRow;
@@ -112,6 +112,7 @@ export async function fitLoop(options: FitOptions): Promise<readonly EpochRow[]>
     for await (const batch of source.batches(progress.epoch, progress.batch)) {
       run.batch = batch;
       run.skipped = false;
+      run.hyper = hyperNow(options, progress);
       await emit('beforeBatch');
       // The batches of one update draw their random numbers apart; the first of them by the seed itself.
       const seed = run.pending === 0 ? options.seed : mixSeed(options.seed, run.pending);
@@ -120,7 +121,10 @@ export async function fitLoop(options: FitOptions): Promise<readonly EpochRow[]>
       if (run.stopped) break;
       needFiniteLoss(run, state, progress);
       run.pending += 1;
-      if (!run.skipped) await update(options, progress, run);
+      if (!run.skipped) {
+        await options.optimizer.update(state, run.hyper);
+        run.pending = 0;
+      }
       progress.batch += 1;
       progress.lossSum += run.loss;
       progress.seconds += (performance.now() - started) / 1000;
@@ -185,12 +189,12 @@ function needFiniteLoss({ loss, batch }: Run, state: TrainState, { epoch, batch:
   });
 }
 
-async function update(options: FitOptions, progress: Progress, run: Run): Promise<void> {
+/** The schedule's hyper-parameters, learning rates times `progress.lrScale`. */
+function hyperNow(options: FitOptions, progress: Progress): Hyper {
   const { lr, ...others } = options.hyperAt(doneShare(options, progress));
   const scaled = (value: number): number => value * (progress.lrScale ?? 1);
-  run.hyper = lr === undefined ? others : { ...others, lr: typeof lr === 'number' ? scaled(lr) : lr.map(scaled) };
-  await options.optimizer.update(options.state, run.hyper);
-  run.pending = 0;
+  if (lr === undefined) return others;
+  return { ...others, lr: typeof lr === 'number' ? scaled(lr) : lr.map(scaled) };
 }
 
 /** Validates and moves `progress` to the next epoch. */

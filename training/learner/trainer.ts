@@ -1,5 +1,5 @@
 import { ensure, FettleError } from '../core/errors.ts';
-import type { Tensor } from '../core/tensor.ts';
+import { type Tensor, zeros } from '../core/tensor.ts';
 import { toOnnx } from '../onnx/export.ts';
 import { buildOptimizer, type OptimizerDef } from '../optim/define.ts';
 import type { Session, Tensors } from '../run/session.ts';
@@ -24,7 +24,7 @@ export interface CompiledStep {
 
 /** The evaluation graph of a task. */
 export interface CompiledEvaluation {
-  /** `loss` and the task's outputs; nothing is changed. */
+  /** `loss` and the task's outputs; nothing is changed but states that the model carries from batch to batch. */
   evaluate(state: TrainState, batch: Tensors): Promise<Tensors>;
   release(): Promise<void>;
 }
@@ -40,6 +40,13 @@ function stateFeeds(session: Session, state: TrainState): Tensors {
   return Object.fromEntries([...state.tensors].filter(([name]) => wanted.has(name)));
 }
 
+/** Copies results named `next/<buffer>` into the state. */
+export function keepUpdates(state: TrainState, results: Tensors): void {
+  const prefix = nextName('');
+  for (const [name, { data }] of Object.entries(results))
+    if (name.startsWith(prefix)) state.tensors.get(name.slice(prefix.length))!.data.set(data as Float32Array);
+}
+
 /** Builds and opens the training graph of `task`; parameters that `isTrained` refuses are frozen. */
 export async function compileStep(
   task: Task,
@@ -48,7 +55,11 @@ export async function compileStep(
 ): Promise<CompiledStep> {
   const graphs = buildStep(task, isTrained);
   const session = await open(toOnnx(graphs.training));
-  const updated = graphs.training.outputs.map(({ name }) => name).filter((name) => name.startsWith(nextName('')));
+  const updated = graphs.training.outputs.filter(({ name }) => name.startsWith(nextName('')));
+  // Not written into the state itself: the backward pass may still read the old value (the state of a recurrent net).
+  const next = Object.fromEntries(
+    updated.map(({ name, value }) => [name, zeros('float32', value.shape as readonly number[])]),
+  );
   const loss = {
     dtype: 'float32',
     dims: graphs.training.outputs[0]!.value.shape as readonly number[],
@@ -58,9 +69,9 @@ export async function compileStep(
     graphs,
     async gradients(state, batch, random = { seed: 0 }) {
       const grads = graphs.trained.map((name) => [gradName(name), state.gradTensors.get(name)!] as const);
-      const next = updated.map((name) => [name, state.tensors.get(name.slice(nextName('').length))!] as const);
       const feeds = { ...batch, ...stateFeeds(session, state), ...randomFeeds(session, random.seed, state.step) };
-      await session.run(feeds, { loss, ...Object.fromEntries([...grads, ...next]) });
+      await session.run(feeds, { loss, ...next, ...Object.fromEntries(grads) });
+      keepUpdates(state, next);
       return loss.data[0]!;
     },
     release: () => session.release(),
@@ -71,7 +82,11 @@ export async function compileStep(
 export async function compileEvaluation(task: Task, open: OpenGraph): Promise<CompiledEvaluation> {
   const session = await open(toOnnx(buildEvaluation(task)));
   return {
-    evaluate: (state, batch) => session.run({ ...batch, ...stateFeeds(session, state) }),
+    async evaluate(state, batch) {
+      const results = await session.run({ ...batch, ...stateFeeds(session, state) });
+      keepUpdates(state, results);
+      return results;
+    },
     release: () => session.release(),
   };
 }

@@ -40,12 +40,15 @@ export function batchNorm(
     o.add(o.mul(centred, o.div(perChannel(gamma, x), o.sqrt(o.add(variance, eps)))), perChannel(beta, x));
   if (!scope.training) return normalised(o.sub(x, perChannel(runningMean, x)), perChannel(runningVar, x));
   const axes = x.shape.flatMap((_, i) => (i === 1 ? [] : [i]));
+  // A norm that is used several times in one pass goes on from what its last use left.
+  const mean0 = scope.latest('running_mean', runningMean);
+  const var0 = scope.latest('running_var', runningVar);
   const count = staticShape(x.shape, 'batchNorm').reduce((product, dim, i) => (i === 1 ? product : product * dim), 1);
   const { mean, centred, variance } = moments(x, axes);
   const blend = (running: Value, batch: Value): Value =>
     o.add(o.mul(running, 1 - momentum), o.mul(o.reshape(batch, [channels]), momentum));
-  scope.update('running_mean', blend(runningMean, mean));
-  scope.update('running_var', blend(runningVar, o.mul(variance, count / Math.max(count - 1, 1))));
+  scope.update('running_mean', blend(mean0, mean));
+  scope.update('running_var', blend(var0, o.mul(variance, count / Math.max(count - 1, 1))));
   return normalised(centred, variance);
 }
 

@@ -112,9 +112,17 @@ export class Scope {
     return this.declare({ name: this.prefix + name, shape, kind: 'buffer', init, decay: false });
   }
 
-  /** Says what buffer `name` becomes after this step. */
+  /**
+   * Says what buffer `name` becomes after this step. Running statistics are updated while training only; a state that is
+   * carried from batch to batch (of a recurrent net) is updated in evaluation too.
+   */
   update(name: string, value: Value): void {
     this.state.updates.set(this.prefix + name, value);
+  }
+
+  /** What buffer `name` is at this point of the pass: its last update, or `value` before there was one. */
+  latest(name: string, value: Value): Value {
+    return this.state.updates.get(this.prefix + name) ?? value;
   }
 
   /** A different whole number for each caller in the graph: the `layer` of its random numbers. */

@@ -49,18 +49,25 @@ function trainingGraph(
   );
   graph.output('loss', loss);
   for (const name of trained) graph.output(gradName(name), grads.get(scope.values.get(name)!)!);
-  for (const [name, value] of scope.updates) graph.output(nextName(name), value);
+  outputUpdates(graph, scope);
   return { graph, scope, trained };
 }
 
-/** The evaluation graph: inputs batch, parameters, buffers; outputs `loss` and the task's outputs. */
+/** The evaluation graph: inputs batch, parameters, buffers; outputs `loss`, the task's outputs, `next/<buffer>` of carried states. */
 export function buildEvaluation(task: Task): Graph {
   const graph = new Graph(`${task.name}_eval`);
   const inputs = declareInputs(graph, task);
-  const { loss, outputs = {} } = task.forward(createScope(graph, { training: false }), inputs);
+  const scope = createScope(graph, { training: false });
+  const { loss, outputs = {} } = task.forward(scope, inputs);
   graph.output('loss', loss);
   for (const [name, value] of Object.entries(outputs)) graph.output(name, value);
+  outputUpdates(graph, scope);
   return graph;
+}
+
+/** Makes the new value of every updated buffer an output, `next/<buffer>`. */
+export function outputUpdates(graph: Graph, scope: Scope): void {
+  for (const [name, value] of scope.updates) graph.output(nextName(name), value);
 }
 
 /** Assembles forward and gradient of `task`. Parameters for which `isTrained` is false are frozen: no gradient is computed. */

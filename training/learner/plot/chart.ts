@@ -1,5 +1,5 @@
 import { ensure } from '../../core/errors.ts';
-import { textWidth } from './glyphs.ts';
+import { textWidth } from '../../data/text-font.ts';
 import { ink, palette, textElement, toSvg } from './svg.ts';
 
 export interface Series {

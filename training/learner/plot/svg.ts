@@ -1,4 +1,4 @@
-import { textPath, textWidth } from './glyphs.ts';
+import { textStrokes, textWidth } from '../../data/text-font.ts';
 
 /** An SVG picture in the making: elements in the order in which they are painted. */
 export interface Picture {
@@ -24,6 +24,15 @@ export interface TextOptions {
   /** Turned by 90 degrees against the clock, about (x, y). */
   readonly upright?: boolean;
 }
+
+const rounded = (value: number): string => String(Math.round(value * 100) / 100);
+
+/** The text as the data of an SVG path, from its top left corner. */
+const textPath = (text: string, x: number, y: number, size: number): string =>
+  textStrokes(text, x, y, size)
+    .filter((points) => points.length > 0)
+    .map((points) => `M${points.map(([px, py]) => `${rounded(px)} ${rounded(py)}`).join('L')}`)
+    .join('');
 
 /** Text as strokes, so that no font is needed; screen readers get it as a label. */
 export function textElement(text: string, x: number, y: number, options: TextOptions = {}): string {

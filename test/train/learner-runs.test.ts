@@ -1,0 +1,152 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { ema } from '../../training/learner/callbacks/ema.ts';
+import { csvLog, tensorBoard } from '../../training/learner/callbacks/logs.node.ts';
+import { mixup } from '../../training/learner/callbacks/mixup.ts';
+import { reduceOnPlateau, saveBest } from '../../training/learner/callbacks/track.ts';
+import { checkpointFiles, type RunManifest } from '../../training/learner/checkpoint.node.ts';
+import { createLearner, type Learner, type LearnerOptions } from '../../training/learner/create-learner.ts';
+import type { Callback } from '../../training/learner/learner.ts';
+import { accuracy } from '../../training/learner/metrics.ts';
+import { type RunFolderOptions, runFolder } from '../../training/learner/run-folder.node.ts';
+import { dropout } from '../../training/nn/layers.ts';
+import { readEvents } from '../helpers/event-reader.ts';
+import { spiralNet, spiralOptions } from '../helpers/tiny-tasks.ts';
+
+/** Everything that could make a resumed run differ: dropout, mixup, averages, best weights, accumulation, plateaus. */
+const demanding = (): Partial<LearnerOptions> => ({
+  model: (scope, x) => spiralNet(scope, dropout(scope, x, 0.1)),
+  accumulate: 3,
+  metrics: [accuracy()],
+  callbacks: [mixup(), ema({ decay: 0.9 }), saveBest(), reduceOnPlateau()],
+});
+
+const stopAt = (epoch: number, batch: number): Callback => ({
+  name: 'stopAt',
+  afterBatch: ({ progress, stop }) => {
+    if (progress.epoch === epoch && progress.batch === batch) stop();
+  },
+});
+
+describe('runs of a Learner that are kept', function () {
+  this.timeout(60_000);
+  let folder = '';
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'fettle-learner-'));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  async function run(name: string, callbacks: Callback[], options: RunFolderOptions = {}): Promise<Learner> {
+    const learner = await createLearner(spiralOptions(demanding()));
+    try {
+      await learner.fitOneCycle(4, 0.02, {
+        callbacks,
+        store: runFolder(join(folder, name), { intervalS: 0, ...options }),
+      });
+    } finally {
+      await learner.close();
+    }
+    return learner;
+  }
+
+  it('stopped twice and resumed, it ends with the bits of a run that was not', async () => {
+    const whole = await run('whole', []);
+    // The second place lies between two batches of one update: what was gathered there is lost and made again.
+    await run('parts', [stopAt(1, 3)]);
+    await run('parts', [stopAt(2, 5)]);
+    const parts = await run('parts', []);
+    const numbers = ({ history, state }: Learner) => ({
+      rows: history.rows.map(({ seconds: _, ...row }) => row),
+      series: history.series,
+      params: [...state.params],
+      buffers: [...state.buffers],
+      step: state.step,
+    });
+    expect(numbers(whole).step).to.equal(12);
+    expect(numbers(parts)).to.deep.equal(numbers(whole));
+  });
+
+  it('a finished run is not trained again', async () => {
+    const first = await run('done', []);
+    let batches = 0;
+    const again = await run('done', [{ name: 'count', afterBatch: () => void batches++ }]);
+    expect(batches).to.equal(0);
+    expect([...again.state.params]).to.deep.equal([...first.state.params]);
+  });
+
+  it('other settings than those of the run are refused', async () => {
+    await run('other', [stopAt(0, 3)]);
+    const learner = await createLearner(spiralOptions(demanding()));
+    const failure = await learner.fitOneCycle(5, 0.02, { store: runFolder(join(folder, 'other')) }).then(
+      () => 'no error',
+      (error: unknown) => String(error),
+    );
+    expect(failure).to.match(/epochs was 4, is 5/);
+    await learner.close();
+  });
+
+  it('keeps the best and the last epochs, with their hashes in the manifest', async () => {
+    await run('kept', [], { keep: 2 });
+    const names = (await readdir(join(folder, 'kept'))).sort();
+    expect(names).to.have.members([
+      checkpointFiles.best,
+      checkpointFiles.latest,
+      checkpointFiles.previous,
+      checkpointFiles.manifest,
+      'epoch-002.safetensors',
+      'epoch-003.safetensors',
+    ]);
+    const manifest = JSON.parse(await readFile(join(folder, 'kept', 'manifest.json'), 'utf8')) as RunManifest;
+    expect(manifest).to.include({ format: 'fettle-run-1', epoch: 4, batch: 0 });
+    expect(Object.keys(manifest.files)).to.have.members(names.filter((name) => name.endsWith('.safetensors')));
+    for (const [name, { sha256, sizeBytes }] of Object.entries(manifest.files)) {
+      const bytes = await readFile(join(folder, 'kept', name));
+      expect(createHash('sha256').update(bytes).digest('hex'), name).to.equal(sha256);
+      expect(bytes.length).to.equal(sizeBytes);
+    }
+  });
+
+  it('a damaged checkpoint is passed over for the one before it', async () => {
+    await run('damaged', [stopAt(2, 6)]);
+    const path = join(folder, 'damaged', checkpointFiles.latest);
+    const bytes = await readFile(path);
+    bytes[bytes.length - 9]! ^= 1;
+    await writeFile(path, bytes);
+    const notes: string[] = [];
+    const resumed = await run('damaged', [], { onNote: (text) => void notes.push(text) });
+    expect(notes.join()).to.include('damaged');
+    expect([...resumed.state.params]).to.deep.equal([...(await run('whole', [])).state.params]);
+  });
+
+  it('writes CSV and TensorBoard logs that read back', async () => {
+    const learner = await createLearner(
+      spiralOptions({
+        metrics: [accuracy()],
+        callbacks: [csvLog(join(folder, 'history.csv')), tensorBoard(join(folder, 'logs'))],
+      }),
+    );
+    const rows = await learner.fit(2, 0.01);
+    await learner.close();
+    const [header, first, second, end] = (await readFile(join(folder, 'history.csv'), 'utf8')).split('\n');
+    expect(header).to.equal('epoch,train_loss,valid_loss,accuracy,seconds');
+    expect([first, second].map((line) => line!.split(',')[0])).to.deep.equal(['0', '1']);
+    expect(Number(second!.split(',')[3])).to.be.closeTo(rows[1]!.metrics.accuracy!, 1e-4);
+    expect(end).to.equal('');
+    const [file] = await readdir(join(folder, 'logs'));
+    expect(file).to.match(/^events\.out\.tfevents\.\d+\./);
+    const events = readEvents(await readFile(join(folder, 'logs', file!)));
+    expect(events[0]!.version).to.equal('brain.Event:2');
+    const losses = events.filter(({ scalars }) => 'train/loss' in scalars);
+    expect(losses.map(({ step }) => step)).to.deep.equal(Array.from({ length: 16 }, (_, i) => i + 1));
+    expect(losses.map(({ scalars }) => scalars['train/loss'])).to.deep.equal(
+      learner.history.series.loss!.map(Math.fround),
+    );
+    const valid = events.filter(({ scalars }) => 'valid/accuracy' in scalars);
+    expect(valid.map(({ step, scalars }) => [step, scalars['valid/accuracy']])).to.deep.equal(
+      rows.map(({ metrics }, i) => [8 * (i + 1), Math.fround(metrics.accuracy!)]),
+    );
+  });
+});

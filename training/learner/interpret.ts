@@ -1,0 +1,136 @@
+import { ensure } from '../core/errors.ts';
+import { sizeOf, type Tensor } from '../core/tensor.ts';
+import { joinTensors } from './compiled.ts';
+import type { Learner, Loader, Predictions } from './create-learner.ts';
+import { addConfusion, type Confusion, type LabelOptions } from './metrics.ts';
+
+/** Item `i` of x[N,...], copied, without the batch's axis. */
+export function itemOf(x: Tensor, i: number): Tensor {
+  const dims = x.dims.slice(1);
+  const length = sizeOf(dims);
+  return { ...x, dims, data: x.data.slice(i * length, (i + 1) * length) } as Tensor;
+}
+
+/** The class of the highest score of an item's scores [C]. */
+export function topClass({ data }: Tensor): number {
+  let best = 0;
+  for (let c = 1; c < data.length; c++) if (data[c]! > data[best]!) best = c;
+  return best;
+}
+
+/** One item with what the model said of it. */
+export interface ItemResult {
+  /** Place in the loader. */
+  readonly index: number;
+  readonly x: Tensor;
+  readonly y: Tensor;
+  /** After the activation. */
+  readonly prediction: Tensor<'float32'>;
+  readonly loss: number;
+}
+
+/** Every item of a loader with its prediction and loss, one at a time. */
+async function* results(learner: Learner, loader: Loader): AsyncGenerator<ItemResult> {
+  const { compiled, state } = learner;
+  let index = 0;
+  for await (const { x, y } of loader.epoch(0)) {
+    const prediction = await compiled.forward(state, x);
+    const losses = await compiled.itemLosses(state, { x, y });
+    for (const [i, loss] of losses.entries()) {
+      const said = itemOf(prediction, i) as Tensor<'float32'>;
+      yield { index, x: itemOf(x, i), y: itemOf(y, i), prediction: said, loss };
+      index += 1;
+    }
+  }
+}
+
+/** topLosses: the `count` items (9) of a loader (the validation set) with the highest losses, highest first. */
+export async function topLosses(
+  learner: Learner,
+  { count = 9, loader = learner.validLoader('topLosses') }: { readonly count?: number; readonly loader?: Loader } = {},
+): Promise<readonly ItemResult[]> {
+  let top: ItemResult[] = [];
+  for await (const item of results(learner, loader)) {
+    if (top.length === count && item.loss <= top.at(-1)!.loss) continue;
+    top = [...top, item].sort((a, b) => b.loss - a.loss).slice(0, count);
+  }
+  return top;
+}
+
+/** firstResults: the first `count` items (9) of a loader (the validation set) with their predictions. */
+export async function firstResults(
+  learner: Learner,
+  {
+    count = 9,
+    loader = learner.validLoader('firstResults'),
+  }: { readonly count?: number; readonly loader?: Loader } = {},
+): Promise<readonly ItemResult[]> {
+  const first: ItemResult[] = [];
+  for await (const item of results(learner, loader)) {
+    first.push(item);
+    if (first.length >= count) break;
+  }
+  return first;
+}
+
+/** confusionMatrix: how often each class (row) was taken for each (column), over a whole prediction [N,C,...]. */
+export function confusionMatrix({ predictions, targets }: Predictions, options: LabelOptions = {}): Confusion {
+  const classes = predictions.dims[options.axis ?? 1] ?? 0;
+  ensure(classes > 0, 'bad-shape', () => `confusionMatrix: expected scores [N,C,...], got [${predictions.dims}]`);
+  const confusion: Confusion = { classes, counts: new Float64Array(classes * classes) };
+  addConfusion(confusion, predictions, targets, options);
+  return confusion;
+}
+
+/** mostConfused: pairs of classes that were mixed up at least `least` times (1), most often first. */
+export function mostConfused(
+  { classes, counts }: Confusion,
+  least = 1,
+): readonly { readonly actual: number; readonly predicted: number; readonly count: number }[] {
+  return Array.from(counts, (count, i) => ({ actual: Math.floor(i / classes), predicted: i % classes, count }))
+    .filter(({ actual, predicted, count }) => actual !== predicted && count >= least)
+    .sort((a, b) => b.count - a.count);
+}
+
+/** Makes another view of a batch's x, e.g. {@link flipHorizontal}. */
+export type View = (x: Tensor, index: number) => Tensor;
+
+/** x[N,C,H,W] with left and right swapped. */
+export const flipHorizontal: View = (x) => {
+  const width = x.dims.at(-1)!;
+  const data = x.data.slice() as Float32Array;
+  for (let start = 0; start < data.length; start += width) data.subarray(start, start + width).reverse();
+  return { ...x, data } as Tensor;
+};
+
+export interface TtaOptions {
+  /** Views that are averaged; the flipped picture alone when left out. */
+  readonly views?: readonly View[];
+  /** Share of the plain prediction; 0.25 when left out. */
+  readonly beta?: number;
+  /** The highest of all instead of a mean. */
+  readonly useMax?: boolean;
+  readonly loader?: Loader;
+}
+
+/** tta: predictions after the activation, beta * plain + (1 - beta) * mean over the views (fastai's test-time augmentation). */
+export async function tta(learner: Learner, options: TtaOptions = {}): Promise<Predictions> {
+  const { views = [flipHorizontal], beta = 0.25, useMax = false, loader = learner.validLoader('tta') } = options;
+  ensure(views.length > 0, 'bad-argument', () => 'tta: expected at least one view, got none');
+  const predictions: Tensor[] = [];
+  const targets: Tensor[] = [];
+  for await (const { x, y } of loader.epoch(0)) {
+    const plain = await learner.compiled.forward(learner.state, x);
+    const seen: Float32Array[] = [];
+    for (const [i, view] of views.entries())
+      seen.push((await learner.compiled.forward(learner.state, view(x, i))).data);
+    const data = plain.data.map((value, i) => {
+      const others = seen.map((one) => one[i]!);
+      if (useMax) return Math.max(value, ...others);
+      return beta * value + ((1 - beta) * others.reduce((sum, one) => sum + one, 0)) / others.length;
+    });
+    predictions.push({ ...plain, data });
+    targets.push({ ...y, data: y.data.slice() } as Tensor);
+  }
+  return { predictions: joinTensors(predictions) as Tensor<'float32'>, targets: joinTensors(targets) };
+}

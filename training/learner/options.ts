@@ -1,0 +1,96 @@
+import type { Tensor } from '../core/tensor.ts';
+import type { OptimizerDef } from '../optim/define.ts';
+import type { OneCycleOptions } from '../optim/schedules.ts';
+import type { TrainState } from '../step/state.ts';
+import type { Activation, Loss, Model } from './compiled.ts';
+import type { LearningRate, ParamSplitter } from './groups.ts';
+import type { Callback } from './learner.ts';
+import type { Metric } from './metrics.ts';
+import type { EpochRow, Progress } from './recorder.ts';
+import type { Hyper, OpenGraph } from './trainer.ts';
+
+/** Inputs x[N,...] and targets y[N,...]; other keys are ignored. */
+export interface Batch {
+  readonly x: Tensor;
+  readonly y: Tensor;
+}
+
+/** What a learner asks of data: batches of an epoch, the same for the same number, entered anywhere. */
+export interface Loader {
+  readonly batchesPerEpoch: number;
+  epoch(epoch: number, options?: { readonly fromBatch?: number }): AsyncIterable<Batch>;
+}
+
+export interface LearnerData {
+  readonly train: Loader;
+  /** Validation set; without it there are no metrics. */
+  readonly valid?: Loader;
+}
+
+/** Where a run is kept so that it can go on: see `runFolder` in fettle/node. */
+export interface RunStore {
+  /** The progress of the run `run`, its tensors read into `state`; undefined when there is none yet. */
+  begin(state: TrainState, run: string): Promise<Progress | undefined>;
+  callback(run: string): Callback;
+}
+
+export interface LearnerOptions {
+  readonly model: Model;
+  readonly loss: Loss;
+  readonly data: LearnerData;
+  /** Opens graphs: `(graph) => openSession(graph, { device })`. */
+  readonly open: OpenGraph;
+  /** {@link adamw} when left out. */
+  readonly optimizer?: OptimizerDef;
+  /** Hyper-parameters besides lr, wd and momentum, e.g. `{ beta2: 0.99, eps: 1e-5 }`. */
+  readonly hyper?: Hyper;
+  /** 1e-3 when left out. */
+  readonly lr?: LearningRate;
+  /** 0.01 when left out; norms and biases are spared unless `wdNormBias`. */
+  readonly wd?: number;
+  readonly wdNormBias?: boolean;
+  /** Momentum at start, top and end of a one-cycle run; [0.95, 0.85, 0.95] when left out. */
+  readonly moms?: readonly [number, number, number];
+  readonly metrics?: readonly Metric[];
+  readonly callbacks?: readonly Callback[];
+  /** Parameter groups; one when left out. See {@link splitByPrefix}. */
+  readonly splitter?: ParamSplitter;
+  /** Whether batch norms of frozen groups go on training; true when left out. */
+  readonly trainBn?: boolean;
+  /** Decides first weights and everything random in the graph; 1 when left out. */
+  readonly seed?: number;
+  /** Batches whose gradients are averaged into one update; 1 when left out. */
+  readonly accumulate?: number;
+  /** What makes answers of raw predictions; softmax for cross-entropy, else nothing. */
+  readonly activation?: Activation;
+  readonly name?: string;
+}
+
+export interface FitCallOptions {
+  readonly wd?: number;
+  readonly callbacks?: readonly Callback[];
+  /** Keeps the run, and goes on with what is there. */
+  readonly store?: RunStore;
+}
+export type OneCycleCallOptions = FitCallOptions & Omit<OneCycleOptions, 'lrMax'>;
+
+export interface FineTuneOptions extends FitCallOptions {
+  /** 2e-3 when left out. */
+  readonly baseLr?: number;
+  readonly freezeEpochs?: number;
+  readonly lrMult?: number;
+  readonly pctStart?: number;
+  readonly div?: number;
+}
+
+/** Everything that was recorded: rows of epochs and series of updates, over all fits of a learner. */
+export interface History {
+  readonly rows: EpochRow[];
+  readonly series: Record<string, number[]>;
+}
+
+export interface Predictions {
+  /** f32[N,...], after the activation. */
+  readonly predictions: Tensor<'float32'>;
+  readonly targets: Tensor;
+}
