@@ -36,11 +36,12 @@ const nets: Readonly<
     states: ['h', 'c'],
     build: (s, { x, h, c: cell }) => {
       const last = nn.lstm(s, x!, options, { hidden: h!, cell: cell! });
-      return { ...renamed(last), c: last.cell };
+      return { ...renamed(last), 'last.c': last.cell };
     },
   },
 };
-const renamed = ({ output, hidden: h }: nn.RecurrentOutput): Outputs => ({ y: output, h });
+/** The output, and the last state under the name of the first one and `last`. */
+const renamed = ({ output, hidden: last }: nn.RecurrentOutput): Outputs => ({ y: output, 'last.h': last });
 
 function random(dims: readonly number[], seed: string): Tensor<'float32'> {
   const rng = createRng(seed);
@@ -105,9 +106,10 @@ describe('recurrent layers exported to the operators of ONNX', () => {
       };
       const whole = await unrolled(build, states, { x, ...start }, t);
       const first = await unrolled(build, states, { x: cut(0, 4), ...start }, 4);
-      const carried = Object.fromEntries(states.map((state) => [state, first.out[state]!]));
+      const carried = Object.fromEntries(states.map((state) => [state, first.out[`last.${state}`]!]));
       const second = await unrolled(build, states, { x: cut(4, t), ...carried }, t - 4);
-      for (const state of states) expect(worst(second.out[state]!, whole.out[state]!), state).to.be.below(1e-6);
+      for (const state of states)
+        expect(worst(second.out[`last.${state}`]!, whole.out[`last.${state}`]!), state).to.be.below(1e-6);
       const last = (y: Tensor, steps: number): Tensor => {
         const rows = Array.from({ length: n }, (_, i) => [
           ...(y.data as Float32Array).subarray(((i + 1) * steps - 1) * hidden, (i + 1) * steps * hidden),

@@ -37,7 +37,7 @@ async function seen(maxNorm: number): Promise<{ taken: number[][]; norm: number 
   ]);
   const out = await runOnce(graph, { ...Object.fromEntries(feeds), step: f32([], [1]), maxNorm: f32([], [maxNorm]) });
   return {
-    taken: grads.map((_, i) => Array.from(out[`param.${i}.next`]!.data as Float32Array, (value) => -value)),
+    taken: grads.map((_, i) => Array.from(out[`param.${i}.next`]!.data as Float32Array, (value) => 0 - value)),
     norm: out.gradNorm!.data[0] as number,
   };
 }

@@ -16,10 +16,9 @@ export interface LayerSample {
   readonly build: (scope: Scope, ...inputs: Value[]) => Value;
   /** True when left out. */
   readonly training?: boolean;
+  /** Of the central differences: large enough for f32, small where ReLUs must not change sides within it; 1/512 when left out. */
+  readonly step?: number;
 }
-
-/** Small enough that next to no ReLU changes sides within it, large enough for f32. */
-const step = 1 / 4096;
 
 const draw = (rng: Rng, dims: readonly number[], scale = 1): Tensor<'float32'> =>
   tensor(
@@ -74,6 +73,7 @@ async function open({ name, shapes, build, training = true }: LayerSample): Prom
 /** Worst relative difference between the derivative along a random direction and central differences, over some directions. */
 export async function layerGradientError(sample: LayerSample, directions = 2): Promise<number> {
   const { session, point, rest } = await open(sample);
+  const step = sample.step ?? 1 / 512;
   const run = (at: ReadonlyMap<string, Tensor<'float32'>>): Promise<Tensors> =>
     session.run({ ...rest, ...Object.fromEntries(at) });
   const here = await run(point);

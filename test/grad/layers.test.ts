@@ -13,8 +13,14 @@ const labels = (x: Value, dims: readonly number[], values: readonly number[]): V
   x.graph.constant('int32', dims, Int32Array.from(values));
 
 type Build = LayerSample['build'];
-const on = (shape: readonly number[], rows: Readonly<Record<string, Build>>, training = true): LayerSample[] =>
-  Object.entries(rows).map(([name, build]) => ({ name, shapes: [shape], build, training }));
+const on = (
+  shape: readonly number[],
+  rows: Readonly<Record<string, Build>>,
+  options: Pick<LayerSample, 'training' | 'step'> = {},
+): LayerSample[] => Object.entries(rows).map(([name, build]) => ({ name, shapes: [shape], build, ...options }));
+
+/** For layers with ReLUs. */
+const fine = { step: 1 / 4096 };
 
 const layers = [
   ...on(picture, {
@@ -37,22 +43,28 @@ const layers = [
     prelu: (s, x) => nn.prelu(s, x!, { perChannel: true }),
     'gelu and silu': (_, x) => o.mul(nn.gelu(x!), nn.silu(x!)),
     'flatten and linear': (s, x) => nn.linear(s, nn.flatten(x!), 3),
-    'convBlock, leaky, weight norm': (s, x) =>
-      nn.convBlock(s, x!, { filters: 3, stride: 2, norm: 'weight', activation: 0.2 }),
-    'convBlock, norm first, attention': (s, x) =>
-      nn.convBlock(s, x!, { filters: 3, normFirst: true, activation: false, selfAttention: true }),
-    'convBlock, transposed': (s, x) => nn.convBlock(s, x!, { filters: 3, stride: 2, transpose: true }),
-    'resBlock, batch': (s, x) => nn.resBlock(s, x!, { norm: 'batch' }),
-    'resBlock, dense, bottle': (s, x) => nn.resBlock(s, x!, { norm: 'instance', dense: true, bottle: true }),
-    basicBlock: (s, x) => nn.basicBlock(s, x!, { filters: 6, stride: 2, zeroLast: true }),
-    denseBlock: (s, x) => nn.denseBlock(s, x!, { layers: 2, growth: 2, dropout: 0.2 }),
-    sequentialEx: (s, x) =>
-      nn.sequentialEx(s, x!, [
-        (one, h) => nn.convBlock(one, h, { filters: 4 }),
-        (one, h, orig) => o.mul(nn.conv2d(one, h, { filters: 4 }), orig),
-        nn.mergeLayer({ dense: true }),
-      ]),
   }),
+  ...on(
+    picture,
+    {
+      'convBlock, leaky, weight norm': (s, x) =>
+        nn.convBlock(s, x!, { filters: 3, stride: 2, norm: 'weight', activation: 0.2 }),
+      'convBlock, norm first, attention': (s, x) =>
+        nn.convBlock(s, x!, { filters: 3, normFirst: true, activation: false, selfAttention: true }),
+      'convBlock, transposed': (s, x) => nn.convBlock(s, x!, { filters: 3, stride: 2, transpose: true }),
+      'resBlock, batch': (s, x) => nn.resBlock(s, x!, { norm: 'batch' }),
+      'resBlock, dense, bottle': (s, x) => nn.resBlock(s, x!, { norm: 'instance', dense: true, bottle: true }),
+      basicBlock: (s, x) => nn.basicBlock(s, x!, { filters: 6, stride: 2, zeroLast: true }),
+      denseBlock: (s, x) => nn.denseBlock(s, x!, { layers: 2, growth: 2, dropout: 0.2 }),
+      sequentialEx: (s, x) =>
+        nn.sequentialEx(s, x!, [
+          (one, h) => nn.convBlock(one, h, { filters: 4 }),
+          (one, h, orig) => o.mul(nn.conv2d(one, h, { filters: 4 }), orig),
+          nn.mergeLayer({ dense: true }),
+        ]),
+    },
+    fine,
+  ),
   ...on(
     picture,
     {
@@ -60,7 +72,7 @@ const layers = [
       'selfAttention, spectral norm, evaluation': (s, x) => nn.selfAttention(s, x!, { spectralNorm: true }),
       'batchNorm, evaluation': (s, x) => nn.batchNorm(s, x!),
     },
-    false,
+    { training: false },
   ),
   ...on(sequence, {
     conv1d: (s, x) => nn.conv1d(s, x!, { filters: 4, kernel: 3, dilation: 2 }),
