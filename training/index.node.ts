@@ -1,12 +1,17 @@
 /* fettle/node: sessions, photos, damages and training runs, for which Node is needed. */
 
-export { exportRestore, restoreTask } from './apps/restore.node.ts';
+export { exportRestore, restoreConfigOf, restoreTask } from './apps/restore.node.ts';
 export {
   type RestoreRunConfig,
   type RestoreRunOptions,
   restoreRunDefaults,
   runRestore,
 } from './apps/restore-run.node.ts';
+export { createDataLoaders, type DataBlock, dataBlock } from './data/blocks/block.node.ts';
+export type { DataLoader, DataLoaders, LoaderOptions } from './data/blocks/loaders.node.ts';
+export type { BatchTransform, DataBlockOptions } from './data/blocks/plan.ts';
+export { showSamples } from './data/blocks/show.node.ts';
+export * from './data/blocks/sources.node.ts';
 export { crappify } from './data/crappify.node.ts';
 export * from './data/damage/registry.node.ts';
 export { defineDamage } from './data/damage/types.ts';
@@ -15,5 +20,9 @@ export { listImages, listPairs } from './data/items.node.ts';
 export { createPairLoader, type PairBatch, type PairLoader, type PairLoaderOptions } from './data/loader.node.ts';
 export { showBatch } from './data/show.node.ts';
 export { createValidationPairs } from './data/validation.node.ts';
+export { csvLog, tensorBoard } from './learner/callbacks/logs.node.ts';
 export * from './learner/checkpoint.node.ts';
+export { itemPicture, pictureCells, plotTopLosses, type ShowOptions, showResults } from './learner/plot/cells.node.ts';
+export { savePlot, svgToPng } from './learner/plot/png.node.ts';
+export { type RunFolderOptions, runFolder } from './learner/run-folder.node.ts';
 export { type ChosenDevice, chooseDevice, type NodeDevice, type OpenOptions, openSession } from './run/ort.node.ts';

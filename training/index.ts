@@ -11,12 +11,44 @@ export type { FileEntry, ImageModelSpec, ModelConfig } from './core/model-config
 export * from './core/rng.ts';
 export { type Dim, type Shape, symDim } from './core/shape.ts';
 export * from './core/tensor.ts';
+export * as labels from './data/blocks/labellers.ts';
+export * from './data/blocks/splitters.ts';
+export type * from './data/blocks/types.ts';
+export { type CsvTable, parseCsv } from './data/csv.ts';
+export { parseIdx } from './data/idx.ts';
 export { psnr, ssim } from './data/metrics.ts';
 export * from './data/split.ts';
+export { type HumanNumbers, humanNumbers } from './data/text/human-numbers.ts';
+export { type StreamBatch, type TokenStream, textOf, tokenStream } from './data/text/stream.ts';
 export { planTiles, restoreImage } from './data/tiles.ts';
+export * from './data/transforms/augment.ts';
+export {
+  denormalise,
+  imagenetStatistics,
+  normalise,
+  type Statistics,
+} from './data/transforms/normalise.ts';
 export * as transforms from './data/transforms/pixels.ts';
 export { backward } from './grad/backward.ts';
+export { ema } from './learner/callbacks/ema.ts';
+export { accumulateGradients, gradientClip } from './learner/callbacks/gradients.ts';
+export { mixup } from './learner/callbacks/mixup.ts';
+export { showProgress } from './learner/callbacks/progress.ts';
+export { smoothed } from './learner/callbacks/record.ts';
+export { stopOnNan } from './learner/callbacks/stop-on-nan.ts';
+export { earlyStopping, reduceOnPlateau, saveBest, type TrackOptions } from './learner/callbacks/track.ts';
+export { type Activation, activationOf, type Loss, type Model } from './learner/compiled.ts';
+export { createLearner, Learner } from './learner/create-learner.ts';
+export { exportModel, loadWeightsFile, weightsFile } from './learner/export.ts';
+export { type LearningRate, type ParamSplitter, slice, splitByPrefix } from './learner/groups.ts';
+export * from './learner/interpret.ts';
 export * from './learner/learner.ts';
+export type { LrFound } from './learner/lr-find.ts';
+export * as metrics from './learner/metrics.ts';
+export type * from './learner/options.ts';
+export { lineChart } from './learner/plot/chart.ts';
+export { plotConfusion } from './learner/plot/confusion.ts';
+export * from './learner/plot/recorder-plots.ts';
 export * from './learner/recorder.ts';
 export { decodeSafetensors, encodeSafetensors, type SafetensorsFile } from './learner/safetensors.ts';
 export * from './learner/trainer.ts';
@@ -26,6 +58,7 @@ export * as losses from './nn/losses.ts';
 export { createScope, initialWeights, type ParamSpec, type Scope, type Weights } from './nn/scope.ts';
 export { type ExportOptions, toOnnx } from './onnx/export.ts';
 export { Graph, printGraph, type Value } from './onnx/graph.ts';
+export { initializersOf } from './onnx/weights.ts';
 export * as ops from './ops/build.ts';
 export * from './optim/define.ts';
 export * from './optim/optimizers.ts';

@@ -102,5 +102,9 @@ export async function decodeJpeg(file: JpegFile): Promise<Image> {
   return toImage(await sharp(file.bytes).toColourspace('srgb').raw().toBuffer({ resolveWithObject: true }));
 }
 
-/** encodePng: the picture as a PNG file, lossless. */
-export const encodePng = (image: Image): Promise<Buffer> => rawInput(image).png().toBuffer();
+/** encodePng: the picture as a PNG file, lossless; a grey one has one channel. */
+export const encodePng = (image: Image): Promise<Buffer> =>
+  rawInput(image)
+    .toColourspace(image.channels === 1 ? 'b-w' : 'srgb')
+    .png()
+    .toBuffer();

@@ -32,7 +32,8 @@ export function randomSplit<T extends Named>(items: readonly T[], validShare: nu
     return `randomSplit: expected validShare in [0, 1), got ${validShare}`;
   });
   const chance = new Map(items.map((item) => [item, createRng(seed, 'split', item.name).next()]));
-  const smallest = Math.min(...chance.values());
+  let smallest = 1;
+  for (const value of chance.values()) smallest = Math.min(smallest, value);
   const limit = validShare > 0 && items.length > 1 ? Math.max(validShare, smallest + Number.EPSILON) : validShare;
   return functionSplit(items, (item) => chance.get(item)! < limit);
 }

@@ -1,0 +1,47 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import type { Image } from '../../training/core/image.ts';
+import { examplesOf, runExample } from '../helpers/example.ts';
+import { wavyImage, withFolder, writePhoto } from '../helpers/photos.ts';
+
+describe('the examples in docs/data-blocks.md', () => {
+  const [pets, roads, numbers, ...others] = examplesOf('docs/data-blocks.md');
+
+  it('classes by the names of files', () =>
+    withFolder(async (folder) => {
+      expect(others).to.deep.equal([]);
+      for (let i = 0; i < 24; i++) {
+        await writePhoto(folder, `pets/${['pug', 'tabby cat'][i % 2]}_${i}.jpg`, wavyImage(80, 70, i));
+      }
+      const printed = runExample(pets!, folder);
+      expect(printed).to.match(/^get +24 items, the first 'pug_0.jpg'\nsplit +random 25 %, seed 42: \d+ for training/);
+      expect(printed).to.match(/label +category, 2 classes \(pug, tabby cat\)/);
+      expect(printed).to.match(/x \[4,3,64,64\], y (pug|tabby cat),/);
+      expect(printed).to.match(/\n0 pictures could not be read\n$/);
+      expect(existsSync(join(folder, 'batch.png'))).to.equal(true);
+    })).timeout(30_000);
+
+  it('masks', () =>
+    withFolder(async (folder) => {
+      const data = Uint8Array.from({ length: 48 * 32 }, (_, i) => (i < 48 * 12 ? 0 : 1));
+      const mask: Image = { width: 48, height: 32, channels: 1, data };
+      for (let i = 0; i < 4; i++) {
+        await writePhoto(folder, `photos/${i}.jpg`, wavyImage(96, 64, i));
+        await writePhoto(folder, `masks/${i}.png`, mask);
+      }
+      const lines = runExample(roads!, folder).trim().split('\n');
+      expect(lines).to.have.length(2);
+      for (const line of lines) expect(line).to.match(/^x \[2,3,32,48\], y \[2,32,48\]: 0 1( 255)?$/);
+      expect(lines.join()).to.include('255');
+    })).timeout(30_000);
+
+  it('human numbers', () => {
+    const [counts, joined] = runExample(numbers!).split('\n');
+    expect(counts).to.equal('13017 tokens, 38 words, 12928 targets');
+    // Row 0 after 70 tokens: the second batch goes on where the first stopped.
+    expect(joined).to.equal(
+      ', eight thousand sixteen , eight thousand seventeen , eight | thousand eighteen , eight thousand nineteen , eight thousand twenty',
+    );
+  }).timeout(30_000);
+});
