@@ -5,7 +5,7 @@ import { join, relative, sep } from 'node:path';
 export const rootDir = join(import.meta.dirname, '..', '..');
 
 /** Folders that hold our TypeScript. */
-export const sourceFolders = ['training', 'models', 'server', 'client', 'scripts', 'test'] as const;
+export const sourceFolders = ['training', 'models', 'server', 'client', 'scripts', 'examples', 'test'] as const;
 
 /** One TypeScript file: `path` from the root with `/`, `text` as it stands. */
 export interface SourceFile {

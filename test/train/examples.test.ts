@@ -1,0 +1,37 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { rootDir } from '../../scripts/source-files.ts';
+
+const data = process.env.FETTLE_DATA ?? join(rootDir, '..', 'shared', 'data');
+
+/** Runs an example of this build; returns what it prints. */
+const run = (name: string, args: readonly string[]): string =>
+  execFileSync(process.execPath, [join(rootDir, 'dist', 'examples', `${name}.js`), ...args], {
+    encoding: 'utf8',
+    env: { ...process.env, FETTLE_DATA: data },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+
+describe('the examples', function () {
+  this.timeout(300_000);
+
+  it('human-numbers: two epochs get a third of the next words right', () => {
+    const printed = run('human-numbers', ['2']);
+    expect(printed).to.match(/^xxbos one , two , three , four , five/);
+    expect(printed).to.include('54,950');
+    const accuracies = [...printed.matchAll(/accuracy ([\d.]+)/g)].map((match) => Number(match[1]));
+    expect(accuracies).to.have.length(2);
+    expect(accuracies[1]).to.be.above(0.33);
+    expect(printed).to.match(/^text: {2}eight thousand one , eight thousand two .*\nmodel: \w/m);
+  });
+
+  it('mnist: 6 400 digits are enough for 80 %', function () {
+    if (!existsSync(join(data, 'mnist'))) return this.skip();
+    const printed = run('mnist', ['1', '6400']);
+    expect(printed).to.include('41,132');
+    expect(Number(/accuracy ([\d.]+)/.exec(printed)![1])).to.be.above(0.8);
+    expect(printed).to.match(/^first test digit: \d, with probability [01]\.\d{3}$/m);
+  });
+});
