@@ -141,6 +141,7 @@ function consoleCallback(
       bar.stop();
       if (!silent) process.stdout.write(`${describe(row!)}\n`);
     },
+    afterStop: () => bar.stop(),
   };
 }
 

@@ -111,7 +111,7 @@ describe('resuming a training', function () {
   it('killed while a file is being written, it goes on from the file before', async () => {
     const run = options('writing');
     let left = 0;
-    // Odd syncs are of files, even ones of the folder they were renamed in; 15 lies in an epoch's end.
+    // Odd syncs are of files, even ones of the folder that they were renamed in.
     for (const dieInWrite of [1, 4, 15]) {
       const ended = await train({ ...run, dieInWrite });
       expect(ended.killed, ended.stderr).to.equal(true);

@@ -114,10 +114,6 @@ async function readIfThere(path: string): Promise<Uint8Array | undefined> {
   }
 }
 
-/** The bytes of a run's latest checkpoint, or undefined when there is none. */
-export const readLatest = (folder: string): Promise<Uint8Array | undefined> =>
-  readIfThere(join(folder, checkpointFiles.latest));
-
 /** Whether a run has left a checkpoint in the folder. */
 export async function hasCheckpoint(folder: string): Promise<boolean> {
   const names: readonly string[] = await readdir(folder).catch(() => []);

@@ -54,43 +54,67 @@ function readHeader(
     () =>
       `${what}: expected a header within ${bytes.length} bytes, got length ${length}; the file is truncated or not safetensors`,
   );
+  let header: unknown;
   try {
-    return {
-      header: JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length))) as Record<string, unknown>,
-      start: 8 + length,
-    };
+    header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
   } catch {
-    ensure(false, 'bad-checkpoint', () => `${what}: expected a JSON header, got something else; the file is damaged`);
+    header = undefined;
   }
+  ensure(
+    typeof header === 'object' && header !== null && !Array.isArray(header),
+    'bad-checkpoint',
+    () => `${what}: expected a JSON header, got something else; the file is damaged`,
+  );
+  return { header: header as Record<string, unknown>, start: 8 + length };
 }
 
 /** The bytes start..end in memory of their own (`slice` of a Node Buffer would share it). */
 const copyOf = (bytes: Uint8Array, start: number, end: number): ArrayBuffer =>
   new Uint8Array(bytes.subarray(start, end)).buffer;
 
+const isNatural = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+
+/** Whether a header's value is an F32 tensor of exactly the bytes that its shape needs. */
+function isEntry(value: unknown): value is Entry {
+  if (typeof value !== 'object' || value === null) return false;
+  const { dtype, shape, data_offsets: offsets } = value as Partial<Entry>;
+  if (dtype !== 'F32' || !Array.isArray(shape) || !Array.isArray(offsets)) return false;
+  if (offsets.length !== 2 || ![...shape, ...offsets].every(isNatural)) return false;
+  return offsets[1]! - offsets[0]! === Float32Array.BYTES_PER_ELEMENT * sizeOf(shape);
+}
+
+function readMetadata(value: unknown, what: string): Record<string, string> {
+  if (value === undefined) return {};
+  const isText =
+    typeof value === 'object' && value !== null && Object.values(value).every((v) => typeof v === 'string');
+  ensure(
+    isText,
+    'bad-checkpoint',
+    () => `${what}: expected metadata of texts, got something else; the file is damaged`,
+  );
+  return value as Record<string, string>;
+}
+
 /** Reads a .safetensors file of f32 tensors (copied out). Throws `bad-checkpoint` on anything inconsistent. */
 export function decodeSafetensors(bytes: Uint8Array, what = 'safetensors'): SafetensorsFile {
   const { header, start } = readHeader(bytes, what);
+  const { __metadata__: metadata, ...others } = header;
   const tensors = new Map<string, Tensor<'float32'>>();
-  for (const [name, value] of Object.entries(header)) {
-    if (name === '__metadata__') continue;
-    const { dtype, shape, data_offsets: offsets } = value as Entry;
-    const fits =
-      dtype === 'F32' &&
-      offsets[1] - offsets[0] === 4 * sizeOf(shape) &&
-      offsets[0] >= 0 &&
-      start + offsets[1] <= bytes.length;
-    ensure(
-      fits,
-      'bad-checkpoint',
-      () =>
-        `${what}: expected ${name} as F32 [${shape}] inside the file, got ${dtype} at ${offsets}; the file is damaged`,
-    );
-    tensors.set(name, {
-      dtype: 'float32',
-      dims: shape,
-      data: new Float32Array(copyOf(bytes, start + offsets[0], start + offsets[1])),
+  const spans: (readonly [number, number])[] = [];
+  for (const [name, value] of Object.entries(others)) {
+    ensure(isEntry(value) && start + value.data_offsets[1] <= bytes.length, 'bad-checkpoint', () => {
+      return `${what}: expected ${name} as an F32 tensor inside the file, got ${JSON.stringify(value)}; the file is damaged`;
     });
+    const { shape, data_offsets: offsets } = value;
+    spans.push(offsets);
+    const data = new Float32Array(copyOf(bytes, start + offsets[0], start + offsets[1]));
+    tensors.set(name, { dtype: 'float32', dims: shape, data });
   }
-  return { tensors, metadata: (header.__metadata__ ?? {}) as Record<string, string> };
+  const end = spans
+    .sort((a, b) => a[0] - b[0] || a[1] - b[1])
+    .reduce((at, [from, to]) => (from === at ? to : Number.NaN), 0);
+  ensure(start + end === bytes.length, 'bad-checkpoint', () => {
+    return `${what}: expected tensors one after the other up to byte ${bytes.length}, got gaps or overlaps; the file is damaged`;
+  });
+  return { tensors, metadata: readMetadata(metadata, what) };
 }
