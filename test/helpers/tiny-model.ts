@@ -1,7 +1,7 @@
 import type { ImageModelSpec } from '../../training/core/model-config.ts';
 import { symDim } from '../../training/core/shape.ts';
 import { conv2d, pixelShuffleIcnr } from '../../training/nn/layers.ts';
-import { initialWeights, type Scope, createScope } from '../../training/nn/scope.ts';
+import { createScope, initialWeights, type Scope } from '../../training/nn/scope.ts';
 import { toOnnx } from '../../training/onnx/export.ts';
 import { Graph, type Value } from '../../training/onnx/graph.ts';
 import * as o from '../../training/ops/build.ts';
