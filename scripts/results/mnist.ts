@@ -4,7 +4,12 @@ import { Command } from 'commander';
 import { type MnistNet, mnistNets } from '../../models/mnist.ts';
 import { writeDurably } from '../../training/learner/checkpoint.node.ts';
 import { createLearner, type Learner, type Loader } from '../../training/learner/create-learner.ts';
+import { confusionMatrix } from '../../training/learner/interpret.ts';
 import { accuracy } from '../../training/learner/metrics.ts';
+import { plotTopLosses } from '../../training/learner/plot/cells.node.ts';
+import { plotConfusion } from '../../training/learner/plot/confusion.ts';
+import { savePlot } from '../../training/learner/plot/png.node.ts';
+import { plotLoss, plotLrFind, plotMetrics, plotSchedule } from '../../training/learner/plot/recorder-plots.ts';
 import { describeRow, type EpochRow } from '../../training/learner/recorder.ts';
 import { runFolder } from '../../training/learner/run-folder.node.ts';
 import { crossEntropyLoss } from '../../training/nn/losses.ts';
@@ -35,6 +40,7 @@ interface Options {
   readonly data: string;
   readonly out: string;
   readonly threads?: string;
+  readonly pictures?: string;
 }
 
 /** A learner with the lesson's settings. */
@@ -62,8 +68,27 @@ const say = (text: string): void => {
   process.stdout.write(`${text}\n`);
 };
 
+/** The loss over the learning rate, before training. */
+async function drawLrFind(learner: Learner, folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await savePlot(plotLrFind(await learner.lrFind()), join(folder, 'lr-find.png'));
+}
+
+/** Loss, schedule, accuracy, the digits that were hardest, and which were taken for which. */
+async function drawResults(learner: Learner, folder: string): Promise<void> {
+  const { history } = learner;
+  await savePlot(plotLoss(history), join(folder, 'loss.png'));
+  await savePlot(plotSchedule(history), join(folder, 'schedule.png'));
+  await savePlot(plotMetrics(history, ['accuracy']), join(folder, 'accuracy.png'));
+  await savePlot(await plotTopLosses(learner), join(folder, 'top-losses.png'));
+  await savePlot(plotConfusion(confusionMatrix(await learner.getPreds())), join(folder, 'confusion.png'));
+}
+
 /** Trains one seed; returns the rows of its epochs. */
-async function runSeed({ net, epochs, data, out, threads }: Options, seed: number): Promise<readonly EpochRow[]> {
+async function runSeed(
+  { net, epochs, data, out, threads, pictures }: Options,
+  seed: number,
+): Promise<readonly EpochRow[]> {
   const recipe = recipes[net];
   const [train, test] = [await readDigits(data, 'train'), await readDigits(data, 't10k')];
   const learner = await mnistLearner(
@@ -78,13 +103,17 @@ async function runSeed({ net, epochs, data, out, threads }: Options, seed: numbe
   await mkdir(folder, { recursive: true });
   const store = runFolder(folder, { best: { metric: 'accuracy', higher: true }, intervalS: 60 });
   const tell = { name: 'tell', afterEpoch: ({ row }: { readonly row?: EpochRow }) => say(describeRow(row!)) };
+  const drawn = seed === 1 ? pictures : undefined;
   try {
-    return await learner.fitOneCycle(Number(epochs ?? recipe.epochs), recipe.lr, {
+    if (drawn !== undefined) await drawLrFind(learner, drawn);
+    const rows = await learner.fitOneCycle(Number(epochs ?? recipe.epochs), recipe.lr, {
       pctStart: 0.3,
       divFinal: 25e4,
       store,
       callbacks: [tell],
     });
+    if (drawn !== undefined) await drawResults(learner, drawn);
+    return rows;
   } finally {
     await learner.close();
   }
@@ -111,6 +140,10 @@ if (process.argv[1] === import.meta.filename) {
     .option('--seeds <n>', 'seeds 1..n', '1')
     .option('--data <folder>', 'folder of the idx files', join(process.env.FETTLE_DATA ?? 'data', 'mnist'))
     .option('--out <folder>', 'checkpoints and results', 'runs/mnist')
+    .option(
+      '--pictures <folder>',
+      'pictures of the first seed: lr-find, loss, schedule, accuracy, top losses, confusion',
+    )
     .option('--threads <n>', 'threads of ONNX Runtime; all cores when left out')
     .parse();
   await main(command.opts<Options>());

@@ -18,17 +18,25 @@ const gap = 14;
 const captionHeight = 20;
 
 /** pictureCells: captioned pictures in `columns` columns -> SVG. Small pictures are enlarged to `side` (96) pixels, pixels kept visible. */
-export async function pictureCells(cells: readonly Cell[], { columns = 3, side = 96 } = {}): Promise<string> {
+export async function pictureCells(
+  cells: readonly Cell[],
+  {
+    columns = 3,
+    side = 96,
+    title,
+  }: { readonly columns?: number; readonly side?: number; readonly title?: string } = {},
+): Promise<string> {
   const scaleOf = ({ width, height }: Image): number => Math.max(1, side / Math.max(width, height));
   const wide = Math.max(
     ...cells.map(({ images }) => images.reduce((sum, image) => sum + image.width * scaleOf(image) + 4, -4)),
     side,
   );
   const high = Math.max(...cells.flatMap(({ images }) => images.map((image) => image.height * scaleOf(image))));
-  const elements: string[] = [];
+  const top = title === undefined ? gap : gap + 24;
+  const elements: string[] = title === undefined ? [] : [textElement(title, gap, 12, { size: 9 })];
   for (const [i, { images, caption, color = ink }] of cells.entries()) {
     let x = gap + (i % columns) * (wide + gap);
-    const y = gap + Math.floor(i / columns) * (high + captionHeight + gap);
+    const y = top + Math.floor(i / columns) * (high + captionHeight + gap);
     elements.push(textElement(caption, x, y, { size: 8, color }));
     for (const image of images) {
       const [width, height] = [image.width * scaleOf(image), image.height * scaleOf(image)];
@@ -40,7 +48,7 @@ export async function pictureCells(cells: readonly Cell[], { columns = 3, side =
   }
   const rows = Math.ceil(cells.length / columns);
   const width = gap + Math.min(columns, cells.length) * (wide + gap);
-  return toSvg({ width, height: gap + rows * (high + captionHeight + gap), elements });
+  return toSvg({ width, height: top + rows * (high + captionHeight + gap), elements });
 }
 
 /** The values of one item [C,H,W] as a picture: 1 or 3 channels as they are shown, values stretched to the item's own range. */
@@ -91,7 +99,7 @@ export async function showResults(learner: Learner, options: ShowOptions = {}): 
   const items = await firstResults(learner, options);
   return pictureCells(
     items.map((item) => cellOf(item, options, '')),
-    options,
+    { ...options, title: items[0]?.prediction.dims.length === 1 ? 'target / prediction' : 'input, prediction, target' },
   );
 }
 
@@ -103,5 +111,7 @@ export async function plotTopLosses(learner: Learner, options: ShowOptions = {})
     const more = probability === undefined ? '' : ` / ${probability.toFixed(2)}`;
     return cellOf(item, options, ` / ${item.loss.toFixed(2)}${more}`);
   });
-  return pictureCells(cells, { ...options, side: 128 });
+  const scores = items[0]?.prediction.dims.length === 1;
+  const title = `target / prediction / loss${scores ? ' / probability of the target' : ''}`;
+  return pictureCells(cells, { ...options, side: 128, title });
 }

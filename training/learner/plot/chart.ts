@@ -13,6 +13,8 @@ export interface ChartOptions {
   readonly xLabel: string;
   readonly yLabel: string;
   readonly logX?: boolean;
+  /** Whether only whole numbers are marked along x. */
+  readonly wholeX?: boolean;
   /** Vertical marks, with a name each. */
   readonly marks?: readonly { readonly name: string; readonly x: number }[];
   readonly width?: number;
@@ -21,9 +23,9 @@ export interface ChartOptions {
 
 const margin = { left: 70, right: 16, top: 34, bottom: 46 } as const;
 
-/** Round numbers 1, 2 or 5 times a power of ten that cover low..high in about `count` steps. */
-export function niceTicks(low: number, high: number, count = 6): number[] {
-  const rough = (high - low) / count;
+/** Multiples of 1, 2 or 5 times a power of ten within low..high, about `count` of them, at least `least` apart. */
+export function niceTicks(low: number, high: number, count = 6, least = 0): number[] {
+  const rough = Math.max((high - low) / count, least);
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999) ?? 10);
   const first = Math.ceil(low / step - 1e-9);
@@ -44,10 +46,13 @@ interface Axis {
   readonly ticks: readonly number[];
 }
 
-function linearAxis(values: readonly number[], from: number, to: number): Axis {
+function linearAxis(values: readonly number[], from: number, to: number, least = 0): Axis {
   let [low, high] = [Math.min(...values), Math.max(...values)];
   if (low === high) [low, high] = [low - (Math.abs(low) || 1) / 2, high + (Math.abs(high) || 1) / 2];
-  return { place: (value) => from + ((value - low) / (high - low)) * (to - from), ticks: niceTicks(low, high) };
+  return {
+    place: (value) => from + ((value - low) / (high - low)) * (to - from),
+    ticks: niceTicks(low, high, 6, least),
+  };
 }
 
 function logAxis(values: readonly number[], from: number, to: number): Axis {
@@ -74,7 +79,9 @@ export function lineChart(series: readonly Series[], options: ChartOptions): str
   ensure(all.length > 0, 'bad-data', () => 'lineChart: expected at least one finite point, got none; train first');
   const box = { left: margin.left, right: width - margin.right, top: margin.top, bottom: height - margin.bottom };
   const xs = [...all.map(([x]) => x), ...marks.map(({ x }) => x)];
-  const xAxis = (logX ? logAxis : linearAxis)(xs, box.left + 8, box.right - 8);
+  const xAxis = logX
+    ? logAxis(xs, box.left + 8, box.right - 8)
+    : linearAxis(xs, box.left + 8, box.right - 8, options.wholeX ? 1 : 0);
   const yAxis = linearAxis(
     all.map(([, y]) => y),
     box.bottom - 8,

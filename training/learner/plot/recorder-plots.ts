@@ -24,14 +24,19 @@ export function plotLoss(history: History): string {
     const ends = rows.map((_, i) => Math.round((i + 1) * perEpoch) - 1);
     lines.push({ name: 'valid', x: ends, y: rows.map(({ metrics }) => metrics.valid_loss!) });
   }
-  return lineChart(lines, { title: 'Loss', xLabel: 'batches', yLabel: 'loss' });
+  return lineChart(lines, { title: 'Loss', xLabel: 'batches', wholeX: true, yLabel: 'loss' });
 }
 
 /** plotSchedule: the recorded learning rate (`lr`) or momentum (`mom`) of every batch -> SVG. */
 export function plotSchedule(history: History, name: 'lr' | 'mom' = 'lr'): string {
   const values = seriesOf(history, name);
   const label = name === 'lr' ? 'learning rate' : 'momentum';
-  return lineChart([{ name, x: indices(values), y: values }], { title: 'Schedule', xLabel: 'batches', yLabel: label });
+  return lineChart([{ name, x: indices(values), y: values }], {
+    title: 'Schedule',
+    xLabel: 'batches',
+    wholeX: true,
+    yLabel: label,
+  });
 }
 
 /** plotMetrics: metrics over the epochs, all or the named ones -> SVG. */
@@ -42,7 +47,12 @@ export function plotMetrics({ rows }: History, names?: readonly string[]): strin
     x: indices(rows).map((i) => i + 1),
     y: rows.map(({ metrics }) => metrics[name] ?? Number.NaN),
   }));
-  return lineChart(lines, { title: 'Metrics', xLabel: 'epochs', yLabel: chosen.length === 1 ? chosen[0]! : 'metric' });
+  return lineChart(lines, {
+    title: 'Metrics',
+    xLabel: 'epochs',
+    wholeX: true,
+    yLabel: chosen.length === 1 ? chosen[0]! : 'metric',
+  });
 }
 
 /** plotLrFind: smoothed loss over the learning rate, with the suggestions -> SVG. The last points, far up, are left out. */

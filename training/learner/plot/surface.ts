@@ -21,7 +21,7 @@ export interface SurfaceOptions {
   readonly log?: boolean;
 }
 
-const panel = { width: 460, top: 40, scene: 330, map: 300 } as const;
+const panel = { width: 460, top: 40, scene: 390, map: 300 } as const;
 
 type Point = readonly [number, number];
 type Height = (value: number) => number;
@@ -59,7 +59,7 @@ function project(x: number, y: number, z: number): Point {
   const [u, v] = [x - 0.5, y - 0.5];
   const across = u * Math.cos(turn) - v * Math.sin(turn);
   const depth = u * Math.sin(turn) + v * Math.cos(turn);
-  return [panel.width / 2 + across * 310, panel.top + 205 + depth * 155 - z * 170];
+  return [panel.width / 2 + across * 310, panel.top + 265 + depth * 155 - z * 150];
 }
 
 /** Light from the upper left on a facet whose heights rise by (dx, dy) over one unit of ground. */
