@@ -106,7 +106,16 @@ async function measure(learner: Learner, options: Options, skip: boolean, { trai
   return losses;
 }
 
-/** The share of the square that is above `ceiling`, and the losses in the middle and in all. */
+/** The grids side by side: `alpha,beta,<title>,<title>`. */
+function toCsv(surfaces: readonly Surface[], { points, span }: Options): string {
+  const rows = surfaceGrid(points, span).map(({ alpha, beta }, i) => {
+    const losses = surfaces.map(({ values }) => values[i]!.toPrecision(6));
+    return [alpha.toFixed(4), beta.toFixed(4), ...losses].join(',');
+  });
+  return `${[['alpha', 'beta', ...surfaces.map(({ title }) => title)].join(','), ...rows].join('\n')}\n`;
+}
+
+/** The loss in the middle of the square, its quartiles and the highest. */
 function describe(name: string, values: readonly number[]): string {
   const sorted = values.toSorted((a, b) => a - b);
   const quantile = (share: number): string => sorted[Math.floor(share * (sorted.length - 1))]!.toPrecision(3);
@@ -160,7 +169,8 @@ async function main(options: Options): Promise<void> {
   });
   await writeFile(join(options.out, 'loss-landscape.svg'), svg);
   await writeFile(options.picture, await svgToPng(svg));
-  say(`written: ${options.picture}`);
+  await writeFile(options.picture.replace(/\.png$/, '.csv'), toCsv(surfaces, options));
+  say(`written: ${options.picture} and its numbers beside it`);
 }
 
 if (process.argv[1] === import.meta.filename) {
