@@ -41,7 +41,7 @@ export interface Client {
   restore(file: Blob, options?: RestoreOptions): Promise<RestoredByServer>;
   models(options?: { readonly signal?: AbortSignal }): Promise<readonly ModelInfo[]>;
   /** The bytes of a file of a model's version: `model.onnx` … */
-  modelFile(model: string, version: number, file: string, options?: { readonly signal?: AbortSignal }): Promise<Blob>;
+  modelFile(model: ModelInfo, file: string, options?: { readonly signal?: AbortSignal }): Promise<Blob>;
   health(options?: { readonly signal?: AbortSignal }): Promise<Health>;
 }
 
@@ -83,14 +83,20 @@ export function createClient({ baseUrl = '', send = fetchSend }: ClientOptions =
       const reply = await get('/v1/models', signal);
       return (JSON.parse(await reply.body.text()) as ModelsBody).models;
     },
-    modelFile: async (model, version, file, { signal } = {}) =>
-      (await get(`/v1/models/${encodeURIComponent(model)}/${version}/files/${encodeURIComponent(file)}`, signal)).body,
+    modelFile: async (model, file, { signal } = {}) => (await get(modelFilePath(model, file), signal)).body,
     health: async ({ signal } = {}) => {
       const tried = await get('/health/ready', signal).catch((error: unknown) => error);
       if (!(tried instanceof Error)) return 'ready';
       return tried instanceof ApiError && tried.status > 0 ? 'not-ready' : 'away';
     },
   };
+}
+
+/** modelFilePath: where a file of a version lies. Its hash is part of the address, so that caches never mix up two files. */
+export function modelFilePath({ name, version, files }: ModelInfo, file: string): string {
+  const hash = files[file]?.sha256;
+  const path = `/v1/models/${encodeURIComponent(name)}/${version}/files/${encodeURIComponent(file)}`;
+  return hash === undefined ? path : `${path}?sha256=${hash}`;
 }
 
 async function restore(send: Send, url: string, file: Blob, options: RestoreOptions): Promise<RestoredByServer> {

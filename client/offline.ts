@@ -1,5 +1,5 @@
 import type { WebDevice } from '../training/run/ort.web.ts';
-import type { Client } from './api.ts';
+import { type Client, type ModelInfo, modelFilePath } from './api.ts';
 import { findModel, idOf, modelFileFor } from './local/model-source.ts';
 import { runtimeFiles } from './local/runtimes.ts';
 
@@ -25,16 +25,19 @@ export async function keepOffline(client: Client): Promise<OfflineState> {
     const devices = await devicesToKeep();
     const files = new Set(devices.map((device) => modelFileFor(model, device)));
     const id = idOf(model);
-    const base = `/v1/models/${model.name}/${model.version}/files/`;
     await order(active!, {
       runtime: devices.flatMap((device) => Object.values(runtimeFiles[device] ?? {})),
-      model: { id, files: [...files].map((file) => base + file) },
+      model: { id: `${id}-${hashOf(model, files)}`, files: [...files].map((file) => modelFilePath(model, file)) },
     });
     return { ready: true, model: id };
   } catch (error) {
     return { ready: false, reason: error instanceof Error ? error.message : String(error) };
   }
 }
+
+/** The first digits of the files' hashes: a number of a version may come back with other files, from another store. */
+const hashOf = ({ files }: ModelInfo, names: Iterable<string>): string =>
+  [...names].map((name) => files[name]?.sha256.slice(0, 12)).join('-');
 
 /** The device that will be used, and WebAssembly in case it fails (not where the user asked to save data). */
 async function devicesToKeep(): Promise<readonly WebDevice[]> {

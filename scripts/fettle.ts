@@ -29,7 +29,7 @@ const commands: readonly { readonly register: (program: Command) => void }[] = [
 function createProgram(): Command {
   const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string };
   const program = new Command('fettle')
-    .description('Train, fine-tune and serve image and text models on the stock ONNX Runtime.')
+    .description('Train, fine-tune and serve image models on the stock ONNX Runtime.')
     .version(version)
     .option('--json', 'print results as JSON lines, for machines')
     .showHelpAfterError('(fettle --help tells what there is)')

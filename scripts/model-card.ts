@@ -20,7 +20,7 @@ function numbers({ best, before, heldOut }: RestoreRunResult): string {
       ? ['| PSNR (RGB, 8 bit, mean) | this model |', '|---|---|']
       : ['| PSNR (RGB, 8 bit, mean) | started from | this model |', '|---|---|---|'];
   return [
-    `On ${heldOut.length} held-out pictures that no step of the training saw; 192 px short side, the damage described below:`,
+    `On ${heldOut.length} held-out pictures, which this run did not train on; 192 px short side, the lesson's damage:`,
     '',
     ...head,
     row('damaged picture, enlarged bilinearly', 'input_psnr'),

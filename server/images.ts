@@ -10,7 +10,7 @@ sharp.cache(false);
 sharp.concurrency(1);
 
 export const limits = {
-  uploadBytes: 40 * 2 ** 20,
+  uploadBytes: 40e6,
   inputPixels: 40_000_000,
   outputPixels: 100_000_000,
   /** Largest side; JPEG has no larger one. */

@@ -31,7 +31,7 @@ export async function openModel(client: Client): Promise<LocalModel> {
     spec: image,
     bytesFor: async (device) => {
       const file = modelFileFor(info, device);
-      const bytes = new Uint8Array(await (await client.modelFile(info.name, info.version, file)).arrayBuffer());
+      const bytes = new Uint8Array(await (await client.modelFile(info, file)).arrayBuffer());
       await checkHash(bytes, info.files[file]?.sha256, `${id}/${file}`);
       return bytes;
     },

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { ModelStore, ModelVersion } from '../../server/store.ts';
@@ -13,6 +14,9 @@ interface RetrainOptions extends TrainOptions {
   readonly keepActive: boolean;
 }
 
+/** Fewer held-out pictures than this do not tell which model is better. */
+const fewPictures = 10;
+
 /** How much held-out PSNR, in dB, a new version may lose against the one it came from and still be put to work. */
 const toleranceDb = 0.02;
 
@@ -25,7 +29,10 @@ export function register(program: Command): void {
   trainOptions(command)
     .option('--from <name[@v]>', 'the model to start from', 'restore')
     .option('--store <dir>', 'where trained models are (FETTLE_STORE, else ./fettle-models)')
-    .option('--out <dir>', 'folder of the run: checkpoints, log.csv, pictures (default: runs/retrain-NAME-VERSION)')
+    .option(
+      '--out <dir>',
+      'folder of the run: checkpoints, log.csv, pictures (default: runs/retrain-NAME-VERSION, numbered)',
+    )
     .option('--keep-active', 'register the new version, but do not serve it', false);
   command.action((task: string, options: RetrainOptions) => run(command, task, options));
 }
@@ -61,12 +68,22 @@ async function run(command: Command, task: string, options: RetrainOptions): Pro
   const from = await store.resolve(options.from);
   const bytes = await store.read(from, 'model.onnx');
   const config = runConfig(retrainDefaults(restoreRunDefaults, app.restoreConfigOf(bytes)), options);
-  // A folder for each version to start from: the next retraining, from the next version, finds its own empty.
-  const out = options.out ?? join('runs', `retrain-${from.config.name}-${from.config.version}`);
+  const out =
+    options.out ??
+    (await freeFolder(join('runs', `retrain-${from.config.name}-${from.config.version}`), options.resume === true));
   const result = await runFromOptions(command, config, options, out, initializersOf(bytes));
   const exported = app.exportRestore(config.model, result.weights);
   const version = await registerVersion(store, from, exported, config, result, options);
   await putToWork(command, store, from, version, result, options);
+}
+
+/** `base`, or `base-2`, `base-3` ...: the first that holds no run yet; to resume, the last that does. */
+async function freeFolder(base: string, resume: boolean): Promise<string> {
+  const { checkpointFiles } = await import('../../training/learner/checkpoint.node.ts');
+  const folder = (i: number): string => (i === 1 ? base : `${base}-${i}`);
+  let taken = 0;
+  while (existsSync(join(folder(taken + 1), checkpointFiles.latest))) taken++;
+  return folder(resume && taken > 0 ? taken : taken + 1);
 }
 
 /** A word as a shell wants it. */
@@ -122,12 +139,14 @@ async function putToWork(
   const [before, after] = [result.before?.psnr ?? Number.NaN, result.best.metrics.psnr!];
   const worse = after < before - toleranceDb;
   const active = !options.keepActive && !worse;
+  if (result.heldOut.length < fewPictures)
+    note(`only ${result.heldOut.length} held out: the comparison means little; more pictures would make it sure`);
   if (active) await store.use(name, number);
   if (worse)
     note(
       `${name}@${number} is worse on the held-out pictures and does not serve; fettle models use ${name}@${number} would`,
     );
-  const text = `${name}@${number}: ${after.toFixed(2)} dB on ${result.heldOut.length} held-out pictures, ${from.config.name}@${from.config.version} had ${before.toFixed(2)} dB; ${active ? `it serves now; undo with fettle models rollback ${name}` : 'not serving'}`;
+  const text = `${name}@${number}: ${after.toFixed(2)} dB on ${result.heldOut.length} held out, ${from.config.name}@${from.config.version} had ${before.toFixed(2)} dB; ${active ? `it serves now; undo with fettle models rollback ${name}` : 'not serving'}`;
   report(
     command,
     {

@@ -159,7 +159,7 @@ export async function runFromOptions(
     import('../../training/learner/recorder.ts'),
   ]);
   const device = await announceDevice(options.device);
-  const threads = Math.max(1, availableParallelism());
+  const threads = availableParallelism();
   const silent = command.optsWithGlobals().json === true;
   const run = {
     config,

@@ -14,6 +14,7 @@ import { imageGrid } from '../../training/data/show.node.ts';
 import { randomSplit } from '../../training/data/split.ts';
 import { type Scale, sampleWindow, writeWindow } from '../../training/data/transforms/pixels.ts';
 import { createValidationPairs } from '../../training/data/validation.node.ts';
+import { dataFolder } from './data.ts';
 
 /*
  * The numbers of a restoration model, through the path that the server and the command line use (PNG in, PNG out).
@@ -123,10 +124,10 @@ async function measure(
 }
 
 async function main(): Promise<void> {
-  const data = process.env.FETTLE_DATA ?? '../shared/data';
+  const data = dataFolder();
   const out = option('out', 'runs/results-restore');
   await mkdir(out, { recursive: true });
-  const { pool, version } = await openModel(option('model', 'restore'));
+  const { pool, version } = await openModel(option('model', 'restore@1'));
   const restore = async (image: Image, scale: Scale): Promise<Image> => {
     const query = { scale, format: 'png', quality: 90, metadata: 'strip' } as const;
     const { result } = await restorePicture(pool, () => version, await encodePng(image), query);

@@ -10,6 +10,7 @@ import { checkpointFiles } from '../../training/learner/checkpoint.node.ts';
 import type { Progress } from '../../training/learner/recorder.ts';
 import { decodeSafetensors } from '../../training/learner/safetensors.ts';
 import { restoreCard } from '../model-card.ts';
+import { dataFolder } from './data.ts';
 
 /*
  * Puts what a run of `fettle train restore` has reached into models/zoo/restore/1.
@@ -22,7 +23,10 @@ const facts = {
   data: `A sample of 193 photos (36 breeds, every side at least 256 px) of the Oxford-IIIT Pet data set: O. M. Parkhi, A. Vedaldi, A. Zisserman, C. V. Jawahar,
 "Cats and Dogs", CVPR 2012. Licence of the data set: CC BY-SA 4.0; the copyright of each photo stays with its photographer. See docs/data.md.`,
   licence: `The weights are offered under CC BY-SA 4.0, the licence of the data they were trained on, with attribution to the data set's authors above.`,
-  command: 'fettle train restore --data $FETTLE_DATA/sr/pets --out runs/restore --seed 1',
+  command: `fettle train restore --data $FETTLE_DATA/sr/pets --out runs/restore --seed 1
+fettle retrain restore --data $FETTLE_DATA/sr/pets --seed 1 --epochs 5 --samples 3600 --lr 5e-4 --out runs/restore-scales`,
+  startedFrom: `the weights of the first command: 24 epochs from random weights, of 3600 crops each, 12 of 96 x 96 and 12 of 128 x 128, highest rate 0.0015, when its
+recipes (commit a634af1) had the lesson's damage at half the size only. The second command`,
 };
 
 const licenceText = `The weights in this folder are licensed under the Creative Commons Attribution-ShareAlike 4.0 International licence
@@ -67,7 +71,7 @@ const entryOf = (content: Uint8Array): { readonly sha256: string; readonly sizeB
 });
 
 async function ship(folder: string): Promise<void> {
-  const { config, result } = await readRun(folder, join(process.env.FETTLE_DATA ?? '../shared/data', 'sr/pets'));
+  const { config, result } = await readRun(folder, join(dataFolder(), 'sr/pets'));
   const { model, spec } = exportRestore(config.model, result.weights);
   const text = new TextEncoder();
   const files = {
@@ -95,4 +99,4 @@ async function ship(folder: string): Promise<void> {
   );
 }
 
-await ship(process.argv[2] ?? 'runs/restore');
+await ship(process.argv[2] ?? 'runs/restore-scales');

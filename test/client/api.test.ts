@@ -38,8 +38,8 @@ describe('typed client in Node', () => {
 
   it('lists models and gets their files', async () => {
     const client = createClient({ baseUrl: server.url });
-    const { name, version } = modelFor(await client.models(), 'restore');
-    const file = await client.modelFile(name, version, 'model.onnx');
+    const model = modelFor(await client.models(), 'restore');
+    const file = await client.modelFile(model, 'model.onnx');
     const bytes = Buffer.from(await file.arrayBuffer());
     expect(bytes.equals(await readFile(`${store.dir}/restore/1/model.onnx`))).to.equal(true);
     expect(() => modelFor([], 'restore')).to.throw('expected a model for restore, got none');

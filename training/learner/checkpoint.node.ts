@@ -148,12 +148,15 @@ export async function resumeFrom(
   return undefined;
 }
 
+/** Temporary names of {@link writeDurably} and its like for the files of a run; nothing else of the user's matches. */
+const leftOver = /^(checkpoint|best|manifest|log|epoch|model)[\w.-]*\.\d+\.tmp$/;
+
 /** Makes the run's folder and removes temporary files that a killed process left in it. */
 export async function prepareRunFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
     throw new FettleError('bad-argument', `run: expected a folder at ${folder}, got ${cause}`, { cause });
   });
-  for (const name of await readdir(folder)) if (name.endsWith('.tmp')) await rm(join(folder, name), { force: true });
+  for (const name of await readdir(folder)) if (leftOver.test(name)) await rm(join(folder, name), { force: true });
 }
 
 /** Keeps the latest checkpoint under the name `previous` too, so that there is a whole one at every moment. */
