@@ -121,13 +121,32 @@ function take(file: File): void {
   URL.revokeObjectURL(photoUrl);
   photoUrl = URL.createObjectURL(file);
   preview.src = photoUrl;
-  void restore(file);
+  void fitScale(file).then(() => (file === photo ? restore(file) : undefined));
+}
+
+/** Short side, in pixels, up to which a photo is taken for one of the small damaged ones that the model has learnt to restore at twice the size. */
+const smallSide = 160;
+let scaleIsChosen = false;
+options.addEventListener('change', ({ target }) => {
+  if (target instanceof HTMLInputElement && target.name === 'scale') scaleIsChosen = true;
+});
+
+const setScale = (scale: Scale): void => {
+  (options.elements.namedItem('scale') as RadioNodeList).value = String(scale);
+};
+
+/** Sets the size for a new photo, twice its own for a small one, unless the user has chosen. */
+async function fitScale(file: File): Promise<void> {
+  if (scaleIsChosen) return;
+  await preview.decode().catch(() => undefined);
+  if (file !== photo || preview.naturalWidth === 0) return;
+  setScale(Math.min(preview.naturalWidth, preview.naturalHeight) <= smallSide ? 2 : 1);
 }
 
 /** A parrot as small, compressed and stamped as the default model has learnt to restore, at twice the size. */
 async function takeSample(): Promise<void> {
   const blob = await (await fetch(sampleUrl)).blob();
-  (options.elements.namedItem('scale') as RadioNodeList).value = '2';
+  setScale(2);
   take(new File([blob], 'parrot.jpg', { type: blob.type }));
 }
 

@@ -59,7 +59,8 @@ ${recipes}
 ${numbers(result)}
 
 ## Limits
-Detail that the damage destroyed is made plausible, not recovered: do not use it where the content of a picture is evidence. It was
+The lesson's damage was met at half the size only, so a small photo is best restored at \`scale=2\`: left at its own size, a number drawn on it
+mostly stays. Detail that the damage destroyed is made plausible, not recovered: do not use it where the content of a picture is evidence. It was
 trained on photographs; drawings, scans of text and screenshots may come out softer.
 
 ## Licence

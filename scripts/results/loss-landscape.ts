@@ -19,7 +19,7 @@ import { type Digits, digitLoader, readDigits } from './mnist-data.ts';
  * the loss on training digits is taken on a square of two filter-normalised random directions about what was found. Interrupted
  * runs go on when the same command is given again.
  *
- *   node dist/scripts/results/loss-landscape.js
+ *   FETTLE_DATA=... node dist/scripts/results/loss-landscape.js
  */
 
 interface Options {
@@ -164,7 +164,7 @@ async function main(options: Options): Promise<void> {
     label: 'loss',
     span: options.span,
     ceiling: 10,
-    levels: [0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5],
+    levels: [0.1, 0.2, 0.5, 1, 2, 3, 5, 8],
     log: true,
   });
   await writeFile(join(options.out, 'loss-landscape.svg'), svg);
@@ -179,10 +179,10 @@ if (process.argv[1] === import.meta.filename) {
     .option('--out <folder>', 'checkpoints and grids', 'runs/loss-landscape')
     .option('--picture <file>', 'the two surfaces', 'docs/images/loss-landscape.png')
     .option('--blocks <n>', 'blocks in each of three stages', Number, 9)
-    .option('--width <n>', 'channels of the first stage', Number, 8)
-    .option('--items <n>', 'digits to train on', Number, 20_000)
+    .option('--width <n>', 'channels of the first stage', Number, 4)
+    .option('--items <n>', 'digits to train on', Number, 12_800)
     .option('--epochs <n>', 'epochs', Number, 3)
-    .option('--points <n>', 'points along each side of the square, odd', Number, 31)
+    .option('--points <n>', 'points along each side of the square, odd', Number, 25)
     .option('--span <x>', 'half its side', Number, 1)
     .option('--digits <n>', 'training digits over which the loss is taken', Number, 512)
     .option('--seed <n>', 'seed', Number, 1)

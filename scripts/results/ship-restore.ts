@@ -23,10 +23,7 @@ const facts = {
   data: `A sample of 193 photos (36 breeds, every side at least 256 px) of the Oxford-IIIT Pet data set: O. M. Parkhi, A. Vedaldi, A. Zisserman, C. V. Jawahar,
 "Cats and Dogs", CVPR 2012. Licence of the data set: CC BY-SA 4.0; the copyright of each photo stays with its photographer. See docs/data.md.`,
   licence: `The weights are offered under CC BY-SA 4.0, the licence of the data they were trained on, with attribution to the data set's authors above.`,
-  command: `fettle train restore --data $FETTLE_DATA/sr/pets --out runs/restore --seed 1
-fettle retrain restore --data $FETTLE_DATA/sr/pets --seed 1 --epochs 5 --samples 3600 --lr 5e-4 --out runs/restore-scales`,
-  startedFrom: `the weights of the first command: 24 epochs from random weights, of 3600 crops each, 12 of 96 x 96 and 12 of 128 x 128, highest rate 0.0015, when its
-recipes (commit a634af1) had the lesson's damage at half the size only. The second command`,
+  command: 'fettle train restore --data $FETTLE_DATA/sr/pets --out runs/restore --seed 1',
 };
 
 const licenceText = `The weights in this folder are licensed under the Creative Commons Attribution-ShareAlike 4.0 International licence
@@ -99,4 +96,4 @@ async function ship(folder: string): Promise<void> {
   );
 }
 
-await ship(process.argv[2] ?? 'runs/restore-scales');
+await ship(process.argv[2] ?? 'runs/restore');

@@ -64,6 +64,20 @@ const noBrowser = whyNoBrowser();
     expect({ width, height, format }).to.deep.equal({ width: 210, height: 192, format: 'jpeg' });
   });
 
+  it('enlarges a small photo by itself, as long as nobody has chosen', async () => {
+    await page.goto(server.url);
+    await page.locator('#file').setInputFiles({ name: 'small.png', mimeType: 'image/png', buffer: photo });
+    expect(await outcome(page)).to.contain('Restored by the server');
+    const small = await sharp(photo).metadata();
+    expect((await sharp(await downloaded(page)).metadata()).width).to.equal(2 * small.width);
+    await page
+      .locator('#file')
+      .setInputFiles({ name: 'large.png', mimeType: 'image/png', buffer: await testPhoto(200, 180) });
+    await page.waitForFunction("document.querySelector('input[name=scale]:checked').value === '1'");
+    await outcome(page);
+    expect((await sharp(await downloaded(page)).metadata()).width).to.equal(200);
+  });
+
   it('enlarges and changes the format as asked', async () => {
     await page.goto(server.url);
     await page.locator('label', { hasText: '×2' }).click();

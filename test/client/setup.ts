@@ -99,8 +99,13 @@ function crc32(bytes: Uint8Array): number {
   return (crc ^ 0xffffffff) >>> 0;
 }
 
+/** As a user does who has chosen the size: else the page enlarges a small photo by itself. */
+const keepScale = (page: Page): Promise<void> =>
+  page.locator('input[name=scale]:checked').dispatchEvent('change', { bubbles: true });
+
 /** Gives the page a photo and waits until it is restored or an error is shown; returns what the page says of it. */
 export async function restoreIn(page: Page, photo: Buffer, name = 'photo.png'): Promise<string> {
+  await keepScale(page);
   await page.locator('#file').setInputFiles({ name, mimeType: 'image/png', buffer: photo });
   return outcome(page);
 }

@@ -40,14 +40,13 @@ import {
 } from './restore.node.ts';
 
 /** What `fettle train restore` trains with unless told otherwise. Numbers of the lesson's look vary a
- * little, so that others are erased too; scale 1 has them at their own size, for a damaged photo that is not enlarged.
+ * little, so that others are erased too.
  */
 export const restoreRecipes: readonly Recipe[] = [
-  { weight: 0.5, damage: 'lesson:height=9-12:thickness=0.1-0.18:white=0.9-1', scale: 2 },
-  { weight: 0.08, damage: 'jpeg:quality=20-90', scale: 2 },
-  { weight: 0.18, damage: 'lesson:height=9-12:thickness=0.1-0.18:white=0.9-1', scale: 1 },
-  { weight: 0.1, damage: 'jpeg:quality=20-80', scale: 1 },
-  { weight: 0.14, damage: 'none', scale: 1 },
+  { weight: 0.7, damage: 'lesson:height=9-12:thickness=0.1-0.18:white=0.9-1', scale: 2 },
+  { weight: 0.1, damage: 'jpeg:quality=20-90', scale: 2 },
+  { weight: 0.08, damage: 'jpeg:quality=20-80', scale: 1 },
+  { weight: 0.12, damage: 'none', scale: 1 },
 ];
 
 /** Everything that decides the result of a run, besides the pictures. */

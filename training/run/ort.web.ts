@@ -56,9 +56,13 @@ async function loadRuntime({ device, files, threads }: WebSessionOptions): Promi
 
 const text = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
+/** Channels first: in the default layout ONNX Runtime 1.30 computes some convolutions wrong; see ort.node.ts. */
+const webgpu = { name: 'webgpu', preferredLayout: 'NCHW' } as const;
+
 async function create(ort: typeof Ort, device: WebDevice, model: Uint8Array): Promise<Ort.InferenceSession> {
   try {
-    return await ort.InferenceSession.create(model, { executionProviders: [device], graphOptimizationLevel: 'all' });
+    const provider = device === 'webgpu' ? webgpu : device;
+    return await ort.InferenceSession.create(model, { executionProviders: [provider], graphOptimizationLevel: 'all' });
   } catch (cause) {
     const got = `${model.byteLength} bytes: ${text(cause)}`;
     throw new FettleError('bad-model', `openWebSession: expected a model that loads on ${device}, got ${got}`, {

@@ -59,7 +59,7 @@ function project(x: number, y: number, z: number): Point {
   const [u, v] = [x - 0.5, y - 0.5];
   const across = u * Math.cos(turn) - v * Math.sin(turn);
   const depth = u * Math.sin(turn) + v * Math.cos(turn);
-  return [panel.width / 2 + across * 310, panel.top + 265 + depth * 155 - z * 150];
+  return [panel.width / 2 + across * 310, panel.top + 265 + depth * 180 - z * 135];
 }
 
 /** Light from the upper left on a facet whose heights rise by (dx, dy) over one unit of ground. */
