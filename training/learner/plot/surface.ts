@@ -21,7 +21,7 @@ export interface SurfaceOptions {
   readonly log?: boolean;
 }
 
-const panel = { width: 460, top: 40, scene: 390, map: 300 } as const;
+const panel = { width: 460, top: 40, scene: 402, map: 300 } as const;
 
 type Point = readonly [number, number];
 type Height = (value: number) => number;
