@@ -116,15 +116,16 @@ describe('checkpoint', () => {
     });
   });
 
-  it('writing replaces a file whole and leaves no other; what a killed process left is cleared away', async () => {
+  it('writing replaces a file whole and leaves no other; what a killed run left is cleared away, and only that', async () => {
     await withFolder(async (folder) => {
-      const path = join(folder, 'file');
+      const path = join(folder, 'log.csv');
       await writeDurably(path, 'one');
       await writeDurably(path, 'two');
-      expect([await readFile(path, 'utf8'), await readdir(folder)]).to.deep.equal(['two', ['file']]);
+      expect([await readFile(path, 'utf8'), await readdir(folder)]).to.deep.equal(['two', ['log.csv']]);
       await writeFile(`${path}.123.tmp`, 'half');
+      await writeFile(join(folder, 'notes.tmp'), "the user's own");
       await prepareRunFolder(folder);
-      expect(await readdir(folder)).to.deep.equal(['file']);
+      expect((await readdir(folder)).sort()).to.deep.equal(['log.csv', 'notes.tmp']);
     });
   });
 });
