@@ -4,14 +4,20 @@
  *
  *   node dist/examples/human-numbers.js [epochs]
  *
- * In a project of your own, the imports are from 'fettle' and 'fettle/node'.
+ * In a project of your own, the library's imports are from 'fettle' and 'fettle/node'; copy the model.
  */
 import { model5 } from '../models/human-numbers.ts';
-import { humanNumbers, losses, ops, textOf, tokenStream } from '../training/index.ts';
-import type { Loss } from '../training/learner/compiled.ts';
-import { createLearner } from '../training/learner/create-learner.ts';
-import { accuracy } from '../training/learner/metrics.ts';
-import { openSession } from '../training/run/ort.node.ts';
+import { openSession } from '../training/index.node.ts';
+import {
+  createLearner,
+  humanNumbers,
+  type Loss,
+  losses,
+  metrics,
+  ops,
+  textOf,
+  tokenStream,
+} from '../training/index.ts';
 
 const epochs = Number(process.argv[2] ?? 10);
 
@@ -39,7 +45,7 @@ const learner = await createLearner({
   loss: nextWord,
   data: { train: loaderOf(train, true), valid: loaderOf(valid, false) },
   open: (graph) => openSession(graph, { threads: 1 }),
-  metrics: [accuracy({ axis: 2 })],
+  metrics: [metrics.accuracy({ axis: 2 })],
 });
 console.log(learner.summary());
 

@@ -3,16 +3,14 @@
  *
  *   FETTLE_DATA=... node dist/examples/mnist.js [epochs] [digits]
  *
- * In a project of your own, the imports are from 'fettle' and 'fettle/node'.
+ * In a project of your own, the library's imports are from 'fettle' and 'fettle/node'; copy the model.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { mnistResnet } from '../models/mnist.ts';
-import { createRng, losses, parseIdx, type Tensor } from '../training/index.ts';
-import { createLearner, type Loader } from '../training/learner/create-learner.ts';
-import { accuracy } from '../training/learner/metrics.ts';
-import { openSession } from '../training/run/ort.node.ts';
+import { openSession } from '../training/index.node.ts';
+import { createLearner, createRng, type Loader, losses, metrics, parseIdx, type Tensor } from '../training/index.ts';
 
 const epochs = Number(process.argv[2] ?? 1);
 const limit = Number(process.argv[3] ?? 60_000);
@@ -53,7 +51,7 @@ const learner = await createLearner({
   loss: losses.crossEntropyLoss,
   data: { train: loaderOf('train', 128, true), valid: loaderOf('t10k', 250, false) },
   open: (graph) => openSession(graph),
-  metrics: [accuracy()],
+  metrics: [metrics.accuracy()],
 });
 console.log(learner.summary());
 
