@@ -73,7 +73,7 @@ const noBrowser = whyNoBrowser();
     await page
       .locator('#file')
       .setInputFiles({ name: 'large.png', mimeType: 'image/png', buffer: await testPhoto(200, 180) });
-    await page.waitForFunction("document.querySelector('input[name=scale]:checked').value === '1'");
+    await page.locator('input[name=scale][value="1"]:checked').waitFor({ state: 'attached' });
     await outcome(page);
     expect((await sharp(await downloaded(page)).metadata()).width).to.equal(200);
   });
