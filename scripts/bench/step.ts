@@ -1,0 +1,117 @@
+/*
+ * One training step (forward, backward, optimiser) of a net, fettle on the CPU beside PyTorch, turn by turn in one run. Both start
+ * from the same weights and must report the same losses. Run it on a quiet machine: with fewer free cores than threads
+ * PyTorch's threads wait for each other, and the ratio says nothing.
+ *
+ *     npm run build:ts && node dist/scripts/bench/step.js [row ...] [--rounds 20] [--threads 2] [--python /usr/bin/python3]
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { compileOptimizer, compileStep } from '../../training/learner/trainer.ts';
+import { adam } from '../../training/optim/optimizers.ts';
+import { openSession } from '../../training/run/ort.node.ts';
+import { createState, initState, type TrainState } from '../../training/step/state.ts';
+import { openPeer } from './peer.ts';
+import { describe, machine, median, race, type Side, timed, warnIfBusy } from './race.ts';
+import { type StepRow, stepRows } from './step-rows.ts';
+
+const hyper = { lr: 1e-3, beta1: 0.9, beta2: 0.99, eps: 1e-5, wd: 0 };
+
+interface Ours {
+  readonly side: Side;
+  readonly state: TrainState;
+  /** Seconds from nothing to the end of the first step. */
+  readonly firstStepS: number;
+  readonly nodes: number;
+}
+
+async function openOurs({ task, batch }: StepRow, threads: number): Promise<Ours> {
+  const start = performance.now();
+  const open = (model: Uint8Array) => openSession(model, { threads });
+  const step = await compileStep(task, open);
+  const state = createState(step.graphs.specs, { optimizer: adam });
+  initState(state, 1);
+  const optimizer = await compileOptimizer(adam, state, open);
+  await step.gradients(state, batch);
+  await optimizer.update(state, hyper);
+  const firstStepS = (performance.now() - start) / 1000;
+  initState(state, 1);
+  for (const moment of state.moments) moment.fill(0);
+  state.step = 0;
+  const side: Side = {
+    name: 'fettle',
+    step: () =>
+      timed(async () => {
+        const loss = await step.gradients(state, batch);
+        await optimizer.update(state, hyper);
+        return loss;
+      }),
+    close: () => undefined,
+  };
+  return { side, state, firstStepS, nodes: step.graphs.training.nodes.length };
+}
+
+interface Options {
+  readonly rounds: number;
+  readonly threads: number;
+  readonly python: string;
+}
+
+async function runRow(name: string, row: StepRow, { rounds, threads, python }: Options): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'fettle-bench-'));
+  try {
+    const { side, state, firstStepS, nodes } = await openOurs(row, threads);
+    const settings = {
+      net: row.net,
+      config: row.config,
+      weights: state.tensors,
+      batch: row.batch,
+      adam: hyper,
+      threads,
+    };
+    const torch = await openPeer('torch_step.py', settings, { python, folder });
+    const standings = await race([side, torch], { rounds });
+    torch.close();
+    const parameters = state.params.length;
+    const facts = { row: name, threads, parameters, nodes, firstStepS, ...machine(), peer: torch.facts };
+    process.stdout.write(`${JSON.stringify({ ...facts, standings })}\n`);
+    process.stdout.write(
+      `${name}: ${describe(standings)}; first step after ${firstStepS.toFixed(1)} s, ${nodes} nodes\n`,
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Only our side, for profiles: the median of `rounds` steps. */
+async function runAlone(name: string, row: StepRow, { rounds, threads }: Options): Promise<void> {
+  const { side, nodes } = await openOurs(row, threads);
+  const times: number[] = [];
+  for (let i = 0; i < rounds; i++) times.push((await side.step()).ms);
+  process.stdout.write(
+    `${name}: ${Math.min(...times).toFixed(1)} ms best, ${median(times).toFixed(1)} median, ${nodes} nodes\n`,
+  );
+}
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      rounds: { type: 'string', default: '20' },
+      threads: { type: 'string', default: '2' },
+      python: { type: 'string', default: '/usr/bin/python3' },
+      alone: { type: 'boolean', default: false },
+    },
+  });
+  const options = { rounds: Number(values.rounds), threads: Number(values.threads), python: values.python };
+  warnIfBusy(options.threads);
+  for (const name of positionals.length > 0 ? positionals : Object.keys(stepRows)) {
+    const make = stepRows[name];
+    if (make === undefined) throw new Error(`step: expected one of ${Object.keys(stepRows).join(', ')}, got ${name}`);
+    await (values.alone ? runAlone : runRow)(name, make(), options);
+  }
+}
+
+await main();
