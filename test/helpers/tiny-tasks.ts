@@ -1,8 +1,12 @@
 import { createRng } from '../../training/core/rng.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
 import { epochOrder } from '../../training/data/order.ts';
+import { ema } from '../../training/learner/callbacks/ema.ts';
+import { mixup } from '../../training/learner/callbacks/mixup.ts';
+import { reduceOnPlateau, saveBest } from '../../training/learner/callbacks/track.ts';
 import type { Batch, LearnerOptions, Loader } from '../../training/learner/create-learner.ts';
-import { batchNorm, linear } from '../../training/nn/layers.ts';
+import { accuracy } from '../../training/learner/metrics.ts';
+import { batchNorm, dropout, linear } from '../../training/nn/layers.ts';
 import { crossEntropyLoss } from '../../training/nn/losses.ts';
 import type { Scope } from '../../training/nn/scope.ts';
 import type { Value } from '../../training/onnx/graph.ts';
@@ -70,6 +74,14 @@ export const spiralOptions = (overrides: Partial<LearnerOptions> = {}): LearnerO
   },
   open: openCpu,
   ...overrides,
+});
+
+/** Everything that could make a resumed run differ: dropout, mixup, averages, best weights, accumulation, plateaus. */
+export const demanding = (): Partial<LearnerOptions> => ({
+  model: (scope, x) => spiralNet(scope, dropout(scope, x, 0.1)),
+  accumulate: 3,
+  metrics: [accuracy()],
+  callbacks: [mixup(), ema({ decay: 0.9 }), saveBest(), reduceOnPlateau()],
 });
 
 /** f32 tensor with the given values. */

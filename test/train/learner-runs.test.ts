@@ -3,26 +3,14 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { ema } from '../../training/learner/callbacks/ema.ts';
 import { csvLog, tensorBoard } from '../../training/learner/callbacks/logs.node.ts';
-import { mixup } from '../../training/learner/callbacks/mixup.ts';
-import { reduceOnPlateau, saveBest } from '../../training/learner/callbacks/track.ts';
 import { checkpointFiles, type RunManifest } from '../../training/learner/checkpoint.node.ts';
-import { createLearner, type Learner, type LearnerOptions } from '../../training/learner/create-learner.ts';
+import { createLearner, type Learner } from '../../training/learner/create-learner.ts';
 import type { Callback } from '../../training/learner/learner.ts';
 import { accuracy } from '../../training/learner/metrics.ts';
 import { type RunFolderOptions, runFolder } from '../../training/learner/run-folder.node.ts';
-import { dropout } from '../../training/nn/layers.ts';
 import { readEvents } from '../helpers/event-reader.ts';
-import { spiralNet, spiralOptions } from '../helpers/tiny-tasks.ts';
-
-/** Everything that could make a resumed run differ: dropout, mixup, averages, best weights, accumulation, plateaus. */
-const demanding = (): Partial<LearnerOptions> => ({
-  model: (scope, x) => spiralNet(scope, dropout(scope, x, 0.1)),
-  accumulate: 3,
-  metrics: [accuracy()],
-  callbacks: [mixup(), ema({ decay: 0.9 }), saveBest(), reduceOnPlateau()],
-});
+import { demanding, spiralOptions } from '../helpers/tiny-tasks.ts';
 
 const stopAt = (epoch: number, batch: number): Callback => ({
   name: 'stopAt',

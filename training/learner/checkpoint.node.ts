@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { copyFile, link, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { link, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ensure, FettleError } from '../core/errors.ts';
 import type { Tensor } from '../core/tensor.ts';
@@ -166,7 +166,7 @@ async function keepPrevious(folder: string): Promise<void> {
   // Some file systems have no hard links.
   const failed = await link(latest, temporary).catch((error: NodeJS.ErrnoException) => error.code ?? 'failed');
   if (failed === 'ENOENT') return;
-  if (failed !== undefined) await copyFile(latest, temporary);
+  if (failed !== undefined) return writeDurably(previous, await readFile(latest));
   await rename(temporary, previous);
   // Where both are links to one file already, rename does nothing and says nothing (POSIX).
   await rm(temporary, { force: true });
@@ -186,11 +186,9 @@ export interface CheckpointOptions {
 
 const epochFile = (epoch: number): string => `epoch-${String(epoch).padStart(3, '0')}.safetensors`;
 
-/** Keeps the latest checkpoint as that of `epoch`, and removes those of epochs that are `keep` or more back. */
-async function keepEpoch(folder: string, epoch: number, keep: number): Promise<void> {
-  const temporary = join(folder, `${epochFile(epoch)}.${process.pid}.tmp`);
-  await copyFile(join(folder, checkpointFiles.latest), temporary);
-  await rename(temporary, join(folder, epochFile(epoch)));
+/** Keeps a checkpoint as that of `epoch`, and removes those of epochs that are `keep` or more back. */
+async function keepEpoch(folder: string, checkpoint: Uint8Array, epoch: number, keep: number): Promise<void> {
+  await writeDurably(join(folder, epochFile(epoch)), checkpoint);
   for (const name of await readdir(folder)) {
     const old = /^epoch-(\d+)\.safetensors$/.exec(name);
     if (old !== null && Number(old[1]) <= epoch - keep) await rm(join(folder, name), { force: true });
@@ -236,8 +234,9 @@ export function checkpointCallback({ folder, run, intervalS, best, keep = 0 }: C
   const placeOf = ({ epoch, batch }: Progress): string => `${epoch}/${batch}`;
   const save = async (state: TrainState, progress: Progress, epoch?: number): Promise<void> => {
     await keepPrevious(folder);
-    await writeDurably(join(folder, checkpointFiles.latest), encodeCheckpoint(state, progress, run));
-    if (epoch !== undefined && keep > 0) await keepEpoch(folder, epoch, keep);
+    const checkpoint = encodeCheckpoint(state, progress, run);
+    await writeDurably(join(folder, checkpointFiles.latest), checkpoint);
+    if (epoch !== undefined && keep > 0) await keepEpoch(folder, checkpoint, epoch, keep);
     await writeManifest(folder, progress, known);
     savedMs = performance.now();
     savedAt = placeOf(progress);
