@@ -5,6 +5,7 @@ import * as o from '../ops/build.ts';
 import { selfAttention } from './attention.ts';
 import { channelsOf } from './common.ts';
 import { conv1d, conv2d, convTranspose2d } from './conv.ts';
+import type { Init } from './init.ts';
 import { batchNorm, instanceNorm } from './norm.ts';
 import type { Scope } from './scope.ts';
 
@@ -128,14 +129,17 @@ export interface ResNetBlockOptions {
   readonly stride?: number;
   /** Whether the last norm starts at zero, so that the block starts as its shortcut (Goyal et al. 2017). */
   readonly zeroLast?: boolean;
+  /** Of the convolutions; {@link conv2d}'s when left out. */
+  readonly init?: Init;
 }
 
 type Step = readonly [kernel: number, filters: number, stride: number];
 
 /** conv-bn-ReLU steps in the scopes conv1, bn1, ..., the last ReLU after the shortcut was added. */
-function residual(scope: Scope, x: Value, steps: readonly Step[], stride: number, zeroLast: boolean): Value {
+function residual(scope: Scope, x: Value, steps: readonly Step[], options: ResNetBlockOptions): Value {
+  const { stride = 1, zeroLast = false, init } = options;
   const conv = (s: Scope, h: Value, [kernel, filters, step]: Step): Value =>
-    conv2d(s, h, { filters, kernel, stride: step, bias: false });
+    conv2d(s, h, { filters, kernel, stride: step, bias: false, ...(init ? { init } : {}) });
   const out = steps.at(-1)![1];
   const branch = steps.reduce((h, step, i) => {
     const wide = scope.in(`conv${i + 1}`, (s) => conv(s, h, step));
@@ -152,38 +156,22 @@ function residual(scope: Scope, x: Value, steps: readonly Step[], stride: number
 }
 
 /** ResNet-18's and -34's block (He et al. 2016): two 3x3 convolutions. x[N,C,H,W] -> [N,filters,H/stride,W/stride]; torchvision's names. */
-export function basicBlock(
-  scope: Scope,
-  x: Value,
-  { filters, stride = 1, zeroLast = false }: ResNetBlockOptions,
-): Value {
-  return residual(
-    scope,
-    x,
-    [
-      [3, filters, stride],
-      [3, filters, 1],
-    ],
-    stride,
-    zeroLast,
-  );
+export function basicBlock(scope: Scope, x: Value, options: ResNetBlockOptions): Value {
+  const { filters, stride = 1 } = options;
+  const steps: readonly Step[] = [
+    [3, filters, stride],
+    [3, filters, 1],
+  ];
+  return residual(scope, x, steps, options);
 }
 
 /** ResNet-50's block (He et al. 2016; the stride on the 3x3 as in torchvision): 1x1, 3x3, 1x1. -> [N,4*filters,...]; torchvision's names. */
-export function bottleneckBlock(
-  scope: Scope,
-  x: Value,
-  { filters, stride = 1, zeroLast = false }: ResNetBlockOptions,
-): Value {
-  return residual(
-    scope,
-    x,
-    [
-      [1, filters, 1],
-      [3, filters, stride],
-      [1, 4 * filters, 1],
-    ],
-    stride,
-    zeroLast,
-  );
+export function bottleneckBlock(scope: Scope, x: Value, options: ResNetBlockOptions): Value {
+  const { filters, stride = 1 } = options;
+  const steps: readonly Step[] = [
+    [1, filters, 1],
+    [3, filters, stride],
+    [1, 4 * filters, 1],
+  ];
+  return residual(scope, x, steps, options);
 }

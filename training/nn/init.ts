@@ -36,11 +36,14 @@ export const normalInit =
     return fill(shape, () => rng.normal() * std);
   };
 
-/** Normal, std = gain / sqrt(fan in); gain sqrt(2) suits ReLU (He et al. 2015). */
+/** Outputs that one input of w[K,C,...] goes into. */
+const fanOut = (shape: readonly number[]): number => sizeOf(shape) / shape[1]!;
+
+/** Normal, std = gain / sqrt(fan in or fan out); gain sqrt(2) suits ReLU (He et al. 2015). */
 export const kaimingNormal =
-  (gain = Math.SQRT2): Init =>
+  (gain = Math.SQRT2, fan: 'in' | 'out' = 'in'): Init =>
   (shape, seed, made) =>
-    normalInit(gain / Math.sqrt(fanIn(shape)))(shape, seed, made);
+    normalInit(gain / Math.sqrt(fan === 'in' ? fanIn(shape) : fanOut(shape)))(shape, seed, made);
 
 /** Uniform in +-1/sqrt(fan in): what PyTorch gives to its linear and convolution layers. */
 export const kaimingUniform: Init = (shape, seed, made) => uniformInit(1 / Math.sqrt(fanIn(shape)))(shape, seed, made);

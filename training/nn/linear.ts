@@ -10,6 +10,8 @@ import { normedWeight } from './weights.ts';
 export interface LinearOptions {
   readonly bias?: boolean;
   readonly init?: Init;
+  /** Zeros when left out. */
+  readonly biasInit?: Init;
   /** Spectral normalisation of the weight (Miyato et al. 2018). */
   readonly spectralNorm?: boolean;
   /** A weight [features,C] that is shared instead of a new one: the embedding of a language model (Press & Wolf 2017). */
@@ -18,7 +20,7 @@ export interface LinearOptions {
 
 /** x[...,C] -> [...,features]: x wᵀ + b along the last axis. Parameters `weight` [features,C], `bias`. Throws `bad-shape`. */
 export function linear(scope: Scope, x: Value, features: number, options: LinearOptions = {}): Value {
-  const { bias = true, init = kaimingUniform, spectralNorm = false } = options;
+  const { bias = true, init = kaimingUniform, biasInit = zerosInit, spectralNorm = false } = options;
   const shape = [features, featuresOf(x, 'linear')];
   const w = options.weight ?? normedWeight(scope, shape, init, spectralNorm ? 'spectral' : 'none');
   ensure(
@@ -26,7 +28,7 @@ export function linear(scope: Scope, x: Value, features: number, options: Linear
     'bad-shape',
     () => `linear: expected a weight [${shape}] for ${showValue(x)}, got ${showValue(w)}`,
   );
-  const b = bias ? scope.param('bias', [features], zerosInit) : undefined;
+  const b = bias ? scope.param('bias', [features], biasInit) : undefined;
   if (x.shape.length === 2) return o.gemm(x, w, b, { transB: true });
   if (!x.shape.every((dim) => typeof dim === 'number')) {
     const product = o.matmul(x, o.transpose(w, [1, 0]));
