@@ -208,6 +208,7 @@ async function writeComparison(path: string, pairs: readonly RestoredPair[]): Pr
 function logCallback(out: string, lastPairs: () => readonly RestoredPair[]): Callback {
   return {
     name: 'log',
+    numbers: [],
     afterEpoch: async ({ progress, row }) => {
       await writeDurably(join(out, 'log.csv'), toCsv(progress.rows));
       await writeComparison(join(out, `epoch-${String(row!.epoch).padStart(3, '0')}.png`), lastPairs());
@@ -220,7 +221,7 @@ function stopCallback(signal: AbortSignal | undefined): Callback {
   const look: NonNullable<Callback['afterBatch']> = ({ stop }) => {
     if (signal?.aborted) stop();
   };
-  return { name: 'stop', beforeFit: look, afterBatch: look, afterEpoch: look };
+  return { name: 'stop', numbers: [], beforeFit: look, afterBatch: look, afterEpoch: look };
 }
 
 /** Hash of the weights that a run starts from. */

@@ -234,6 +234,7 @@ export function checkpointCallback({ folder, run, intervalS, best, keep = 0 }: C
   const placeOf = ({ epoch, batch }: Progress): string => `${epoch}/${batch}`;
   const save = async (state: TrainState, progress: Progress, epoch?: number): Promise<void> => {
     await keepPrevious(folder);
+    await state.residence?.toHost();
     const checkpoint = encodeCheckpoint(state, progress, run);
     await writeDurably(join(folder, checkpointFiles.latest), checkpoint);
     if (epoch !== undefined && keep > 0) await keepEpoch(folder, checkpoint, epoch, keep);
@@ -246,6 +247,8 @@ export function checkpointCallback({ folder, run, intervalS, best, keep = 0 }: C
     name: 'checkpoint',
     // After everything else, so that what other callbacks do to the state is saved too.
     order: 100,
+    // It asks for them when a checkpoint is due.
+    numbers: [],
     // Between two batches of one update nothing is saved: the gradients gathered so far are not in a checkpoint.
     afterBatch: async ({ state, progress, updated }) => {
       if (updated && performance.now() - savedMs >= intervalS * 1000) await save(state, progress);
@@ -253,6 +256,7 @@ export function checkpointCallback({ folder, run, intervalS, best, keep = 0 }: C
     // The weights that were validated, which may be averaged ones, are the ones to keep.
     afterValidate: async ({ state, progress, row }) => {
       if (progress.rows.slice(0, -1).every((other) => !(score(other) >= score(row!)))) {
+        await state.residence?.toHost(['params', 'buffers']);
         const metadata = { epoch: String(row!.epoch), [best.metric]: String(row!.metrics[best.metric]) };
         await writeDurably(join(folder, checkpointFiles.best), encodeSafetensors({ tensors: state.tensors, metadata }));
       }

@@ -1,9 +1,10 @@
 import { ensure } from '../core/errors.ts';
 import { mixSeed } from '../core/rng.ts';
 import type { Tensors } from '../run/session.ts';
-import type { TrainState } from '../step/state.ts';
+import type { NumberGroup, TrainState } from '../step/state.ts';
 import { firstBadTensor } from './health.ts';
 import { type EpochRow, newProgress, type Progress } from './recorder.ts';
+import { keepResident } from './resident.ts';
 import type { CompiledOptimizer, CompiledStep, Hyper } from './trainer.ts';
 
 /** What callbacks see and may use. */
@@ -49,7 +50,15 @@ export const events = {
 export type Event = keyof typeof events;
 
 /** Everything around the loop is a callback: a plain object that listens to some of the {@link events}. */
-export type Callback = { readonly name: string; readonly order?: number } & {
+export type Callback = {
+  readonly name: string;
+  readonly order?: number;
+  /**
+   * Which numbers of the state it reads or writes; all when left out. Where a device keeps them they are brought here for
+   * it and taken back after it, so a callback that runs at every batch and needs none of them says `[]`.
+   */
+  readonly numbers?: readonly NumberGroup[];
+} & {
   readonly [E in Event]?: (context: FitContext) => Promise<void> | void;
 };
 
@@ -99,7 +108,10 @@ type Emit = (event: Event) => Promise<void>;
  * The training loop. It keeps no state of its own: everything is in `state` and `progress`, so that a run which is
  * interrupted and continued from a checkpoint of the two ends in the same bits.
  */
-export async function fitLoop(options: FitOptions): Promise<readonly EpochRow[]> {
+export const fitLoop = (options: FitOptions): Promise<readonly EpochRow[]> =>
+  keepResident(options.state, () => loop(options));
+
+async function loop(options: FitOptions): Promise<readonly EpochRow[]> {
   const { state, epochs, progress = newProgress() } = options;
   const run: Run = { ...freshRun };
   const emit = emitter(options, progress, run);
@@ -119,7 +131,7 @@ export async function fitLoop(options: FitOptions): Promise<readonly EpochRow[]>
       run.loss = await source.step.gradients(state, run.batch, { seed });
       await emit('afterGradients');
       if (run.stopped) break;
-      needFiniteLoss(run, state, progress);
+      await needFiniteLoss(run, state, progress);
       run.pending += 1;
       if (!run.skipped) {
         await options.optimizer.update(state, run.hyper);
@@ -173,15 +185,23 @@ function emitter(options: FitOptions, progress: Progress, run: Run): Emit {
   };
   return async (event) => {
     for (const callback of callbacks) {
+      if (callback[event] === undefined) continue;
+      await state.residence?.toHost(callback.numbers);
       const { loss, batches, batch, row, hyper, pending } = run;
       const facts = { state, progress, epochs, batches, batch, loss, hyper, updated: pending === 0, ...actions };
       const done = doneShare(options, progress);
-      await callback[event]?.({ ...facts, done, ...(row ? { row } : {}) });
+      await callback[event]({ ...facts, done, ...(row ? { row } : {}) });
+      state.residence?.hostChanged(callback.numbers);
     }
   };
 }
 
-function needFiniteLoss({ loss, batch }: Run, state: TrainState, { epoch, batch: number }: Progress): void {
+async function needFiniteLoss(
+  { loss, batch }: Run,
+  state: TrainState,
+  { epoch, batch: number }: Progress,
+): Promise<void> {
+  if (!Number.isFinite(loss)) await state.residence?.toHost();
   ensure(Number.isFinite(loss), 'bad-data', () => {
     const first = firstBadTensor(state, batch);
     const where = first === undefined ? '' : `; the first tensor that went bad is ${first}`;
@@ -201,7 +221,10 @@ function hyperNow(options: FitOptions, progress: Progress): Hyper {
 async function endEpoch({ state, validate }: FitOptions, progress: Progress, run: Run, emit: Emit): Promise<void> {
   const started = performance.now();
   await emit('beforeValidate');
+  await state.residence?.toHost(['params', 'buffers']);
   const metrics = await validate(state, progress.epoch);
+  // Validation carries the states of recurrent nets on.
+  state.residence?.hostChanged(['buffers']);
   const seconds = progress.seconds + (performance.now() - started) / 1000;
   run.row = { epoch: progress.epoch, trainLoss: progress.lossSum / progress.batch, seconds, metrics };
   progress.rows.push(run.row);

@@ -3,8 +3,10 @@ import { type Tensor, zeros } from '../core/tensor.ts';
 import { toOnnx } from '../onnx/export.ts';
 import { buildOptimizer, type OptimizerDef } from '../optim/define.ts';
 import type { Session, Tensors } from '../run/session.ts';
+import { flatNames } from '../step/flat-state.ts';
 import type { Segment, TrainState } from '../step/state.ts';
 import { buildEvaluation, buildStep, gradName, nextName, type StepGraphs, type Task } from '../step/train-step.ts';
+import { residentStep, residentUpdate } from './resident.ts';
 
 /** Opens a session for a graph; what a device or a browser needs is in the closure. */
 export type OpenGraph = (model: Uint8Array) => Promise<Session>;
@@ -29,8 +31,8 @@ export interface CompiledEvaluation {
   release(): Promise<void>;
 }
 
-function randomFeeds(session: Session, seed: number, step: number): Tensors {
-  if (!session.inputNames.includes('random.seed')) return {};
+function randomFeeds({ inputNames }: Pick<Session, 'inputNames'>, seed: number, step: number): Tensors {
+  if (!inputNames.includes('random.seed')) return {};
   const word = (value: number): Tensor => ({ dtype: 'uint32', dims: [], data: Uint32Array.of(value >>> 0) });
   return { 'random.seed': word(seed), 'random.step': word(step) };
 }
@@ -55,6 +57,17 @@ export async function compileStep(
 ): Promise<CompiledStep> {
   const graphs = buildStep(task, isTrained);
   const session = await open(toOnnx(graphs.training));
+  if (session.memory !== undefined) {
+    // This one has told which device it is, and that the graph loads there.
+    await session.release();
+    const { gradients, release } = residentStep(graphs, session.memory);
+    return {
+      graphs,
+      gradients: (state, batch, random = { seed: 0 }) =>
+        gradients(state, (inputNames) => ({ ...batch, ...randomFeeds({ inputNames }, random.seed, state.step) })),
+      release,
+    };
+  }
   const updated = graphs.training.outputs.filter(({ name }) => name.startsWith(nextName('')));
   // Not written into the state itself: the backward pass may still read the old value (the state of a recurrent net).
   const next = Object.fromEntries(
@@ -115,6 +128,17 @@ function hyperOf(def: OptimizerDef, hyper: Hyper, name: string, group: number): 
   return picked;
 }
 
+/** The state's flat tensors that are the inputs of `def`'s graph over `segments`. */
+function residentPlaces(def: OptimizerDef, state: TrainState, segments: readonly Segment[]): Map<string, string> {
+  return new Map(
+    segments.flatMap((segment, i) => {
+      const at = state.segments.indexOf(segment);
+      const moments = def.moments.map((name, k) => [`${name}.${i}`, flatNames.moment(at, k)] as const);
+      return [[`param.${i}`, flatNames.param(at)], [`grad.${i}`, flatNames.grad(at)], ...moments] as const;
+    }),
+  );
+}
+
 /** Builds and opens `def` for those segments of `state` that `isTrained` accepts. Segments without weight decay get wd 0. */
 export async function compileOptimizer(
   def: OptimizerDef,
@@ -129,14 +153,28 @@ export async function compileOptimizer(
     () =>
       `compileOptimizer: expected a state with ${def.moments.length} moments for ${def.name}, got ${state.moments.length}`,
   );
-  const session = await open(
-    toOnnx(
-      buildOptimizer(
-        def,
-        segments.map((segment) => segment.size),
+  const sizes = segments.map((segment) => segment.size);
+  const model = toOnnx(buildOptimizer(def, sizes));
+  const session = await open(model);
+  const hypersOf = (hyper: Hyper): Record<string, Tensor> => {
+    const values = segments.flatMap(({ group, decay }, i) =>
+      Object.keys(def.hyper).map(
+        (name) => [`${name}.${i}`, scalar(name === 'wd' && !decay ? 0 : hyperOf(def, hyper, name, group))] as const,
       ),
-    ),
-  );
+    );
+    return { ...Object.fromEntries(values), step: scalar(state.step) };
+  };
+  if (session.memory !== undefined) {
+    await session.release();
+    const { update, release } = await residentUpdate(model, session.memory, residentPlaces(def, state, segments));
+    return {
+      async update(_state, hyper) {
+        state.step += 1;
+        await update(state, hypersOf(hyper));
+      },
+      release,
+    };
+  }
   const feeds: Record<string, Tensor> = {};
   const fetches: Record<string, Tensor> = {};
   for (const [i, { offset, size }] of segments.entries()) {
@@ -149,14 +187,8 @@ export async function compileOptimizer(
   }
   return {
     async update(_state, hyper) {
-      const names = Object.keys(def.hyper);
-      const values = segments.flatMap(({ group, decay }, i) =>
-        names.map(
-          (name) => [`${name}.${i}`, scalar(name === 'wd' && !decay ? 0 : hyperOf(def, hyper, name, group))] as const,
-        ),
-      );
       state.step += 1;
-      await session.run({ ...feeds, ...Object.fromEntries(values), step: scalar(state.step) }, fetches);
+      await session.run({ ...feeds, ...hypersOf(hyper) }, fetches);
     },
     release: () => session.release(),
   };

@@ -1,10 +1,10 @@
 import './no-telemetry.node.ts';
 import * as ort from 'onnxruntime-node';
-import { type DType, dtypes } from '../core/dtype.ts';
 import { ensure, FettleError } from '../core/errors.ts';
 import type { Tensor } from '../core/tensor.ts';
+import { GpuMemory, placesOf, toTensor } from './device-memory.ts';
 import { probeModel } from './probe.ts';
-import type { Device, Session, SkippedDevice, Tensors } from './session.ts';
+import type { Device, DeviceMemory, Session, SkippedDevice, Tensors } from './session.ts';
 
 // What goes wrong is thrown and told by us; ONNX Runtime's own log on stderr would say it a second time.
 ort.env.logLevel = 'fatal';
@@ -23,29 +23,31 @@ export interface OpenOptions {
    * has the cores to itself (training), bad for whoever shares them (serving). True when not given.
    */
   readonly spin?: boolean;
+  /** Refuses a graph of which any node would run on the CPU instead of `device`; false when not given. */
+  readonly strict?: boolean;
 }
 
 /** openSession: model = ONNX bytes or the path of an .onnx file -> a loaded graph. */
 export async function openSession(model: Uint8Array | string, options: OpenOptions = {}): Promise<Session> {
   const device = options.device ?? 'cpu';
   ensure(isNodeDevice(device), 'no-device', () => `openSession: expected ${nodeDevices.join(', ')}, got ${device}`);
+  return new OrtSession(device, await create(model, device, sessionOptions(device, options)), options);
+}
+
+async function create(
+  model: Uint8Array | string,
+  device: NodeDevice,
+  settings: ort.InferenceSession.SessionOptions,
+): Promise<ort.InferenceSession> {
   try {
     // The two overloads of `create` do not accept the union of their arguments.
-    const settings = sessionOptions(device, options);
-    const opened =
-      typeof model === 'string'
-        ? await ort.InferenceSession.create(model, settings)
-        : await ort.InferenceSession.create(model, settings);
-    return new OrtSession(device, opened);
-  } catch (error) {
+    return typeof model === 'string'
+      ? await ort.InferenceSession.create(model, settings)
+      : await ort.InferenceSession.create(model, settings);
+  } catch (cause) {
     const what = typeof model === 'string' ? model : `${model.byteLength} bytes`;
-    throw new FettleError(
-      'bad-model',
-      `openSession: expected a model that loads on ${device}, got ${what}: ${text(error)}`,
-      {
-        cause: error,
-      },
-    );
+    const reason = `expected a model that loads on ${device}, got ${what}: ${text(cause)}`;
+    throw new FettleError('bad-model', `openSession: ${reason}`, { cause });
   }
 }
 
@@ -84,12 +86,17 @@ const text = (error: unknown): string => (error instanceof Error ? error.message
 const webgpu = { name: 'webgpu', preferredLayout: 'NCHW' } as const;
 
 function sessionOptions(device: NodeDevice, options: OpenOptions): ort.InferenceSession.SessionOptions {
+  const own = device === 'webgpu' ? webgpu : device;
+  const extra = {
+    ...(options.spin === false ? { intra_op: { allow_spinning: '0' } } : {}),
+    ...(options.strict === true && device !== 'cpu' ? { disable_cpu_ep_fallback: '1' } : {}),
+  };
   return {
-    executionProviders: device === 'cpu' ? ['cpu'] : [device === 'webgpu' ? webgpu : device, 'cpu'],
+    executionProviders: device === 'cpu' || options.strict === true ? [own] : [own, 'cpu'],
     graphOptimizationLevel: 'all',
     logSeverityLevel: 4,
     ...(options.threads === undefined ? {} : { intraOpNumThreads: options.threads, interOpNumThreads: 1 }),
-    ...(options.spin === false ? { extra: { session: { intra_op: { allow_spinning: '0' } } } } : {}),
+    extra: { session: extra },
   };
 }
 
@@ -115,13 +122,30 @@ async function whyNot(device: NodeDevice): Promise<string | undefined> {
 const shortened = (message: string): string =>
   (message.trim().split('\n', 1)[0] ?? '').replace(/^.* was false\. /, '').slice(0, 300);
 
+/** The memory of the WebGPU device, by whether its graphs are strict: one for all sessions, which may hand tensors to each other. */
+const gpuMemories = new Map<boolean, DeviceMemory>();
+
+function webgpuMemory({ strict = false, ...options }: OpenOptions): DeviceMemory {
+  const settings = sessionOptions('webgpu', { ...options, strict });
+  const known =
+    gpuMemories.get(strict) ??
+    new GpuMemory(ort.Tensor, (model, kept) =>
+      create(model, 'webgpu', { ...settings, preferredOutputLocation: placesOf(kept) }),
+    );
+  gpuMemories.set(strict, known);
+  return known;
+}
+
 class OrtSession implements Session {
   readonly device: NodeDevice;
+  readonly memory?: DeviceMemory;
   readonly #session: ort.InferenceSession;
 
-  constructor(device: NodeDevice, session: ort.InferenceSession) {
+  constructor(device: NodeDevice, session: ort.InferenceSession, options: OpenOptions) {
     this.device = device;
     this.#session = session;
+    // The one device of ONNX Runtime in Node whose buffers JavaScript can hold.
+    if (device === 'webgpu') this.memory = webgpuMemory(options);
   }
 
   get inputNames(): readonly string[] {
@@ -159,14 +183,7 @@ class OrtSession implements Session {
 
 function unwrap(results: ort.InferenceSession.OnnxValueMapType): Tensors {
   const tensors: Record<string, Tensor> = {};
-  for (const [name, value] of Object.entries(results)) {
-    const one = value as ort.Tensor;
-    ensure(
-      one.type in dtypes,
-      'unsupported',
-      () => `run: expected a dtype of ${Object.keys(dtypes)}, got ${one.type} from ${name}`,
-    );
-    tensors[name] = { dtype: one.type as DType, dims: one.dims, data: one.data as Tensor['data'] };
-  }
+  for (const [name, value] of Object.entries(results) as [string, ort.Tensor][])
+    tensors[name] = toTensor(value, name, value.data);
   return tensors;
 }

@@ -6,15 +6,21 @@ function field(tag: number, value: number | readonly number[]): number[] {
 const ascii = (text: string): number[] => [...text].map((c) => c.charCodeAt(0));
 
 /**
- * probeModel: ONNX bytes of y = Neg(x), f32[2] -> f32[2], opset 17: the smallest graph that proves a device works.
- * Written as raw protobuf so that opening a session needs nothing of the graph builder; field numbers are onnx.proto's.
+ * ONNX bytes of y = op(x) for float32, opset 17, of any shape unless `size` says f32[size]. Written as raw protobuf so that
+ * opening a session needs nothing of the graph builder; field numbers are onnx.proto's.
  */
-export function probeModel(): Uint8Array {
-  const shape = field(1, field(1, 2)); // TensorShapeProto.dim[0].dim_value = 2
-  const type = field(1, [...field(1, 1), ...field(2, shape)]); // TypeProto.tensor_type: FLOAT and the shape
+function unaryModel(op: string, size?: number): Uint8Array {
+  const shape = size === undefined ? [] : field(2, field(1, field(1, size))); // TensorShapeProto.dim[0].dim_value
+  const type = field(1, [...field(1, 1), ...shape]); // TypeProto.tensor_type: FLOAT and the shape
   const value = (name: string): number[] => [...field(1, ascii(name)), ...field(2, type)]; // ValueInfoProto
-  const node = [...field(1, ascii('x')), ...field(2, ascii('y')), ...field(4, ascii('Neg'))]; // NodeProto
+  const node = [...field(1, ascii('x')), ...field(2, ascii('y')), ...field(4, ascii(op))]; // NodeProto
   const graph = [...field(1, node), ...field(2, ascii('probe')), ...field(11, value('x')), ...field(12, value('y'))];
   const opset = [...field(1, []), ...field(2, 17)]; // OperatorSetIdProto: the default domain
   return Uint8Array.from([...field(1, 8), ...field(7, graph), ...field(8, opset)]); // ModelProto, IR version 8
 }
+
+/** probeModel: ONNX bytes of y = Neg(x), f32[2] -> f32[2]: the smallest graph that proves a device works. */
+export const probeModel = (): Uint8Array => unaryModel('Neg', 2);
+
+/** identityModel: ONNX bytes of y = x for float32 of any shape: carries tensors to a device and back. */
+export const identityModel = (): Uint8Array => unaryModel('Identity');

@@ -15,6 +15,18 @@ export interface Segment {
   readonly size: number;
 }
 
+/** What lies in the buffers of a {@link TrainState}. */
+export const numberGroups = ['params', 'grads', 'moments', 'buffers'] as const;
+export type NumberGroup = (typeof numberGroups)[number];
+
+/** Where the newest numbers of a state are, while a device may keep them from step to step. */
+export interface Residence {
+  /** Brings the newest numbers into the state's own arrays; all groups when left out. */
+  toHost(groups?: readonly NumberGroup[]): Promise<void>;
+  /** Says that the state's own arrays were written to, so that what a device has of them is out of date. */
+  hostChanged(groups?: readonly NumberGroup[]): void;
+}
+
 /**
  * All numbers that training changes. Parameters, gradients and moments each lie in one buffer, in the same order, so
  * that the optimiser works on a few long tensors; `tensors` are views into them, by name.
@@ -32,6 +44,8 @@ export interface TrainState {
   readonly gradTensors: ReadonlyMap<string, Tensor<'float32'>>;
   /** What callbacks keep beside the model (averaged weights, say), by name; a part of checkpoints. */
   readonly extra: Map<string, Float32Array>;
+  /** Set while a run lasts. Who reads or writes the arrays meanwhile asks it first; without it they are the newest. */
+  residence?: Residence | undefined;
   /** Optimiser steps taken. */
   step: number;
 }

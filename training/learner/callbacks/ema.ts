@@ -27,6 +27,7 @@ export function ema({ decay = 0.999 }: { readonly decay?: number } = {}): Callba
   return {
     name: 'ema',
     order: 50,
+    numbers: ['params', 'buffers'],
     beforeFit: ({ state }) => {
       if (state.extra.has(keys[0])) return;
       state.extra.set(keys[0], state.params.slice());

@@ -15,6 +15,7 @@ export function gradientClip(maxNorm = 1): Callback {
     name: 'gradientClip',
     // After accumulation, so that the mean over the batches is what is clipped.
     order: 20,
+    numbers: ['grads'],
     afterGradients: ({ state }) => {
       const norm = globalNorm(state.grads);
       if (norm <= maxNorm) return;
@@ -34,6 +35,7 @@ export function accumulateGradients(count: number): Callback {
   return {
     name: 'accumulateGradients',
     order: 10,
+    numbers: ['grads'],
     beforeFit: ({ state }) => {
       sum = new Float32Array(state.grads.length);
       gathered = 0;

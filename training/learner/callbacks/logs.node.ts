@@ -10,6 +10,7 @@ import { toCsv } from '../recorder.ts';
 export const csvLog = (path: string): Callback => ({
   name: 'csvLog',
   order: 90,
+  numbers: [],
   afterEpoch: ({ progress }) => writeDurably(path, toCsv(progress.rows)),
 });
 
@@ -45,6 +46,7 @@ export function tensorBoard(folder: string, { every = 1 }: { readonly every?: nu
   return {
     name: 'tensorBoard',
     order: 90,
+    numbers: [],
     beforeFit: async () => {
       await mkdir(folder, { recursive: true });
       path = join(folder, `events.out.tfevents.${Math.floor(nowS())}.${hostname()}.${process.pid}`);

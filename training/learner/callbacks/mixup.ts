@@ -42,6 +42,7 @@ export const mixup = ({
   readonly seed?: number;
 } = {}): Callback => ({
   name: 'mixup',
+  numbers: [],
   beforeBatch: ({ batch, progress, replaceBatch }) => {
     const { x, y } = batch as { readonly x: Tensor<'float32'>; readonly y: Tensor };
     const rng = createRng(seed, 'mixup', progress.epoch, progress.batch);

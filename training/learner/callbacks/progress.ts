@@ -24,6 +24,7 @@ export function showProgress({ write, bar = false }: ProgressOptions): Callback 
   const clear = bar ? '\r\u001b[K' : '';
   return {
     name: 'showProgress',
+    numbers: [],
     afterBatch: (context) => {
       const last = context.progress.batch === context.batches;
       if (!bar || (!last && performance.now() - shown < intervalMs)) return;

@@ -14,6 +14,7 @@ const numbersOf = (loss: number, hyper: Hyper): Record<string, number | undefine
 export const recordSeries = (): Callback => ({
   name: 'recorder',
   order: -10,
+  numbers: [],
   afterBatch: ({ progress, loss, hyper }) => {
     progress.series ??= {};
     for (const [name, value] of Object.entries(numbersOf(loss, hyper))) {

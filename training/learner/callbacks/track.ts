@@ -46,6 +46,7 @@ export function earlyStopping({
   };
   return {
     name: 'earlyStopping',
+    numbers: [],
     // A run that was ended and is resumed ends at once.
     beforeFit: stopIfOver,
     afterEpoch: stopIfOver,
@@ -64,6 +65,7 @@ export interface PlateauOptions extends TrackOptions {
 export function reduceOnPlateau({ patience = 1, factor = 10, minScale = 0, ...track }: PlateauOptions = {}): Callback {
   return {
     name: 'reduceOnPlateau',
+    numbers: [],
     afterEpoch: ({ progress }) => {
       let [waited, scale] = [0, 1];
       for (const improved of improvements(progress.rows, track)) {
@@ -84,6 +86,7 @@ export const saveBest = (track: TrackOptions = {}): Callback => ({
   name: 'saveBest',
   // After the averaged weights are swapped in and before they are swapped out (see `ema`).
   order: 60,
+  numbers: ['params', 'buffers'],
   afterValidate: ({ state, progress }) => {
     if (improvements(progress.rows, track).at(-1) !== true) return;
     state.extra.set(bestKeys[0], state.params.slice());

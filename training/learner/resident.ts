@@ -1,0 +1,150 @@
+import type { Tensor } from '../core/tensor.ts';
+import type { DeviceMemory, DeviceTensor, ResidentGraph, Tensors } from '../run/session.ts';
+import { flatNames, flatStep } from '../step/flat-state.ts';
+import { type NumberGroup, numberGroups, type Residence, type Segment, type TrainState } from '../step/state.ts';
+import { nextName, type StepGraphs } from '../step/train-step.ts';
+
+/** One flat tensor of a state, here and on the device. */
+interface Part {
+  readonly group: NumberGroup;
+  readonly host: Float32Array;
+  tensor: DeviceTensor | undefined;
+  /** Whether the device has newer numbers than the host. */
+  ahead: boolean;
+}
+
+function partsOf({ segments, params, grads, moments, buffers }: TrainState): Map<string, Part> {
+  const part = (group: NumberGroup, host: Float32Array): Part => ({ group, host, tensor: undefined, ahead: false });
+  const of = (whole: Float32Array, { offset, size }: Segment): Float32Array => whole.subarray(offset, offset + size);
+  const parts = segments.flatMap((segment, i): [string, Part][] => [
+    [flatNames.param(i), part('params', of(params, segment))],
+    [flatNames.grad(i), part('grads', of(grads, segment))],
+    ...moments.map((moment, k): [string, Part] => [flatNames.moment(i, k), part('moments', of(moment, segment))]),
+  ]);
+  return new Map([...parts, [flatNames.buffers, part('buffers', buffers)]]);
+}
+
+/** Keeps the numbers of a state on a device from step to step, and fetches them when they are asked for. */
+export class ResidentState implements Residence {
+  readonly #parts: ReadonlyMap<string, Part>;
+  #memory: DeviceMemory | undefined;
+
+  constructor(state: TrainState) {
+    this.#parts = partsOf(state);
+  }
+
+  /** The named flat tensors on the device; those that are not there yet, or out of date there, are uploaded. */
+  async feeds(memory: DeviceMemory, names: readonly string[]): Promise<Record<string, DeviceTensor>> {
+    this.#memory = memory;
+    const feeds: Record<string, DeviceTensor> = {};
+    for (const name of names) {
+      const part = this.#parts.get(name)!;
+      part.tensor ??= await memory.upload({ dtype: 'float32', dims: [part.host.length], data: part.host });
+      feeds[name] = part.tensor;
+    }
+    return feeds;
+  }
+
+  /** Takes what a graph left on the device as the newest of a flat tensor; the one before is disposed of. */
+  keep(name: string, tensor: DeviceTensor): void {
+    const part = this.#parts.get(name)!;
+    part.tensor?.dispose();
+    part.tensor = tensor;
+    part.ahead = true;
+  }
+
+  async toHost(groups: readonly NumberGroup[] = numberGroups): Promise<void> {
+    for (const part of this.#parts.values()) {
+      if (!part.ahead || !groups.includes(part.group)) continue;
+      await this.#memory!.download(part.tensor!, part.host);
+      part.ahead = false;
+    }
+  }
+
+  hostChanged(groups: readonly NumberGroup[] = numberGroups): void {
+    for (const part of this.#parts.values()) {
+      if (!groups.includes(part.group)) continue;
+      part.tensor?.dispose();
+      part.tensor = undefined;
+      part.ahead = false;
+    }
+  }
+
+  /** Brings everything to the host and frees what the device holds. */
+  async settle(): Promise<void> {
+    await this.toHost();
+    this.hostChanged();
+  }
+}
+
+/** Works with the numbers where the run keeps them; outside a run they are on the host again afterwards. */
+async function residing<T>(state: TrainState, work: (numbers: ResidentState) => Promise<T>): Promise<T> {
+  if (state.residence instanceof ResidentState) return work(state.residence);
+  const numbers = new ResidentState(state);
+  const result = await work(numbers);
+  await numbers.settle();
+  return result;
+}
+
+/** The state on the device for {@link residing}, for as long as `run` lasts. */
+export async function keepResident<T>(state: TrainState, run: () => Promise<T>): Promise<T> {
+  const numbers = new ResidentState(state);
+  state.residence = numbers;
+  try {
+    return await run();
+  } finally {
+    state.residence = undefined;
+    await numbers.settle();
+  }
+}
+
+const isFlat = (name: string): boolean => name.startsWith('flat.');
+
+/** Forward and backward with the state on the device; the graph is made for the first state that comes. */
+export function residentStep({ training }: StepGraphs, memory: DeviceMemory) {
+  let made: { readonly state: TrainState; readonly graph: ResidentGraph } | undefined;
+  const graphFor = async (state: TrainState): Promise<ResidentGraph> => {
+    if (made?.state === state) return made.graph;
+    await made?.graph.release();
+    const { model, results } = flatStep(training, state);
+    made = { state, graph: await memory.open(model, results) };
+    return made.graph;
+  };
+  const old = new Map([[nextName(flatNames.buffers), flatNames.buffers]]);
+  return {
+    /** The loss; gradients and buffers stay on the device. */
+    async gradients(state: TrainState, feedsOf: (inputNames: readonly string[]) => Tensors): Promise<number> {
+      const graph = await graphFor(state);
+      return residing(state, async (numbers) => {
+        const flats = await numbers.feeds(memory, graph.inputNames.filter(isFlat));
+        const { results, kept } = await graph.run({ ...feedsOf(graph.inputNames), ...flats });
+        for (const [name, tensor] of Object.entries(kept)) numbers.keep(old.get(name) ?? name, tensor);
+        return Number(results.loss!.data[0]);
+      });
+    },
+    async release(): Promise<void> {
+      await made?.graph.release();
+      made = undefined;
+    },
+  };
+}
+
+/**
+ * An optimiser's graph on the numbers of the device. `places` says for each of its inputs which flat tensor that is, and
+ * `<input>.next` is what becomes of it; gradients have no next.
+ */
+export async function residentUpdate(model: Uint8Array, memory: DeviceMemory, places: ReadonlyMap<string, string>) {
+  const next = (input: string): string => `${input}.next`;
+  const changed = [...places.keys()].filter((input) => !input.startsWith('grad.'));
+  const graph = await memory.open(model, changed.map(next));
+  return {
+    update: (state: TrainState, hyper: Readonly<Record<string, Tensor>>): Promise<void> =>
+      residing(state, async (numbers) => {
+        const flats = await numbers.feeds(memory, [...places.values()]);
+        const feeds = Object.fromEntries([...places].map(([input, flat]) => [input, flats[flat]!]));
+        const { kept } = await graph.run({ ...feeds, ...hyper });
+        for (const input of changed) numbers.keep(places.get(input)!, kept[next(input)]!);
+      }),
+    release: () => graph.release(),
+  };
+}
