@@ -76,6 +76,29 @@ describe('runs of a Learner that are kept', function () {
     await learner.close();
   });
 
+  it('a folder serves one run at a time, and is free again when the run has failed', async () => {
+    const failing: Callback = {
+      name: 'failing',
+      afterBatch: async () => {
+        const other = await run('shared', []).then(
+          () => 'no error',
+          (error: unknown) => String(error),
+        );
+        throw new Error(`the other run: ${other}`);
+      },
+    };
+    const failure = await run('shared', [failing]).then(
+      () => 'no error',
+      (error: unknown) => String(error),
+    );
+    expect(failure)
+      .to.include(`the other run: FettleError`)
+      .and.to.include(join(folder, 'shared'))
+      .and.to.include(`held by process ${process.pid}`);
+    await run('shared', []);
+    expect(await readdir(join(folder, 'shared'))).not.to.include('run.lock');
+  });
+
   it('keeps the best and the last epochs, with their hashes in the manifest', async () => {
     await run('kept', [], { keep: 2 });
     const names = (await readdir(join(folder, 'kept'))).sort();

@@ -124,6 +124,20 @@ describe('resuming a training', function () {
     expect((await readdir(run.out)).filter((name) => name.endsWith('.tmp'))).to.deep.equal([]);
   });
 
+  it('a second run in the same folder is refused while the first one goes on', async () => {
+    const run = options('shared');
+    const first = train(run, { step: 8, afterMs: 4000 });
+    let second: Ended | undefined;
+    for (let tries = 0; second === undefined && tries < 600; tries++) {
+      if ((await readdir(run.out).catch((): string[] => [])).includes('run.lock')) second = await train(run);
+      else await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(second!.stderr)
+      .to.include(run.out)
+      .and.to.match(/held by process \d+;/);
+    expect((await first).stderr).to.equal('');
+  });
+
   it('a damaged latest checkpoint is said, and the one before it taken', async () => {
     const run = options('damaged');
     await train(run, { step: 8, afterMs: 0 });

@@ -124,7 +124,8 @@ describe('checkpoint', () => {
       expect([await readFile(path, 'utf8'), await readdir(folder)]).to.deep.equal(['two', ['log.csv']]);
       await writeFile(`${path}.123.tmp`, 'half');
       await writeFile(join(folder, 'notes.tmp'), "the user's own");
-      await prepareRunFolder(folder);
+      const release = await prepareRunFolder(folder);
+      await release();
       expect((await readdir(folder)).sort()).to.deep.equal(['log.csv', 'notes.tmp']);
     });
   });

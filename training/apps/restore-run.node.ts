@@ -278,15 +278,15 @@ async function scoreStart(
   return (await score(evaluation, probe)).metrics;
 }
 
-/** The run's folder, ready to be written to. */
-async function openFolder({ out, resume }: RestoreRunOptions): Promise<void> {
+/** The run's folder, taken and ready to be written to; gives what lets it go. */
+async function openFolder({ out, resume }: RestoreRunOptions): Promise<() => Promise<void>> {
   ensure(
     resume || !(await hasCheckpoint(out)),
     'exists',
     () =>
       `train restore: expected a new folder, got ${out} with a checkpoint; add --resume to go on, or choose another --out`,
   );
-  await prepareRunFolder(out);
+  return prepareRunFolder(out);
 }
 
 /** Remembers which pictures could not be used, and says so once for each. */
@@ -304,10 +304,19 @@ function failureList(onNote: RestoreRunOptions['onNote']): {
 
 /** Trains a restoration model: the wiring of data, graphs, loop and files. Resumes exactly; see `fitLoop`. */
 export async function runRestore(options: RestoreRunOptions): Promise<RestoreRunResult> {
-  const { config, out, open, onNote, start } = options;
-  checkStages(config);
+  checkStages(options.config);
   const items = await readItems(options);
-  await openFolder(options);
+  const release = await openFolder(options);
+  try {
+    return await trainRestore(options, items);
+  } finally {
+    await release();
+  }
+}
+
+/** The run, once its folder is taken. */
+async function trainRestore(options: RestoreRunOptions, items: Items): Promise<RestoreRunResult> {
+  const { config, out, open, onNote, start } = options;
   const failures = failureList(onNote);
   const held = await readPairs(items.valid, config.seed, failures.add);
   onNote?.(`${items.train.length} pictures to train on, ${held.length} held out`);

@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'no-device'
   | 'not-found'
   | 'exists'
+  | 'busy'
   | 'unsupported'
   | 'stopped'
   | 'internal';

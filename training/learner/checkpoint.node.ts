@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { ensure, FettleError } from '../core/errors.ts';
 import type { Tensor } from '../core/tensor.ts';
 import type { TrainState } from '../step/state.ts';
+import { lockFolder } from './folder-lock.node.ts';
 import type { Callback } from './learner.ts';
 import type { EpochRow, Progress } from './recorder.ts';
 import { showDifference } from './run-facts.ts';
@@ -149,14 +150,19 @@ export async function resumeFrom(
 }
 
 /** Temporary names of {@link writeDurably} and its like for the files of a run; nothing else of the user's matches. */
-const leftOver = /^(checkpoint|best|manifest|log|epoch|model)[\w.-]*\.\d+\.tmp$/;
+const leftOver = /^(checkpoint|best|manifest|log|epoch|model|run)[\w.-]*\.\d+\.tmp$/;
 
-/** Makes the run's folder and removes temporary files that a killed process left in it. */
-export async function prepareRunFolder(folder: string): Promise<void> {
+/**
+ * Makes the run's folder, takes it for this process and removes temporary files that a killed one left in it; gives what
+ * lets the folder go. Throws `busy` when another process has it.
+ */
+export async function prepareRunFolder(folder: string): Promise<() => Promise<void>> {
   await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
     throw new FettleError('bad-argument', `run: expected a folder at ${folder}, got ${cause}`, { cause });
   });
+  const release = await lockFolder(folder);
   for (const name of await readdir(folder)) if (leftOver.test(name)) await rm(join(folder, name), { force: true });
+  return release;
 }
 
 /** Keeps the latest checkpoint under the name `previous` too, so that there is a whole one at every moment. */

@@ -290,6 +290,7 @@ export class Learner {
     } finally {
       this.#epochs = first + progress.rows.length;
       this.#remember(progress);
+      await store?.end();
     }
   }
 

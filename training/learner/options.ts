@@ -29,9 +29,11 @@ export interface LearnerData {
 
 /** Where a run is kept so that it can go on: see `runFolder` in fettle/node. */
 export interface RunStore {
-  /** The progress of the run `run`, its tensors read into `state`; undefined when there is none yet. */
+  /** The progress of the run `run`, its tensors read into `state`; undefined when there is none yet. When it throws, nothing has begun. */
   begin(state: TrainState, run: string): Promise<Progress | undefined>;
   callback(run: string): Callback;
+  /** The run is over, whether it has ended, was stopped or has failed. */
+  end(): Promise<void>;
 }
 
 export interface LearnerOptions {

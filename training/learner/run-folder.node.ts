@@ -15,10 +15,22 @@ export interface RunFolderOptions extends Partial<Omit<CheckpointOptions, 'folde
  */
 export function runFolder(folder: string, options: RunFolderOptions = {}): RunStore {
   const { resume = true, intervalS = 120, onNote, best = { metric: 'valid_loss', higher: false }, ...rest } = options;
+  let release: (() => Promise<void>) | undefined;
   return {
     async begin(state, run) {
-      await prepareRunFolder(folder);
-      return resume ? resumeFrom(folder, state, run, onNote) : undefined;
+      const letGo = await prepareRunFolder(folder);
+      try {
+        const progress = resume ? await resumeFrom(folder, state, run, onNote) : undefined;
+        release = letGo;
+        return progress;
+      } catch (error) {
+        await letGo();
+        throw error;
+      }
+    },
+    async end() {
+      await release?.();
+      release = undefined;
     },
     callback: (run) => checkpointCallback({ ...rest, folder, run, intervalS, best }),
   };
