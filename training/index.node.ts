@@ -25,4 +25,5 @@ export * from './learner/checkpoint.node.ts';
 export { itemPicture, pictureCells, plotTopLosses, type ShowOptions, showResults } from './learner/plot/cells.node.ts';
 export { savePlot, svgToPng } from './learner/plot/png.node.ts';
 export { type RunFolderOptions, runFolder } from './learner/run-folder.node.ts';
+export { readWeightsFile } from './learner/weights/read.node.ts';
 export { type ChosenDevice, chooseDevice, type NodeDevice, type OpenOptions, openSession } from './run/ort.node.ts';

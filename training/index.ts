@@ -3,7 +3,11 @@
  * (`ops.add`, `nn.conv2d`, `losses.mseLoss`); `fettle/node` adds what needs Node.
  */
 
+export { type Backbone, type BackboneName, backbones } from '../models/backbones.ts';
+export type { Encoder, EncoderStage } from '../models/encoder.ts';
+export { type ResNetConfig, resnet, resnetConfigs, resnetEncoder } from '../models/resnet.ts';
 export { type RestoreUnetConfig, restoreUnet, restoreUnetDefaults, unetMultiple } from '../models/unet.ts';
+export { type VggConfig, vgg, vggConfigs, vggEncoder } from '../models/vgg.ts';
 export * from './core/dtype.ts';
 export * from './core/errors.ts';
 export type { Image } from './core/image.ts';
@@ -54,6 +58,17 @@ export { type Surface, type SurfaceOptions, surfaceChart } from './learner/plot/
 export * from './learner/recorder.ts';
 export { decodeSafetensors, encodeSafetensors, type SafetensorsFile } from './learner/safetensors.ts';
 export * from './learner/trainer.ts';
+export { loadWeights } from './learner/weights/load.ts';
+export {
+  type ChannelRule,
+  formatWeightReport,
+  type MatchedWeights,
+  matchWeights,
+  type ShapeChange,
+  type WeightReport,
+  type WeightRules,
+} from './learner/weights/match.ts';
+export { readWeights, type WeightFile, type WeightFormat } from './learner/weights/read.ts';
 export * as init from './nn/init.ts';
 export * as nn from './nn/layers.ts';
 export * as losses from './nn/losses.ts';

@@ -4,16 +4,27 @@ import { createScope } from '../nn/scope.ts';
 import { type ExportOptions, toOnnx } from '../onnx/export.ts';
 import { Graph } from '../onnx/graph.ts';
 import type { Learner } from './create-learner.ts';
-import { decodeSafetensors, encodeSafetensors } from './safetensors.ts';
+import { encodeSafetensors } from './safetensors.ts';
+import { loadWeights } from './weights/load.ts';
+import type { WeightReport, WeightRules } from './weights/match.ts';
+import { readWeights, type WeightFile } from './weights/read.ts';
 
 /** The weights of a learner, parameters and running statistics, as the bytes of a .safetensors file. */
 export const weightsFile = (learner: Learner, metadata: Readonly<Record<string, string>> = {}): Uint8Array =>
   encodeSafetensors({ tensors: learner.state.tensors, metadata });
 
-/** Puts the weights of a .safetensors file into a learner; throws `bad-checkpoint` when they belong to another model. */
-export function loadWeightsFile(learner: Learner, bytes: Uint8Array): void {
-  const { tensors } = decodeSafetensors(bytes, 'weights');
-  learner.load(new Map([...tensors].map(([name, { data }]) => [name, data])));
+/**
+ * Puts weights into a learner by name: the bytes of a .safetensors, .pth or .onnx file, or what was read from one; the optimiser
+ * starts anew. Returns what became of every name. Throws `bad-checkpoint` when they belong to another model; see {@link WeightRules}.
+ */
+export function loadWeightsFile(
+  learner: Learner,
+  file: Uint8Array | WeightFile,
+  rules: WeightRules = {},
+): WeightReport {
+  const report = loadWeights(learner.state, file instanceof Uint8Array ? readWeights(file) : file, rules);
+  learner.resetOptimizer();
+  return report;
 }
 
 export interface LearnerExportOptions extends ExportOptions {

@@ -1,13 +1,14 @@
 import { ensure } from '../core/errors.ts';
 import { sizeOf, type Tensor } from '../core/tensor.ts';
+import { byteSizeOf, isCount, type StoredType, storedTensor, storedTypeNames } from './weights/stored.ts';
 
 /*
  * The safetensors format (huggingface/safetensors, README): u64 little-endian length of a JSON header, the header, then
- * the bytes of all tensors. Only F32 is needed here.
+ * the bytes of all tensors. What fettle writes is F32.
  */
 
 interface Entry {
-  readonly dtype: string;
+  readonly dtype: StoredType;
   readonly shape: readonly number[];
   readonly data_offsets: readonly [number, number];
 }
@@ -68,19 +69,14 @@ function readHeader(
   return { header: header as Record<string, unknown>, start: 8 + length };
 }
 
-/** The bytes start..end in memory of their own (`slice` of a Node Buffer would share it). */
-const copyOf = (bytes: Uint8Array, start: number, end: number): ArrayBuffer =>
-  new Uint8Array(bytes.subarray(start, end)).buffer;
-
-const isNatural = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
-
-/** Whether a header's value is an F32 tensor of exactly the bytes that its shape needs. */
-function isEntry(value: unknown): value is Entry {
+/** Whether a header's value is a tensor of `types` with exactly the bytes that its shape needs. */
+function isEntry(value: unknown, types: Types): value is Entry {
   if (typeof value !== 'object' || value === null) return false;
   const { dtype, shape, data_offsets: offsets } = value as Partial<Entry>;
-  if (dtype !== 'F32' || !Array.isArray(shape) || !Array.isArray(offsets)) return false;
-  if (offsets.length !== 2 || ![...shape, ...offsets].every(isNatural)) return false;
-  return offsets[1]! - offsets[0]! === Float32Array.BYTES_PER_ELEMENT * sizeOf(shape);
+  const byteSize = types.sizeOf(dtype ?? '');
+  if (byteSize === undefined || !Array.isArray(shape) || !Array.isArray(offsets)) return false;
+  if (offsets.length !== 2 || ![...shape, ...offsets].every(isCount)) return false;
+  return offsets[1]! - offsets[0]! === byteSize * sizeOf(shape);
 }
 
 function readMetadata(value: unknown, what: string): Record<string, string> {
@@ -95,26 +91,46 @@ function readMetadata(value: unknown, what: string): Record<string, string> {
   return value as Record<string, string>;
 }
 
-/** Reads a .safetensors file of f32 tensors (copied out). Throws `bad-checkpoint` on anything inconsistent. */
-export function decodeSafetensors(bytes: Uint8Array, what = 'safetensors'): SafetensorsFile {
+/** Element types that a reader takes: bytes of each, and how its error calls them. */
+interface Types {
+  readonly sizeOf: (dtype: string) => number | undefined;
+  readonly text: string;
+}
+const anyType: Types = { sizeOf: byteSizeOf, text: `a tensor of ${storedTypeNames}` };
+const onlyF32: Types = { sizeOf: (dtype) => (dtype === 'F32' ? 4 : undefined), text: 'an F32 tensor' };
+
+/** Every entry with its bytes (not copied), and the metadata; throws `bad-checkpoint` on anything inconsistent. */
+function readEntries(bytes: Uint8Array, what: string, types: Types) {
   const { header, start } = readHeader(bytes, what);
   const { __metadata__: metadata, ...others } = header;
-  const tensors = new Map<string, Tensor<'float32'>>();
-  const spans: (readonly [number, number])[] = [];
-  for (const [name, value] of Object.entries(others)) {
-    ensure(isEntry(value) && start + value.data_offsets[1] <= bytes.length, 'bad-checkpoint', () => {
-      return `${what}: expected ${name} as an F32 tensor inside the file, got ${JSON.stringify(value)}; the file is damaged`;
+  const entries = Object.entries(others).map(([name, value]) => {
+    ensure(isEntry(value, types) && start + value.data_offsets[1] <= bytes.length, 'bad-checkpoint', () => {
+      return `${what}: expected ${name} as ${types.text} inside the file, got ${JSON.stringify(value)}; the file is damaged`;
     });
-    const { shape, data_offsets: offsets } = value;
-    spans.push(offsets);
-    const data = new Float32Array(copyOf(bytes, start + offsets[0], start + offsets[1]));
-    tensors.set(name, { dtype: 'float32', dims: shape, data });
-  }
-  const end = spans
-    .sort((a, b) => a[0] - b[0] || a[1] - b[1])
-    .reduce((at, [from, to]) => (from === at ? to : Number.NaN), 0);
+    const [from, to] = value.data_offsets;
+    return { name, type: value.dtype, dims: value.shape, from, to, bytes: bytes.subarray(start + from, start + to) };
+  });
+  const end = [...entries]
+    .sort((a, b) => a.from - b.from || a.to - b.to)
+    .reduce((at, { from, to }) => (from === at ? to : Number.NaN), 0);
   ensure(start + end === bytes.length, 'bad-checkpoint', () => {
     return `${what}: expected tensors one after the other up to byte ${bytes.length}, got gaps or overlaps; the file is damaged`;
   });
-  return { tensors, metadata: readMetadata(metadata, what) };
+  return { entries, metadata: readMetadata(metadata, what) };
+}
+
+/** Reads a .safetensors file of f32 tensors (copied out). Throws `bad-checkpoint` on anything inconsistent. */
+export function decodeSafetensors(bytes: Uint8Array, what = 'safetensors'): SafetensorsFile {
+  const { entries, metadata } = readEntries(bytes, what, onlyF32);
+  // Into memory of its own: `slice` of a Node Buffer would share it.
+  const copies = entries.map(({ name, dims, bytes: own }) => {
+    return [name, { dtype: 'float32', dims, data: new Float32Array(new Uint8Array(own).buffer) }] as const;
+  });
+  return { tensors: new Map<string, Tensor<'float32'>>(copies), metadata };
+}
+
+/** Tensors of any type in a .safetensors file; they may share its memory. Throws `bad-checkpoint` on anything inconsistent. */
+export function readSafetensors(bytes: Uint8Array, what: string): Map<string, Tensor> {
+  const { entries } = readEntries(bytes, what, anyType);
+  return new Map(entries.map((entry) => [entry.name, storedTensor(entry.type, entry.dims, entry.bytes, what)]));
 }

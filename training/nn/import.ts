@@ -4,7 +4,7 @@ import type { ParamSpec, Weights } from './scope.ts';
 import { filterNorms } from './weights.ts';
 
 /** The value of one parameter in an exported model's weights: as it is, or taken apart where the export folded it. */
-function parameterValue(spec: ParamSpec, exported: Weights): Float32Array | undefined {
+export function parameterValue(spec: ParamSpec, exported: Weights): Float32Array | undefined {
   const direct = exported.get(spec.name);
   if (direct !== undefined) return direct;
   const folded = exported.get(spec.name.replace(/weight_[gv]$/, 'weight'));
