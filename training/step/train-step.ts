@@ -34,31 +34,39 @@ function declareInputs(graph: Graph, task: Task): Record<string, Value> {
   return Object.fromEntries(task.inputs.map(({ name, dtype, shape }) => [name, graph.input(name, dtype, shape)]));
 }
 
-function trainingGraph(
-  task: Task,
-  isTrained: (name: string) => boolean,
-): { readonly graph: Graph; readonly scope: Scope; readonly trained: readonly string[] } {
-  const graph = new Graph(`${task.name}_training`);
+/** A task's forward pass in a graph of its own. */
+export interface Forward {
+  readonly graph: Graph;
+  readonly scope: Scope;
+  readonly loss: Value;
+  readonly outputs: Readonly<Record<string, Value>>;
+}
+
+/** Inputs: batch, then parameters and buffers as the model asks for them; no outputs are declared yet. */
+export function buildForward(task: Task, training: boolean): Forward {
+  const graph = new Graph(`${task.name}_${training ? 'training' : 'eval'}`);
   const inputs = declareInputs(graph, task);
-  const scope = createScope(graph, { training: true });
-  const { loss } = task.forward(scope, inputs);
-  const trained = scope.specs.filter((spec) => spec.kind === 'param' && isTrained(spec.name)).map((spec) => spec.name);
-  const grads = backward(
-    loss,
-    trained.map((name) => scope.values.get(name)!),
+  const scope = createScope(graph, { training });
+  const { loss, outputs = {} } = task.forward(scope, inputs);
+  return { graph, scope, loss, outputs };
+}
+
+/** The gradient of every parameter that `isTrained` accepts, by name, in the model's order; throws `bad-argument` when there is none. */
+export function buildGradients({ scope, loss }: Forward, isTrained: (name: string) => boolean): Map<string, Value> {
+  const trained = scope.specs.filter((spec) => spec.kind === 'param' && isTrained(spec.name));
+  ensure(
+    trained.length > 0,
+    'bad-argument',
+    () => `buildStep: expected at least one trained parameter, got none of ${scope.specs.length}; unfreeze something`,
   );
-  graph.output('loss', loss);
-  for (const name of trained) graph.output(gradName(name), grads.get(scope.values.get(name)!)!);
-  outputUpdates(graph, scope);
-  return { graph, scope, trained };
+  const values = trained.map(({ name }) => scope.values.get(name)!);
+  const grads = backward(loss, values);
+  return new Map(trained.map(({ name }, i) => [name, grads.get(values[i]!)!]));
 }
 
 /** The evaluation graph: inputs batch, parameters, buffers; outputs `loss`, the task's outputs, `next/<buffer>` of carried states. */
 export function buildEvaluation(task: Task): Graph {
-  const graph = new Graph(`${task.name}_eval`);
-  const inputs = declareInputs(graph, task);
-  const scope = createScope(graph, { training: false });
-  const { loss, outputs = {} } = task.forward(scope, inputs);
+  const { graph, scope, loss, outputs } = buildForward(task, false);
   graph.output('loss', loss);
   for (const [name, value] of Object.entries(outputs)) graph.output(name, value);
   outputUpdates(graph, scope);
@@ -72,13 +80,13 @@ export function outputUpdates(graph: Graph, scope: Scope): void {
 
 /** Assembles forward and gradient of `task`. Parameters for which `isTrained` is false are frozen: no gradient is computed. */
 export function buildStep(task: Task, isTrained: (name: string) => boolean = () => true): StepGraphs {
-  const { graph, scope, trained } = trainingGraph(task, isTrained);
-  ensure(
-    trained.length > 0,
-    'bad-argument',
-    () => `buildStep: expected at least one trained parameter, got none of ${scope.specs.length}; unfreeze something`,
-  );
-  return { training: graph, specs: scope.specs, trained };
+  const forward = buildForward(task, true);
+  const { graph, scope, loss } = forward;
+  const grads = buildGradients(forward, isTrained);
+  graph.output('loss', loss);
+  for (const [name, grad] of grads) graph.output(gradName(name), grad);
+  outputUpdates(graph, scope);
+  return { training: graph, specs: scope.specs, trained: [...grads.keys()] };
 }
 
 /** The inference graph of a model with its weights inside. `build` makes the outputs from the inputs. */
