@@ -6,6 +6,7 @@ import { expect } from 'chai';
 import { csvLog, tensorBoard } from '../../training/learner/callbacks/logs.node.ts';
 import { checkpointFiles, type RunManifest } from '../../training/learner/checkpoint.node.ts';
 import { createLearner, type Learner } from '../../training/learner/create-learner.ts';
+import { splitByPrefix } from '../../training/learner/groups.ts';
 import type { Callback } from '../../training/learner/learner.ts';
 import { accuracy } from '../../training/learner/metrics.ts';
 import { type RunFolderOptions, runFolder } from '../../training/learner/run-folder.node.ts';
@@ -17,6 +18,22 @@ const stopAt = (epoch: number, batch: number): Callback => ({
   afterBatch: ({ progress, stop }) => {
     if (progress.epoch === epoch && progress.batch === batch) stop();
   },
+});
+
+const failureOf = (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    () => 'no error',
+    (error: unknown) => String(error),
+  );
+
+/** All that a training decides. */
+const numbers = ({ history, state }: Learner) => ({
+  rows: history.rows.map(({ seconds: _, ...row }) => row),
+  series: history.series,
+  params: [...state.params],
+  buffers: [...state.buffers],
+  moments: state.moments.map((one) => [...one]),
+  step: state.step,
 });
 
 describe('runs of a Learner that are kept', function () {
@@ -46,15 +63,40 @@ describe('runs of a Learner that are kept', function () {
     await run('parts', [stopAt(1, 3)]);
     await run('parts', [stopAt(2, 5)]);
     const parts = await run('parts', []);
-    const numbers = ({ history, state }: Learner) => ({
-      rows: history.rows.map(({ seconds: _, ...row }) => row),
-      series: history.series,
-      params: [...state.params],
-      buffers: [...state.buffers],
-      step: state.step,
-    });
     expect(numbers(whole).step).to.equal(12);
     expect(numbers(parts)).to.deep.equal(numbers(whole));
+  });
+
+  it('fineTune, interrupted in either phase and given again, ends with the bits of one that was not', async () => {
+    const phases = splitByPrefix(['body', 'norm'], ['middle']);
+    const tune = async (name: string, callbacks: Callback[] = []): Promise<Learner> => {
+      const learner = await createLearner(spiralOptions({ ...demanding(), splitter: phases, seed: 3 }));
+      const store = runFolder(join(folder, name), { intervalS: 0 });
+      try {
+        await learner.fineTune(2, { baseLr: 0.02, freezeEpochs: 2, store, callbacks });
+      } finally {
+        await learner.close();
+      }
+      return learner;
+    };
+    /** Throws in a batch of the phase in which the first group is `frozen`. */
+    const breakIn = (frozen: boolean, epoch: number, batch: number): Callback => ({
+      name: 'breakIn',
+      order: 200,
+      afterBatch: ({ state, progress }) => {
+        const still = state.gradTensors.get('body.weight')!.data.every((value) => value === 0);
+        if (still === frozen && progress.epoch === epoch && progress.batch === batch) throw new Error('broken');
+      },
+    });
+    const whole = await tune('whole');
+    for (const where of [breakIn(true, 0, 4), breakIn(true, 1, 7), breakIn(false, 0, 3), breakIn(false, 1, 6)])
+      expect(await failureOf(tune('parts', [where]))).to.include('broken');
+    let batches = 0;
+    const parts = await tune('parts', [{ name: 'count', afterBatch: () => void batches++ }]);
+    // From the last update before the break, the sixth batch of the last epoch.
+    expect(batches).to.equal(2);
+    expect(numbers(parts)).to.deep.equal(numbers(whole));
+    expect((await readdir(join(folder, 'parts'))).sort()).to.deep.equal(['all', 'head']);
   });
 
   it('a finished run is not trained again', async () => {
@@ -68,10 +110,7 @@ describe('runs of a Learner that are kept', function () {
   it('other settings than those of the run are refused', async () => {
     await run('other', [stopAt(0, 3)]);
     const learner = await createLearner(spiralOptions(demanding()));
-    const failure = await learner.fitOneCycle(5, 0.02, { store: runFolder(join(folder, 'other')) }).then(
-      () => 'no error',
-      (error: unknown) => String(error),
-    );
+    const failure = await failureOf(learner.fitOneCycle(5, 0.02, { store: runFolder(join(folder, 'other')) }));
     expect(failure).to.match(/epochs was 4, is 5/);
     await learner.close();
   });
@@ -80,17 +119,11 @@ describe('runs of a Learner that are kept', function () {
     const failing: Callback = {
       name: 'failing',
       afterBatch: async () => {
-        const other = await run('shared', []).then(
-          () => 'no error',
-          (error: unknown) => String(error),
-        );
+        const other = await failureOf(run('shared', []));
         throw new Error(`the other run: ${other}`);
       },
     };
-    const failure = await run('shared', [failing]).then(
-      () => 'no error',
-      (error: unknown) => String(error),
-    );
+    const failure = await failureOf(run('shared', [failing]));
     expect(failure)
       .to.include(`the other run: FettleError`)
       .and.to.include(join(folder, 'shared'))

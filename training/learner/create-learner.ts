@@ -94,15 +94,13 @@ export class Learner {
 
   /** fastai's recipe: the head alone for `freezeEpochs`, then everything with lower rates for earlier groups. */
   async fineTune(epochs: number, options: FineTuneOptions = {}): Promise<readonly EpochRow[]> {
-    const { baseLr = 2e-3, freezeEpochs = 1, lrMult = 100, pctStart = 0.3, div = 5, ...rest } = options;
-    ensure(rest.store === undefined, 'bad-argument', () => {
-      return 'fineTune: expected no store, got one; call freeze, fitOneCycle and unfreeze with a store for each part';
-    });
+    const { baseLr = 2e-3, freezeEpochs = 1, lrMult = 100, pctStart = 0.3, div = 5, store, ...rest } = options;
+    const part = (name: string): FitCallOptions => ({ ...rest, ...(store ? { store: store.part(name) } : {}) });
     await this.freeze();
-    const head = await this.fitOneCycle(freezeEpochs, slice(baseLr), { ...rest, pctStart: 0.99 });
+    const head = await this.fitOneCycle(freezeEpochs, slice(baseLr), { ...part('head'), pctStart: 0.99 });
     await this.unfreeze();
     const all = slice(baseLr / 2 / lrMult, baseLr / 2);
-    return [...head, ...(await this.fitOneCycle(epochs, all, { ...rest, pctStart, div }))];
+    return [...head, ...(await this.fitOneCycle(epochs, all, { ...part('all'), pctStart, div }))];
   }
 
   /** What makes answers of raw predictions. */

@@ -34,6 +34,8 @@ export interface RunStore {
   callback(run: string): Callback;
   /** The run is over, whether it has ended, was stopped or has failed. */
   end(): Promise<void>;
+  /** A store beside, for one of several runs that belong together: the phases of `fineTune`. */
+  part(name: string): RunStore;
 }
 
 export interface LearnerOptions {
@@ -77,6 +79,8 @@ export interface FitCallOptions {
 export type OneCycleCallOptions = FitCallOptions & Omit<OneCycleOptions, 'lrMax'>;
 
 export interface FineTuneOptions extends FitCallOptions {
+  /** Keeps both phases, as its parts `head` and `all`. */
+  readonly store?: RunStore;
   /** 2e-3 when left out. */
   readonly baseLr?: number;
   readonly freezeEpochs?: number;

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { type CheckpointOptions, checkpointCallback, prepareRunFolder, resumeFrom } from './checkpoint.node.ts';
 import type { RunStore } from './create-learner.ts';
 
@@ -32,6 +33,7 @@ export function runFolder(folder: string, options: RunFolderOptions = {}): RunSt
       await release?.();
       release = undefined;
     },
+    part: (name) => runFolder(join(folder, name), options),
     callback: (run) => checkpointCallback({ ...rest, folder, run, intervalS, best }),
   };
 }
