@@ -105,8 +105,13 @@ def save_net(name, net, size):
     torch.save(state, path(f"{name}.pth"))
     torch.save(state, path(f"{name}.legacy.pth"), _use_new_zipfile_serialization=False)
     save_safetensors(state, f"{name}.safetensors")
-    # In training mode the exporter leaves norms apart from convolutions. It pools to 7 x 7 only from multiples of that.
-    torch.onnx.export(net.train(), torch.zeros(1, 3, 224, 224), path(f"{name}.onnx"), training=torch.onnx.TrainingMode.TRAINING,
+    # In training mode the exporter leaves norms apart from convolutions, but moves their statistics on. It pools to 7 x 7
+    # only from multiples of that.
+    net = copy.deepcopy(net).train()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 0
+    torch.onnx.export(net, torch.zeros(1, 3, 224, 224), path(f"{name}.onnx"), training=torch.onnx.TrainingMode.TRAINING,
                       do_constant_folding=False, opset_version=14)
 
 

@@ -16,9 +16,9 @@ export interface WeightRules {
   /** The file's name -> the model's, before `prefix`; undefined leaves a tensor out. */
   readonly rename?: (name: string) => string | undefined;
   /**
-   * Fits the model's first convolution to another number of input channels. `repeat`, timm's rule: the file's c channels over and over, times c/C,
-   * so that equal channels give what they gave; one channel gets their sum. `zeros`, fastai's: the same for fewer channels,
-   * else the file's as they are and zeros in the new ones.
+   * Fits the model's first convolution to another number of input channels. `repeat`, timm's rule: the file's c channels over and
+   * over, times c/C, which keeps the scale of what comes out; one channel gets their sum. `zeros`, fastai's: the same for
+   * fewer channels, else the file's as they are and zeros in the new ones.
    */
   readonly inputChannels?: ChannelRule;
 }
