@@ -4,10 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import type { FettleError } from '../../training/core/errors.ts';
-import { f32, type Tensor, tensor } from '../../training/core/tensor.ts';
 import { chooseDevice, openSession } from '../../training/run/ort.node.ts';
 import { probeModel } from '../../training/run/probe.ts';
-import type { Session } from '../../training/run/session.ts';
 
 const failure = async (promise: Promise<unknown>): Promise<FettleError> => {
   try {
@@ -18,39 +16,7 @@ const failure = async (promise: Promise<unknown>): Promise<FettleError> => {
   throw new Error('expected a rejection');
 };
 
-describe('run: onnxruntime-node, y = -x on the CPU', () => {
-  let session: Session;
-  before(async () => {
-    session = await openSession(probeModel(), { threads: 1, spin: false });
-  });
-  after(() => session.release());
-
-  it('names inputs and outputs, and returns new tensors', async () => {
-    expect([session.inputNames, session.outputNames]).to.deep.equal([['x'], ['y']]);
-    const { y } = await session.run({ x: f32([2], [3, -4]) });
-    expect(y).to.deep.equal(f32([2], [-3, 4]));
-  });
-
-  it('reads and writes sub-views of one buffer in place', async () => {
-    const all = Float32Array.of(9, 1, 2, 9, 0, 0, 9);
-    const y: Tensor = tensor('float32', [2], all.subarray(4, 6));
-    const results = await session.run({ x: tensor('float32', [2], all.subarray(1, 3)) }, { y });
-    expect(results.y).to.equal(y);
-    expect([...all]).to.deep.equal([9, 1, 2, 9, -1, -2, 9]);
-  });
-
-  it('writes an output over its own input', async () => {
-    const x = f32([2], [5, 6]);
-    await session.run({ x }, { y: x });
-    expect([...x.data]).to.deep.equal([-5, -6]);
-  });
-
-  it('refuses a missing feed, a missing fetch and a wrong shape by name', async () => {
-    expect((await failure(session.run({}))).message).to.match(/feed for x/);
-    expect((await failure(session.run({ x: f32([2], [1, 2]) }, {}))).message).to.match(/fetch for y/);
-    expect((await failure(session.run({ x: f32([3], [1, 2, 3]) }))).message).to.match(/x|dimension/i);
-  });
-
+describe('run: onnxruntime-node', () => {
   it('starts no telemetry: a process that ran a model leaves nothing among the temporary files', () => {
     const folder = mkdtempSync(join(tmpdir(), 'fettle-quiet-'));
     const run = `

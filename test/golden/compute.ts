@@ -5,7 +5,7 @@ import { toOnnx } from '../../training/onnx/export.ts';
 import { Graph, type Value } from '../../training/onnx/graph.ts';
 import * as o from '../../training/ops/build.ts';
 import { openSession } from '../../training/run/ort.node.ts';
-import type { Device, Tensors } from '../../training/run/session.ts';
+import type { Tensors } from '../../training/run/session.ts';
 import { type GoldenCase, type NamedTensors, tensorsOf } from './fixtures.ts';
 
 type Attrs = GoldenCase['attrs'];
@@ -46,9 +46,9 @@ const reshaped = ({ dtype, data }: Tensor<'float32'>, dims: readonly number[]): 
   data,
 });
 
-/** Runs a graph once. */
-export async function runOnce(graph: Graph, feeds: Tensors, device: Device = 'cpu'): Promise<Tensors> {
-  const session = await openSession(toOnnx(graph), { threads: 1, device });
+/** Runs a graph once on the CPU. */
+export async function runOnce(graph: Graph, feeds: Tensors): Promise<Tensors> {
+  const session = await openSession(toOnnx(graph), { threads: 1 });
   try {
     return await session.run(feeds);
   } finally {
@@ -56,12 +56,8 @@ export async function runOnce(graph: Graph, feeds: Tensors, device: Device = 'cp
   }
 }
 
-/** Builds forward and gradients of one case and runs them: outputs by name and gradients as `grad/NAME`. */
-export async function compute(
-  golden: GoldenCase,
-  { params, training, build }: Form,
-  device?: Device,
-): Promise<Tensors> {
+/** Forward and gradients of one case, and what to feed: outputs by name and gradients as `grad/NAME`. */
+export function graphOf(golden: GoldenCase, { params, training, build }: Form): { graph: Graph; feeds: Tensors } {
   const fixtures = tensorsOf(golden.inputs);
   const graph = new Graph(golden.op);
   const scope = createScope(graph, { training });
@@ -78,7 +74,13 @@ export async function compute(
     value.name,
     reshaped(fixtures[name]!, value.shape as readonly number[]),
   ]);
-  return runOnce(graph, Object.fromEntries(feeds), device);
+  return { graph, feeds: Object.fromEntries(feeds) };
+}
+
+/** Builds a case and runs it on the CPU. */
+export function compute(golden: GoldenCase, form: Form): Promise<Tensors> {
+  const { graph, feeds } = graphOf(golden, form);
+  return runOnce(graph, feeds);
 }
 
 /** PyTorch's numbers under the names that {@link compute} gives. */

@@ -1,9 +1,9 @@
 import type * as Ort from 'onnxruntime-web';
-import { type DType, dtypes } from '../core/dtype.ts';
 import { ensure, FettleError } from '../core/errors.ts';
 import type { Tensor } from '../core/tensor.ts';
 import { decodeModel, encodeModel, type ModelProto } from '../onnx/schema.ts';
-import type { Device, Session, SkippedDevice, Tensors } from './session.ts';
+import { GpuMemory, placesOf, toTensor } from './device-memory.ts';
+import type { Device, DeviceMemory, Session, SkippedDevice, Tensors } from './session.ts';
 import { bindDims, forWebgl } from './webgl-graph.ts';
 
 /** Devices that ONNX Runtime has in a browser, in order of preference. */
@@ -59,10 +59,18 @@ const text = (error: unknown): string => (error instanceof Error ? error.message
 /** Channels first: in the default layout ONNX Runtime 1.30 computes some convolutions wrong; see ort.node.ts. */
 const webgpu = { name: 'webgpu', preferredLayout: 'NCHW' } as const;
 
-async function create(ort: typeof Ort, device: WebDevice, model: Uint8Array): Promise<Ort.InferenceSession> {
+async function create(
+  ort: typeof Ort,
+  device: WebDevice,
+  model: Uint8Array,
+  kept: readonly string[] = [],
+): Promise<Ort.InferenceSession> {
   try {
-    const provider = device === 'webgpu' ? webgpu : device;
-    return await ort.InferenceSession.create(model, { executionProviders: [provider], graphOptimizationLevel: 'all' });
+    return await ort.InferenceSession.create(model, {
+      executionProviders: [device === 'webgpu' ? webgpu : device],
+      graphOptimizationLevel: 'all',
+      ...(kept.length === 0 ? {} : { preferredOutputLocation: placesOf(kept) }),
+    });
   } catch (cause) {
     const got = `${model.byteLength} bytes: ${text(cause)}`;
     throw new FettleError('bad-model', `openWebSession: expected a model that loads on ${device}, got ${got}`, {
@@ -71,8 +79,12 @@ async function create(ort: typeof Ort, device: WebDevice, model: Uint8Array): Pr
   }
 }
 
+/** The memory of the page's WebGPU device: one for all sessions, which may hand tensors to each other. */
+let gpuMemory: DeviceMemory | undefined;
+
 class OrtWebSession implements Session {
   readonly device: WebDevice;
+  readonly memory?: DeviceMemory;
   readonly #ort: typeof Ort;
   readonly #session: Ort.InferenceSession;
 
@@ -80,6 +92,9 @@ class OrtWebSession implements Session {
     this.#ort = ort;
     this.device = device;
     this.#session = session;
+    if (device !== 'webgpu') return;
+    gpuMemory ??= new GpuMemory(ort.Tensor, (model, kept) => create(ort, 'webgpu', model, kept));
+    this.memory = gpuMemory;
   }
 
   get inputNames(): readonly string[] {
@@ -161,11 +176,8 @@ function wrap(feeds: Tensors, names: readonly string[], ort: typeof Ort): Record
 /** Results as our tensors; with `fetches`, copied into them (no browser backend writes into memory of ours). */
 async function finish(results: Ort.InferenceSession.OnnxValueMapType, fetches?: Tensors): Promise<Tensors> {
   const tensors: Record<string, Tensor> = {};
-  for (const [name, value] of Object.entries(results)) {
-    const one = value as Ort.Tensor;
-    ensure(one.type in dtypes, 'unsupported', () => `run: expected a dtype of ${Object.keys(dtypes)}, got ${one.type}`);
-    tensors[name] = { dtype: one.type as DType, dims: one.dims, data: (await one.getData(true)) as Tensor['data'] };
-  }
+  for (const [name, value] of Object.entries(results) as [string, Ort.Tensor][])
+    tensors[name] = toTensor(value, name, await value.getData(true));
   if (fetches === undefined) return tensors;
   for (const [name, into] of Object.entries(fetches)) copyInto(into, tensors[name], name);
   return fetches;

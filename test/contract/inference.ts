@@ -1,0 +1,55 @@
+import { restoreUnet, restoreUnetDefaults } from '../../models/unet.ts';
+import { createRng } from '../../training/core/rng.ts';
+import { symDim } from '../../training/core/shape.ts';
+import { f32, sizeOf, type Tensor } from '../../training/core/tensor.ts';
+import { createScope, initialWeights } from '../../training/nn/scope.ts';
+import { toOnnx } from '../../training/onnx/export.ts';
+import { Graph } from '../../training/onnx/graph.ts';
+import { buildInference } from '../../training/step/train-step.ts';
+import { tinyRestoreModel } from '../helpers/tiny-model.ts';
+
+const random = (seed: number, dims: readonly number[]): Tensor<'float32'> => {
+  const rng = createRng(seed);
+  return f32(dims, Array.from({ length: sizeOf(dims) }, rng.next));
+};
+
+/** An exported model, the form of it that WebGL takes, and what to run it on. */
+export interface Subject {
+  readonly model: Uint8Array;
+  readonly webglModel: Uint8Array;
+  readonly input: string;
+  readonly output: string;
+  readonly runs: readonly Tensor<'float32'>[];
+}
+
+/** Several sizes on one session, a size again after another, more sizes than WebGL keeps. */
+function tinySubject(): Subject {
+  const { model, webglModel, spec } = tinyRestoreModel();
+  const runs = [16, 32, 16, 40, 48, 56, 64].map((width, i) => random(i, [1, 3, 24, width]));
+  return { model, webglModel, input: spec.inputName, output: spec.outputName, runs };
+}
+
+/** The architecture that we ship, smaller: convolutions of one shape with and without ReLU, pads behind pixel shuffles. */
+function unetSubject(): Subject {
+  const config = { ...restoreUnetDefaults, widths: [8, 12], blocks: [2, 2], headWidth: 5 };
+  const declared = new Graph('unet');
+  const scope = createScope(declared, { training: false });
+  restoreUnet(scope, declared.input('image', 'float32', [1, 3, 32, 32]), config);
+  const weights = initialWeights(scope.specs, 1);
+  // As initialised the net changes nothing, which would agree whatever is wrong inside.
+  for (const [name, values] of weights)
+    if (name.startsWith('head.'))
+      weights.set(
+        name,
+        values.map((value) => 20 * value),
+      );
+  const inputs = [{ name: 'image', dtype: 'float32', shape: [1, 3, symDim('H', 32), symDim('W', 32)] }] as const;
+  const graph = buildInference('unet', inputs, weights, (s, { image }) => ({
+    restored: restoreUnet(s, image!, config),
+  }));
+  const webglModel = toOnnx(graph, { opset: 12 });
+  const runs = [random(7, [1, 3, 32, 40])];
+  return { model: toOnnx(graph), webglModel, input: 'image', output: 'restored', runs };
+}
+
+export const subjects = { 'tiny model': tinySubject, 'U-Net': unetSubject } as const;
