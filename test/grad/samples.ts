@@ -361,4 +361,5 @@ export const samples: { readonly [K in OpName]: readonly Sample[] | 'none' } = {
   LSTM: 'none',
   Expand: [{ name: 'expand', shapes: [[3, 1]], build: (x) => o.expand(x!, [2, 3, 4]) }],
   Range: 'none',
+  Scan: 'none',
 };

@@ -1,6 +1,6 @@
 import { ensure } from '../core/errors.ts';
 import { sameShape, showShape } from '../core/shape.ts';
-import type { Graph, Node, Value } from '../onnx/graph.ts';
+import type { Graph, Node, Region, Value } from '../onnx/graph.ts';
 import { showValue } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
 import { isOpName } from '../ops/table.ts';
@@ -36,6 +36,38 @@ function applyRule(
   if (rule === 'none' || dy === undefined) return [];
   const needs = node.inputs.map((input) => input !== undefined && reached.has(input));
   return rule(dy, { node, inputs: node.inputs as readonly Value[], output: node.outputs[0]!, dys, needs });
+}
+
+/** What one step of the way back needs to know: a node, or a region as a whole. */
+interface Step {
+  readonly name: string;
+  readonly inputs: readonly (Value | undefined)[];
+  readonly outputs: readonly Value[];
+  readonly gradients: (dys: readonly (Value | undefined)[]) => readonly (Contribution | undefined)[];
+}
+
+const nodeStep = (node: Node, reached: ReadonlySet<Value>): Step => ({
+  ...node,
+  gradients: (dys) => applyRule(node, dys, reached),
+});
+
+const regionStep = ({ inputs, outputs, gradient }: Region, name: string, reached: ReadonlySet<Value>): Step => {
+  const needs = inputs.map((input) => reached.has(input));
+  const gradients: Step['gradients'] = (dys) => (dys.every((dy) => dy === undefined) ? [] : gradient(dys, needs));
+  return { name, inputs, outputs, gradients };
+};
+
+/** The nodes in order, those of a region as one step. */
+function stepsOf(graph: Graph, reached: ReadonlySet<Value>): Step[] {
+  const at = new Map(graph.regions.map((region) => [region.first, region]));
+  const steps: Step[] = [];
+  for (let i = 0; i < graph.nodes.length; ) {
+    const region = at.get(i);
+    const node = graph.nodes[i]!;
+    steps.push(region === undefined ? nodeStep(node, reached) : regionStep(region, node.name, reached));
+    i = region?.end ?? i + 1;
+  }
+  return steps;
 }
 
 /** The products multiplied out, those of one alpha by a single Gemm over all their rows. */
@@ -92,15 +124,14 @@ export function backward(loss: Value, wrt: readonly Value[]): Map<Value, Value> 
   const reached = dependents(graph, wrt);
   const grads = new Pending();
   grads.add(loss, graph.constant('float32', loss.shape as readonly number[], Float32Array.of(1)));
-  for (const node of [...graph.nodes].reverse()) {
-    graph.within(`grad/${node.name}`, () => {
-      const dys = node.outputs.map((output) => grads.total(output));
-      applyRule(node, dys, reached).forEach((grad, i) => {
-        const input = node.inputs[i];
-        if (grad !== undefined && input !== undefined && reached.has(input)) grads.add(input, grad);
-      });
+  const spread = (step: Step): void => {
+    const dys = step.outputs.map((output) => grads.total(output));
+    step.gradients(dys).forEach((grad, i) => {
+      const input = step.inputs[i];
+      if (grad !== undefined && input !== undefined && reached.has(input)) grads.add(input, grad);
     });
-  }
+  };
+  for (const step of stepsOf(graph, reached).reverse()) graph.within(`grad/${step.name}`, () => spread(step));
   return graph.within(
     'grad',
     () => new Map(wrt.map((value) => [value, grads.total(value) ?? zerosLike(graph, value)])),

@@ -18,4 +18,5 @@ export const gradRules: GradTable = {
   RNN: 'none',
   GRU: 'none',
   LSTM: 'none',
+  Scan: 'none',
 };

@@ -2,10 +2,11 @@ import { ensure } from '../core/errors.ts';
 import { staticShape } from '../core/shape.ts';
 import { showValue, type Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
-import { type Cell, gruCell, lstmCell, rnnCell } from './cells.ts';
+import { type Cell, type CellWeights, gruCell, lstmCell, rnnCell } from './cells.ts';
 import { featuresOf } from './common.ts';
 import { dropout, weightDrop } from './dropout.ts';
 import { uniformInit } from './init.ts';
+import { recurrentLayer } from './recurrent-layer.ts';
 import type { Scope } from './scope.ts';
 
 export interface RecurrentOptions {
@@ -31,21 +32,13 @@ export interface LstmOutput extends RecurrentOutput {
   readonly cell: Value;
 }
 
-/** The trained values of one layer, PyTorch's. */
-interface LayerWeights {
-  readonly input: Value;
-  readonly hidden: Value;
-  readonly inputBias: Value | undefined;
-  readonly hiddenBias: Value | undefined;
-}
-
 function layerWeights(
   scope: Scope,
   layer: number,
   features: number,
   cell: Cell,
   options: RecurrentOptions,
-): LayerWeights {
+): CellWeights {
   const { hidden, bias = true } = options;
   const init = uniformInit(1 / Math.sqrt(hidden));
   const rows = cell.gates * hidden;
@@ -58,36 +51,55 @@ function layerWeights(
   };
 }
 
-/** What one layer makes of time-first input. */
-interface LayerResult {
+/** What the layers make of x[N,T,C]: the output [N,T,H], and every state's last values, [layers,N,H] each. */
+interface Layers {
   readonly output: Value;
-  /** Last states, [1,N,H] each. */
   readonly states: readonly Value[];
 }
 
-/**
- * One layer over x[T,N,C], unrolled: the products with the inputs of all time steps are a single Gemm, and so are, by
- * way of `backward`, those of the gradients of both weights.
- */
-function unrolled(x: Value, weights: LayerWeights, cell: Cell, start: readonly Value[], hidden: number): LayerResult {
-  const [t, n, c] = staticShape(x.shape, 'recurrent layer') as [number, number, number];
-  const bias = cell.inputBias(weights.inputBias, weights.hiddenBias);
-  const projected = o.gemm(o.reshape(x, [t * n, c]), weights.input, bias, { transB: true });
-  const steps = o.split(
-    projected,
-    Array.from({ length: t }, () => n),
-    0,
-  );
-  let states: readonly Value[] = start.map((state) => o.squeeze(state, [0]));
-  const outputs = steps.map((step) => {
-    states = cell.step(step, states, weights.hidden, weights.hiddenBias);
-    return states[0]!;
-  });
-  return {
-    output: o.reshape(o.concat(outputs, 0), [t, n, hidden]),
-    states: states.map((state) => o.unsqueeze(state, [0])),
-  };
+/** The layers of a recurrent net over x[N,T,C], by ONNX's operators. */
+function exportedLayers(scope: Scope, x: Value, cell: Cell, options: RecurrentOptions, starts: Starts): Layers {
+  const last: (readonly Value[])[] = [];
+  let y = o.transpose(x, [1, 0, 2]);
+  for (let layer = 0; layer < (options.layers ?? 1); layer++) {
+    const weights = layerWeights(scope, layer, featuresOf(y, 'recurrent layer'), cell, options);
+    const from = starts?.map((state) => state[layer]!);
+    const { output, states } = cell.onnx(y, weights, from, options.hidden);
+    last.push(states);
+    y = output;
+  }
+  return { output: o.transpose(y, [1, 0, 2]), states: perState(cell, last) };
 }
+
+/** Per layer the states [1,N,H] -> per state [layers,N,H]. */
+const perState = (cell: Cell, last: readonly (readonly Value[])[]): Value[] =>
+  cell.states.map((_, i) =>
+    o.concat(
+      last.map((states) => states[i]!),
+      0,
+    ),
+  );
+
+/** The same for training and evaluation; numbers lie as [T,C,N] in between, see `recurrentLayer`. */
+function trainedLayers(scope: Scope, x: Value, cell: Cell, options: RecurrentOptions, starts: Starts): Layers {
+  const { hidden, layers = 1, dropout: p = 0 } = options;
+  const [n] = staticShape(x.shape, 'recurrent layer');
+  const last: (readonly Value[])[] = [];
+  let y = o.transpose(x, [1, 2, 0]);
+  for (let layer = 0; layer < layers; layer++) {
+    const weights = layerWeights(scope, layer, y.shape[1] as number, cell, options);
+    const from = starts?.map((state) => o.transpose(o.squeeze(state[layer]!, [0]), [1, 0]));
+    const zeros = (): Value => o.expand(x.graph.scalar(0), [hidden, n!]);
+    const start = from ?? cell.states.map(zeros);
+    const { output, states } = recurrentLayer(y, { cell, weights, start, form: scope.loops });
+    last.push(states.map((state) => o.unsqueeze(o.transpose(state, [1, 0]), [0])));
+    y = layer < layers - 1 ? dropout(scope, output, p) : output;
+  }
+  return { output: o.transpose(y, [2, 0, 1]), states: perState(cell, last) };
+}
+
+/** Per state its first values, [1,N,H] per layer. */
+type Starts = readonly (readonly Value[])[] | undefined;
 
 /** The layers of a recurrent net over x[N,T,C]. */
 function recurrent(
@@ -96,30 +108,10 @@ function recurrent(
   cell: Cell,
   options: RecurrentOptions,
   start: readonly Value[] | undefined,
-): { readonly output: Value; readonly states: readonly Value[] } {
-  const { hidden, layers = 1 } = options;
+): Layers {
   ensure(x.shape.length === 3, 'bad-shape', () => `recurrent layer: expected x[N,T,C], got ${showValue(x)}`);
-  const starts = start?.map((state) => splitLayers(state, layers));
-  const last: (readonly Value[])[] = [];
-  let y = o.transpose(x, [1, 0, 2]);
-  for (let layer = 0; layer < layers; layer++) {
-    const weights = layerWeights(scope, layer, featuresOf(y, 'recurrent layer'), cell, options);
-    const from = starts?.map((state) => state[layer]!);
-    const { output, states } = scope.exported
-      ? cell.onnx(y, weights, from, hidden)
-      : unrolled(y, weights, cell, from ?? zeroStates(y, cell, hidden), hidden);
-    last.push(states);
-    y = layer < layers - 1 ? dropout(scope, output, options.dropout ?? 0) : output;
-  }
-  return {
-    output: o.transpose(y, [1, 0, 2]),
-    states: cell.states.map((_, i) =>
-      o.concat(
-        last.map((states) => states[i]!),
-        0,
-      ),
-    ),
-  };
+  const starts = start?.map((state) => splitLayers(state, options.layers ?? 1));
+  return (scope.exported ? exportedLayers : trainedLayers)(scope, x, cell, options, starts);
 }
 
 /** [layers,N,H] as one [1,N,H] per layer. */
@@ -135,9 +127,6 @@ function splitLayers(state: Value, layers: number): readonly Value[] {
     0,
   );
 }
-
-const zeroStates = (x: Value, cell: Cell, hidden: number): Value[] =>
-  cell.states.map(() => o.expand(x.graph.scalar(0), [1, staticShape([x.shape[1]!], 'recurrent layer')[0]!, hidden]));
 
 /**
  * Elman's network: x[N,T,C] -> output [N,T,H], h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or ReLU. `state` [layers,N,H] is the

@@ -3,6 +3,7 @@ import { mixSeed } from '../core/rng.ts';
 import { sizeOf } from '../core/tensor.ts';
 import type { Graph, Value } from '../onnx/graph.ts';
 import type { Init } from './init.ts';
+import type { LoopForm } from './loop.ts';
 
 /** A parameter (trained) or buffer (running statistic) that a model asked its scope for. */
 export interface ParamSpec {
@@ -23,6 +24,7 @@ interface ScopeState {
   readonly graph: Graph;
   readonly training: boolean;
   readonly weights: Weights | undefined;
+  readonly loops: LoopForm;
   readonly specs: Map<string, ParamSpec>;
   readonly values: Map<string, Value>;
   readonly updates: Map<string, Value>;
@@ -35,6 +37,8 @@ export interface ScopeOptions {
   readonly training: boolean;
   /** With weights, parameters become constants of the graph (inference export); without, graph inputs. */
   readonly weights?: Weights;
+  /** How loops over time are written; unrolled when left out. */
+  readonly loops?: LoopForm;
 }
 
 /**
@@ -56,6 +60,11 @@ export class Scope {
 
   get training(): boolean {
     return this.state.training;
+  }
+
+  /** How loops over time are written. */
+  get loops(): LoopForm {
+    return this.state.loops;
   }
 
   /** True in a graph whose weights are constants: one for inference, which may use operators that have no gradient. */
@@ -150,8 +159,11 @@ export class Scope {
 }
 
 /** The root scope of `graph`. */
-export const createScope = (graph: Graph, { training, weights }: ScopeOptions): Scope =>
-  new Scope({ graph, training, weights, specs: new Map(), values: new Map(), updates: new Map(), randomLayers: 0 }, '');
+export const createScope = (graph: Graph, { training, weights, loops = 'unrolled' }: ScopeOptions): Scope =>
+  new Scope(
+    { graph, training, weights, loops, specs: new Map(), values: new Map(), updates: new Map(), randomLayers: 0 },
+    '',
+  );
 
 /** First values of every parameter and buffer; each depends only on `seed`, its own name and those declared before it. */
 export function initialWeights(specs: readonly ParamSpec[], seed: number): Map<string, Float32Array> {

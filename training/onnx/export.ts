@@ -7,6 +7,7 @@ import {
   attributeTypes,
   type DimensionProto,
   encodeModel,
+  type GraphProto,
   type ModelProto,
   type NodeProto,
   type TensorProto,
@@ -28,7 +29,10 @@ const irVersionOf = (opset: number): number => (opset <= 12 ? 7 : opset <= 18 ? 
 
 const utf8 = new TextEncoder();
 
-function attributeProto(name: string, attr: Attr): AttributeProto {
+/** What a value is called in the file. */
+type NameOf = (value: Value) => string;
+
+function attributeProto(name: string, attr: Attr, nameOf: NameOf): AttributeProto {
   const type = attributeTypes[attr.kind];
   switch (attr.kind) {
     case 'int':
@@ -43,6 +47,8 @@ function attributeProto(name: string, attr: Attr): AttributeProto {
       return { name, type, floats: [...attr.value] };
     case 'strings':
       return { name, type, strings: attr.value.map((text) => utf8.encode(text)) };
+    case 'graph':
+      return { name, type, g: graphProto(attr.value, nameOf) };
   }
 }
 
@@ -73,14 +79,14 @@ function publicNames(graph: Graph): Map<Value, string> {
   return names;
 }
 
-function nodeProto(node: Node, nameOf: (value: Value) => string): NodeProto {
+function nodeProto(node: Node, nameOf: NameOf): NodeProto {
   return {
     opType: node.op,
     name: node.name,
     ...(node.domain === '' ? {} : { domain: node.domain }),
     input: node.inputs.map((input) => (input === undefined ? '' : nameOf(input))),
     output: node.outputs.map(nameOf),
-    attribute: Object.entries(node.attrs).map(([key, attr]) => attributeProto(key, attr)),
+    attribute: Object.entries(node.attrs).map(([key, attr]) => attributeProto(key, attr, nameOf)),
   };
 }
 
@@ -97,26 +103,32 @@ function identities(graph: Graph, names: ReadonlyMap<Value, string>): NodeProto[
     }));
 }
 
-/** The graph as a `ModelProto`: constants that some node or output uses become initializers. */
-export function toModelProto(graph: Graph, options: ExportOptions = {}): ModelProto {
-  const opset = options.opset ?? defaultOpset;
+/** Constants that some node or output uses become initializers; `outerName` names the values around a body. */
+function graphProto(graph: Graph, outerName?: NameOf): GraphProto {
   const names = publicNames(graph);
-  const nameOf = (value: Value): string => names.get(value) ?? value.name;
+  const nameOf = (value: Value): string =>
+    value.outer !== undefined && outerName ? outerName(value.outer) : (names.get(value) ?? value.name);
   const constants = new Set<Value>();
   for (const value of [...graph.nodes.flatMap((node) => node.inputs), ...graph.outputs.map((output) => output.value)]) {
-    if (value?.constant !== undefined) constants.add(value);
+    if (value?.constant !== undefined && value.outer === undefined) constants.add(value);
   }
+  return {
+    name: graph.name,
+    node: [...graph.nodes.map((node) => nodeProto(node, nameOf)), ...identities(graph, names)],
+    initializer: [...constants].map((value) => tensorProto(value.name, value.constant!)),
+    input: graph.inputs.map((input) => valueInfoProto(input.name, input)),
+    output: graph.outputs.map(({ name, value }) => valueInfoProto(name, value)),
+    valueInfo: [],
+  };
+}
+
+/** The graph as a `ModelProto`. */
+export function toModelProto(graph: Graph, options: ExportOptions = {}): ModelProto {
+  const opset = options.opset ?? defaultOpset;
   return {
     irVersion: irVersionOf(opset),
     producerName: 'fettle',
-    graph: {
-      name: graph.name,
-      node: [...graph.nodes.map((node) => nodeProto(node, nameOf)), ...identities(graph, names)],
-      initializer: [...constants].map((value) => tensorProto(value.name, value.constant!)),
-      input: graph.inputs.map((input) => valueInfoProto(input.name, input)),
-      output: graph.outputs.map(({ name, value }) => valueInfoProto(name, value)),
-      valueInfo: [],
-    },
+    graph: graphProto(graph),
     opsetImport: [
       { domain: '', version: opset },
       ...Object.entries(options.domains ?? {}).map(([domain, version]) => ({ domain, version })),

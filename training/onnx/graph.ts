@@ -8,7 +8,9 @@ export type Attr =
   | { readonly kind: 'int' | 'float'; readonly value: number }
   | { readonly kind: 'string'; readonly value: string }
   | { readonly kind: 'ints' | 'floats'; readonly value: readonly number[] }
-  | { readonly kind: 'strings'; readonly value: readonly string[] };
+  | { readonly kind: 'strings'; readonly value: readonly string[] }
+  /** The body of a control-flow operator, see {@link Graph.body}. */
+  | { readonly kind: 'graph'; readonly value: Graph };
 
 /** One edge of the graph: a named tensor whose dtype and shape are known while the graph is being built. */
 export interface Value {
@@ -18,6 +20,19 @@ export interface Value {
   readonly shape: Shape;
   /** Set when the value is a constant of the graph (an ONNX initializer). */
   readonly constant?: Tensor;
+  /** Set in the body of a control-flow operator: the value around it for which this one stands. */
+  readonly outer?: Value;
+}
+
+/** A stretch of nodes whose derivative is written by hand instead of by the rules of its operators. */
+export interface Region {
+  /** The nodes are graph.nodes[first] to graph.nodes[end - 1]. */
+  readonly first: number;
+  readonly end: number;
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
+  /** dys, one per output (undefined: nothing used it) -> one gradient per input; `needs[i]`: is it wanted? */
+  readonly gradient: (dys: readonly (Value | undefined)[], needs: readonly boolean[]) => readonly (Value | undefined)[];
 }
 
 export interface Node {
@@ -44,12 +59,36 @@ export class Graph {
   readonly outputs: { readonly name: string; readonly value: Value }[] = [];
   /** Values that no gradient passes; see `detach`. */
   readonly detached = new Set<Value>();
-  private readonly used = new Set<string>();
+  /** In the order of their nodes; they do not overlap. */
+  readonly regions: Region[] = [];
+  private readonly used: Set<string>;
   private readonly small = new Map<string, Value>();
   private readonly prefixes: string[] = [];
 
-  constructor(name: string) {
+  constructor(name: string, used = new Set<string>()) {
     this.name = name;
+    this.used = used;
+  }
+
+  /** An empty graph for the body of a control-flow operator: its names are unlike all names here, as ONNX wants. */
+  body(name: string): Graph {
+    return new Graph(this.unique(name), this.used);
+  }
+
+  /** In a body: the value `outer` of the graph around it. */
+  captured(outer: Value): Value {
+    return { ...outer, graph: this, outer };
+  }
+
+  /**
+   * Runs `build`, and says that the derivative of what it makes of `inputs` is `gradient`. Nothing else that the nodes in
+   * it read may depend on a parameter.
+   */
+  region(inputs: readonly Value[], build: () => readonly Value[], gradient: Region['gradient']): readonly Value[] {
+    const first = this.nodes.length;
+    const outputs = build();
+    this.regions.push({ first, end: this.nodes.length, inputs, outputs, gradient });
+    return outputs;
   }
 
   /** Runs `build` with `prefix` put before the names of the nodes that it makes: `down.0/conv`. */
@@ -150,7 +189,8 @@ export function printGraph(graph: Graph): string {
   const lines = graph.inputs.map((input) => `input ${showValue(input)}`);
   for (const node of graph.nodes) {
     const attrs = Object.entries(node.attrs).map(
-      ([key, attr]) => `${key}=${typeof attr.value === 'object' ? `[${attr.value}]` : attr.value}`,
+      ([key, attr]) =>
+        `${key}=${attr.kind === 'graph' ? `{${printGraph(attr.value)}}` : typeof attr.value === 'object' ? `[${attr.value}]` : attr.value}`,
     );
     const args = [...node.inputs.map((input) => input?.name ?? '-'), ...attrs].join(', ');
     lines.push(`${node.outputs.map(showValue).join(', ')} = ${node.op}(${args})`);

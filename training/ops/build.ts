@@ -358,3 +358,22 @@ export function onnxRecurrent(
   if (op === 'GRU') return emitAll(x.graph, op, inputs, { hidden_size: hidden, linear_before_reset: 1 });
   return emitAll(x.graph, op, inputs, { hidden_size: hidden, activations: [useRelu ? 'Relu' : 'Tanh'] });
 }
+
+/**
+ * `body` once per slice of the sequences [T,...]: states and slices in, states and slices out. -> last states, then [T,...]
+ * for each further output of the body. `reverse` runs from the last slice to the first; slices keep their places.
+ */
+export function scan(
+  body: Graph,
+  states: readonly Value[],
+  sequences: readonly Value[],
+  reverse: boolean,
+): readonly Value[] {
+  const direction = (count: number): readonly number[] => Array.from({ length: count }, () => (reverse ? 1 : 0));
+  return emitAll(sequences[0]!.graph, 'Scan', [...states, ...sequences], {
+    body,
+    num_scan_inputs: sequences.length,
+    scan_input_directions: direction(sequences.length),
+    scan_output_directions: direction(body.outputs.length - states.length),
+  });
+}

@@ -11,6 +11,7 @@ interface AttrTypes {
   ints: readonly number[];
   floats: readonly number[];
   strings: readonly string[];
+  graph: Graph;
 }
 export type AttrsOf<A extends AttrSpec> = { readonly [K in keyof A]: AttrTypes[A[K]] };
 

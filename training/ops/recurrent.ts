@@ -44,4 +44,29 @@ export const recurrentOps = {
   LSTM: defineOp(14, { hidden_size: 'int' }, (inputs, { hidden_size: hidden }, where) =>
     inferRecurrent(inputs, { gates: 4, hidden, states: 2 }, where),
   ),
+  /**
+   * A loop as one node: `body` gets the last states and one slice of every sequence, and gives the next states and one slice
+   * of every output. Inputs: states, then num_scan_inputs sequences [T,...]; outputs: last states, then sequences [T,...].
+   */
+  Scan: defineOp(
+    16,
+    { body: 'graph', num_scan_inputs: 'int', scan_input_directions: 'ints', scan_output_directions: 'ints' },
+    (inputs, { body, num_scan_inputs: count }, where) => {
+      const states = inputs.length - count;
+      const length = need(inputs, states, where).shape[0]!;
+      ensure(
+        body.inputs.length === inputs.length &&
+          body.inputs.every((value, i) => {
+            const input = need(inputs, i, where);
+            return sameShape(value.shape, i < states ? input.shape : input.shape.slice(1));
+          }),
+        'bad-shape',
+        () => `${where}: expected inputs as the body has them, got ${inputs.map((value) => value && showValue(value))}`,
+      );
+      return body.outputs.map(({ value: { dtype, shape } }, i) => ({
+        dtype,
+        shape: i < states ? shape : [length, ...shape],
+      }));
+    },
+  ),
 };

@@ -2,6 +2,7 @@ import type { DType } from '../core/dtype.ts';
 import { ensure } from '../core/errors.ts';
 import type { Shape } from '../core/shape.ts';
 import { backward } from '../grad/backward.ts';
+import type { LoopForm } from '../nn/loop.ts';
 import { createScope, type ParamSpec, type Scope, type Weights } from '../nn/scope.ts';
 import { Graph, type Value } from '../onnx/graph.ts';
 
@@ -15,6 +16,11 @@ export interface Task {
     scope: Scope,
     inputs: Readonly<Record<string, Value>>,
   ) => { readonly loss: Value; readonly outputs?: Readonly<Record<string, Value>> };
+  /**
+   * How the time steps of recurrent layers are written: `unrolled` (when left out) runs on every device; `scan` has a fraction of
+   * the nodes and is quicker on the CPU.
+   */
+  readonly loops?: LoopForm;
 }
 
 /** Output names of the training graph. */
@@ -46,7 +52,7 @@ export interface Forward {
 export function buildForward(task: Task, training: boolean): Forward {
   const graph = new Graph(`${task.name}_${training ? 'training' : 'eval'}`);
   const inputs = declareInputs(graph, task);
-  const scope = createScope(graph, { training });
+  const scope = createScope(graph, { training, loops: task.loops ?? 'unrolled' });
   const { loss, outputs = {} } = task.forward(scope, inputs);
   return { graph, scope, loss, outputs };
 }
