@@ -1,0 +1,50 @@
+import { expect } from 'chai';
+import { fettle, fettleJson } from '../helpers/command.ts';
+import { withFolder } from '../helpers/photos.ts';
+
+interface Summary {
+  readonly params: number;
+  readonly rows: readonly { readonly layer: string; readonly outputShape: string; readonly params: number }[];
+}
+
+describe('fettle summary', function () {
+  this.timeout(20_000);
+
+  it('resnet18 with its classes and size: every layer, its shape and parameters', () =>
+    withFolder(async (cwd) => {
+      const summary = await fettleJson(cwd, 'summary', 'resnet18', '--classes', '37', '--size', '360x480');
+      const { params, rows } = summary as unknown as Summary;
+      // 1000 classes take 513 000 parameters, 37 take 18 981.
+      expect(params).to.equal(11_689_512 - 513_000 + 18_981);
+      expect(rows.find(({ layer }) => layer === 'layer2.0.downsample.0')).to.deep.include({
+        outputShape: '[1,128,45,60]',
+        params: 64 * 128,
+      });
+      expect(rows.at(-1)).to.deep.include({ layer: 'fc', outputShape: '[1,37]', params: 18_981 });
+      expect(rows.reduce((sum, row) => sum + row.params, 0)).to.equal(params);
+    }));
+
+  it('vgg16_bn as a table', () =>
+    withFolder(async (cwd) => {
+      const { code, stdout } = await fettle({ cwd }, 'summary', 'vgg16_bn');
+      expect(code).to.equal(0);
+      expect(stdout).to.match(/^features\.40 +Conv +\[1,512,14,14\] +2,359,808 +true$/m);
+      expect(stdout).to.match(/^Total params: 138,365,992$/m);
+    }));
+
+  it('refuses what it does not know in one line', () =>
+    withFolder(async (cwd) => {
+      const cases: readonly (readonly [readonly string[], RegExp])[] = [
+        [['resnet19'], /expected an architecture \(restore-unet, resnet18, .*got resnet19/],
+        [['restore-unet', '--classes', '3'], /--classes: expected a classifier, got restore-unet/],
+        [['restore-unet', '--size', '100x100'], /--size: expected multiples of 8, got 100x100/],
+        [['resnet18', '--size', '0x64'], /--size: expected HEIGHTxWIDTH, got 0x64/],
+        [['resnet18', '--classes', '0'], /--classes: expected a whole number 1\.\./],
+      ];
+      for (const [args, text] of cases) {
+        const { code, stderr } = await fettle({ cwd }, 'summary', ...args);
+        expect([code, stderr.trim().split('\n').length], stderr).to.deep.equal([1, 1]);
+        expect(stderr).to.match(text);
+      }
+    }));
+});
