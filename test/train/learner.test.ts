@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { Tensor } from '../../training/core/tensor.ts';
 import { ema } from '../../training/learner/callbacks/ema.ts';
-import { globalNorm, gradientClip } from '../../training/learner/callbacks/gradients.ts';
+import { gradientClip } from '../../training/learner/callbacks/gradients.ts';
 import { mixup } from '../../training/learner/callbacks/mixup.ts';
 import { stopOnNan } from '../../training/learner/callbacks/stop-on-nan.ts';
 import { earlyStopping, reduceOnPlateau, saveBest } from '../../training/learner/callbacks/track.ts';
@@ -85,16 +85,28 @@ describe('Learner', function () {
     });
   });
 
-  it('clips the norm over all gradients', async () => {
-    const norms: number[] = [];
+  it('clips the norm over all gradients, and no smaller one; of accumulated batches that of their mean', async () => {
+    const [norms, moves]: [number[], number[]] = [[], []];
+    let before = new Float32Array(0);
     const watch: Callback = {
       name: 'watch',
       order: 30,
-      afterGradients: ({ state }) => void norms.push(globalNorm(state.grads)),
+      afterGradients: ({ state }) => {
+        norms.push(Math.hypot(...state.grads));
+        before = state.params.slice();
+      },
+      afterBatch: ({ state, updated }) => {
+        if (updated) moves.push(Math.hypot(...state.params.map((value, i) => value - before[i]!)));
+        else norms.pop();
+      },
     };
-    const learner = await spiralLearner({ callbacks: [gradientClip(0.05), watch] });
-    await learner.fit(1);
-    expect(Math.max(...norms)).to.be.closeTo(0.05, 1e-6);
+    const learner = await spiralLearner({ ...linearModel, accumulate: 2, callbacks: [gradientClip(0.23), watch] });
+    await learner.fit(3, 0.5);
+    expect(Math.min(...norms)).to.be.below(0.23);
+    expect(Math.max(...norms)).to.be.above(0.23);
+    moves.forEach((move, i) => {
+      expect(move).to.be.closeTo(0.5 * Math.min(0.23, norms[i]!), 1e-5);
+    });
   });
 
   it('frozen groups do not move, but their batch norm; others do', async () => {

@@ -28,6 +28,8 @@ export interface FitContext {
   readonly row?: EpochRow;
   /** In `beforeBatch`: trains on `batch` instead. */
   replaceBatch(batch: Tensors): void;
+  /** In `afterGradients`: the update scales the gradients so that their norm, over all that is trained, is at most `maxNorm`. */
+  clipGradients(maxNorm: number): void;
   /** In `afterGradients`: no update follows this batch. */
   skipUpdate(): void;
   /** Ends the run after the current event. */
@@ -175,6 +177,9 @@ function emitter(options: FitOptions, progress: Progress, run: Run): Emit {
   const actions = {
     replaceBatch: (batch: Tensors) => {
       run.batch = batch;
+    },
+    clipGradients: (maxNorm: number) => {
+      run.hyper = { ...run.hyper, maxNorm };
     },
     skipUpdate: () => {
       run.skipped = true;

@@ -139,7 +139,46 @@ function residentPlaces(def: OptimizerDef, state: TrainState, segments: readonly
   );
 }
 
-/** Builds and opens `def` for those segments of `state` that `isTrained` accepts. Segments without weight decay get wd 0. */
+type Update = (hyper: Readonly<Record<string, Tensor>>) => Promise<void>;
+
+/** Opens `def`'s graph over segments of `state`, on the host's numbers or on those that a device keeps. */
+async function openUpdate(
+  def: OptimizerDef,
+  state: TrainState,
+  segments: readonly Segment[],
+  open: OpenGraph,
+  clip: boolean,
+): Promise<{ readonly update: Update; release(): Promise<void> }> {
+  const sizes = segments.map((segment) => segment.size);
+  const model = toOnnx(buildOptimizer(def, sizes, { clip }));
+  const session = await open(model);
+  if (session.memory !== undefined) {
+    await session.release();
+    const { update, release } = await residentUpdate(model, session.memory, residentPlaces(def, state, segments));
+    return { update: (hyper) => update(state, hyper), release };
+  }
+  const feeds: Record<string, Tensor> = {};
+  const fetches: Record<string, Tensor> = clip ? { gradNorm: scalar(0) } : {};
+  for (const [i, { offset, size }] of segments.entries()) {
+    feeds[`grad.${i}`] = flat(state.grads, offset, size);
+    const inPlace = [
+      ['param', state.params] as const,
+      ...def.moments.map((name, k) => [name, state.moments[k]!] as const),
+    ];
+    for (const [name, data] of inPlace) feeds[`${name}.${i}`] = fetches[`${name}.${i}.next`] = flat(data, offset, size);
+  }
+  return {
+    async update(hyper) {
+      await session.run({ ...feeds, ...hyper }, fetches);
+    },
+    release: () => session.release(),
+  };
+}
+
+/**
+ * Builds and opens `def` for those segments of `state` that `isTrained` accepts. Segments without weight decay get wd 0. A
+ * hyper-parameter `maxNorm` clips the gradients by their norm over all these segments, in the graph; it opens another.
+ */
 export async function compileOptimizer(
   def: OptimizerDef,
   state: TrainState,
@@ -153,9 +192,8 @@ export async function compileOptimizer(
     () =>
       `compileOptimizer: expected a state with ${def.moments.length} moments for ${def.name}, got ${state.moments.length}`,
   );
-  const sizes = segments.map((segment) => segment.size);
-  const model = toOnnx(buildOptimizer(def, sizes));
-  const session = await open(model);
+  const plain = await openUpdate(def, state, segments, open, false);
+  let clipping: typeof plain | undefined;
   const hypersOf = (hyper: Hyper): Record<string, Tensor> => {
     const values = segments.flatMap(({ group, decay }, i) =>
       Object.keys(def.hyper).map(
@@ -164,32 +202,16 @@ export async function compileOptimizer(
     );
     return { ...Object.fromEntries(values), step: scalar(state.step) };
   };
-  if (session.memory !== undefined) {
-    await session.release();
-    const { update, release } = await residentUpdate(model, session.memory, residentPlaces(def, state, segments));
-    return {
-      async update(_state, hyper) {
-        state.step += 1;
-        await update(state, hypersOf(hyper));
-      },
-      release,
-    };
-  }
-  const feeds: Record<string, Tensor> = {};
-  const fetches: Record<string, Tensor> = {};
-  for (const [i, { offset, size }] of segments.entries()) {
-    feeds[`grad.${i}`] = flat(state.grads, offset, size);
-    const inPlace = [
-      ['param', state.params] as const,
-      ...def.moments.map((name, k) => [name, state.moments[k]!] as const),
-    ];
-    for (const [name, data] of inPlace) feeds[`${name}.${i}`] = fetches[`${name}.${i}.next`] = flat(data, offset, size);
-  }
   return {
     async update(_state, hyper) {
       state.step += 1;
-      await session.run({ ...feeds, ...hypersOf(hyper) }, fetches);
+      if (hyper.maxNorm === undefined) return plain.update(hypersOf(hyper));
+      clipping ??= await openUpdate(def, state, segments, open, true);
+      await clipping.update({ ...hypersOf(hyper), maxNorm: scalar(Number(hyper.maxNorm)) });
     },
-    release: () => session.release(),
+    async release() {
+      await plain.release();
+      await clipping?.release();
+    },
   };
 }

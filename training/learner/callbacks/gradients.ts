@@ -1,27 +1,14 @@
 import { ensure } from '../../core/errors.ts';
 import type { Callback } from '../learner.ts';
 
-/** Euclidean norm of all values, summed in double precision. */
-export function globalNorm(values: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i]! * values[i]!;
-  return Math.sqrt(sum);
-}
-
-/** Scales the gradients so that their norm, over all parameters together, is at most `maxNorm`. */
+/** Updates with the gradients scaled so that their norm, over all parameters together, is at most `maxNorm`. */
 export function gradientClip(maxNorm = 1): Callback {
   ensure(maxNorm > 0, 'bad-argument', () => `gradientClip: expected a norm above 0, got ${maxNorm}`);
   return {
     name: 'gradientClip',
-    // After accumulation, so that the mean over the batches is what is clipped.
-    order: 20,
-    numbers: ['grads'],
-    afterGradients: ({ state }) => {
-      const norm = globalNorm(state.grads);
-      if (norm <= maxNorm) return;
-      const factor = maxNorm / norm;
-      for (let i = 0; i < state.grads.length; i++) state.grads[i]! *= factor;
-    },
+    // The optimiser's graph does it, so gradients that a device keeps stay there.
+    numbers: [],
+    afterGradients: ({ clipGradients }) => clipGradients(maxNorm),
   };
 }
 
