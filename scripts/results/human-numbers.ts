@@ -100,6 +100,7 @@ export function ladderLearner(index: number, seed: number, text = humanNumbers()
     // Matrices of 64 x 64 are too small to share among threads.
     open: (graph) => openSession(graph, { threads: 1 }),
     metrics: [last ? lastWordAccuracy() : accuracy({ axis: 2 })],
+    ...(last ? { countTargets: ({ dims }) => dims[0]! } : {}),
     wdNormBias: true,
     hyper: { beta2: 0.99, eps: 1e-8 },
     moms: [0.95, 0.85, 0.95],

@@ -186,14 +186,17 @@ export class Learner {
   async validate(loader: Loader | undefined = this.options.data.valid): Promise<Readonly<Record<string, number>>> {
     if (loader === undefined) return {};
     const runs = (this.options.metrics ?? []).map((metric) => ({ name: metric.name, run: metric.start() }));
-    let [lossSum, items] = [0, 0];
+    const { countTargets = (y: Tensor) => sizeOf(y.dims) } = this.options;
+    let [lossSum, targets] = [0, 0];
     for await (const { x, y } of loader.epoch(0)) {
       const { loss, prediction } = await (await this.compiled.evaluation({ x, y })).evaluate(this.state, { x, y });
-      lossSum += Number(loss!.data[0]) * x.dims[0]!;
-      items += x.dims[0]!;
+      const count = countTargets(y);
+      // A batch without any says nothing, whatever its loss.
+      if (count > 0) lossSum += Number(loss!.data[0]) * count;
+      targets += count;
       for (const { run } of runs) run.add(prediction as Tensor<'float32'>, y);
     }
-    return { valid_loss: lossSum / items, ...Object.fromEntries(runs.map(({ name, run }) => [name, run.value()])) };
+    return { valid_loss: lossSum / targets, ...Object.fromEntries(runs.map(({ name, run }) => [name, run.value()])) };
   }
 
   /** Predictions, after the activation, and targets of a whole loader: the validation set when left out. */

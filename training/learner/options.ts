@@ -56,6 +56,11 @@ export interface LearnerOptions {
   /** Momentum at start, top and end of a one-cycle run; [0.95, 0.85, 0.95] when left out. */
   readonly moms?: readonly [number, number, number];
   readonly metrics?: readonly Metric[];
+  /**
+   * How many targets of a batch its loss is a mean over, which is its weight in `valid_loss`; all elements of y when left
+   * out. A loss that ignores some, or looks at the last word alone, has fewer.
+   */
+  readonly countTargets?: (y: Tensor) => number;
   readonly callbacks?: readonly Callback[];
   /** Parameter groups; one when left out. See {@link splitByPrefix}. */
   readonly splitter?: ParamSplitter;
