@@ -33,7 +33,7 @@ const inThisProcess: StartBackend = async () => {
 };
 
 /** Chromium's software Vulkan driver, as Debian installs it: a WebGPU device where there is no GPU. */
-const swiftShader = '/usr/lib/chromium/vk_swiftshader_icd.json';
+export const swiftShader = '/usr/lib/chromium/vk_swiftshader_icd.json';
 
 /** The next message of a child, or its end. */
 function heard(child: ChildProcess): Promise<ChildMessage> {
