@@ -190,6 +190,30 @@ describe('pickles', () => {
     for (const [value, text] of cases) expect(refusal(pickled(value)).message, String(text)).to.match(text);
   });
 
+  it('lists that hold themselves again and again, or deeply, are neither printed nor walked', () => {
+    // An empty list, put into a pair with itself forty times: 2^40 leaves.
+    const doubling = pickle.joined(']', ...Array.from({ length: 40 }, () => Buffer.from([0x32, 0x86])));
+    const deep = pickle.joined(']', Buffer.alloc(200_000, 0x85));
+    for (const list of [doubling, deep]) {
+      expect(refusal(pickled(pickle.dict(list, pickle.int(1)))).message).to.match(/a dict of no names/);
+      const name = pickle.joined(list, pickle.text('x'), Buffer.from([0x93]));
+      expect(refusal(pickled(name)).message).to.match(/name of an object/);
+      expect(refusal(pickled(pickle.persistent(list))).message).to.match(/reference to a storage/);
+      const legacy = [
+        pickle.joined('\x8a\x0a', Buffer.from('6cfc9c46f9206aa85019', 'hex')),
+        pickle.joined('M', Buffer.of(0xe9, 3)),
+        '}',
+      ];
+      const keys = pickle.file(pickle.joined(']', list, 'a'));
+      const file = Buffer.concat([...legacy.map((part) => pickle.file(part)), pickle.file('}'), keys, Buffer.alloc(8)]);
+      expect(refusal(file).message).to.match(/a storage of no elements/);
+    }
+    const header = Buffer.from(`{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`);
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(header.length));
+    expect(refusal(Buffer.concat([length, header])).message).to.match(/expected a as a tensor.*nested deeply/);
+  });
+
   it('tensors stay inside their storages, and storages inside the file', () => {
     const fits = { dims: [2, 3], strides: [3, 1], size: 6 };
     const { tensors } = readWeights(archiveOf(fits, 24));
@@ -225,6 +249,15 @@ describe('ZIP archives', () => {
     expect(valuesOf(zipOf(entries))).to.deep.equal([1, 2]);
     expect(valuesOf(zipOf(entries, { zip64: true }))).to.deep.equal([1, 2]);
     expect(valuesOf(zipOf(entries, { comment: 'PK\x05\x06 and more than twenty-two bytes' }))).to.deep.equal([1, 2]);
+  });
+
+  it('whose entries lie over each other are refused', () => {
+    const archive = zipOf([...entries, ['a/data/1', new Uint8Array(8)]]);
+    // The last directory record's sizes, in front of its lengths and name: all of the file.
+    const record = archive.lastIndexOf(Buffer.from('PK\x01\x02', 'latin1'));
+    archive.writeUInt32LE(archive.length, record + 20);
+    archive.writeUInt32LE(archive.length, record + 24);
+    expect(refusal(archive).message).to.match(/entries one after the other/);
   });
 
   it('are refused when compressed, changed, cut, or with a name twice', () => {

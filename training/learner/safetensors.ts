@@ -79,6 +79,15 @@ function isEntry(value: unknown, types: Types): value is Entry {
   return offsets[1]! - offsets[0]! === byteSize * sizeOf(shape);
 }
 
+/** The start of a value's JSON; nesting may be too deep to print. */
+function brief(value: unknown): string {
+  try {
+    return JSON.stringify(value).slice(0, 200);
+  } catch {
+    return 'something nested deeply';
+  }
+}
+
 function readMetadata(value: unknown, what: string): Record<string, string> {
   if (value === undefined) return {};
   const isText =
@@ -105,7 +114,7 @@ function readEntries(bytes: Uint8Array, what: string, types: Types) {
   const { __metadata__: metadata, ...others } = header;
   const entries = Object.entries(others).map(([name, value]) => {
     ensure(isEntry(value, types) && start + value.data_offsets[1] <= bytes.length, 'bad-checkpoint', () => {
-      return `${what}: expected ${name} as ${types.text} inside the file, got ${JSON.stringify(value)}; the file is damaged`;
+      return `${what}: expected ${name} as ${types.text} inside the file, got ${brief(value)}; the file is damaged`;
     });
     const [from, to] = value.data_offsets;
     return { name, type: value.dtype, dims: value.shape, from, to, bytes: bytes.subarray(start + from, start + to) };

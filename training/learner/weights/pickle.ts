@@ -96,6 +96,8 @@ class Machine {
   }
 
   global(module: Pickled, name: Pickled): void {
+    // Only texts are printed: a list that holds itself twice, forty times over, would have no end.
+    if (typeof module !== 'string' || typeof name !== 'string') this.fail('the name of an object', show(name));
     const full = `${module}.${name}`;
     const known = this.host.global(full);
     ensure(known !== undefined, 'unsupported', () => {

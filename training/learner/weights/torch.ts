@@ -200,7 +200,8 @@ function findStateDict(root: unknown, what: string): readonly (readonly [string,
 }
 
 function needTensors<T>(found: readonly T[], root: unknown, what: string): readonly T[] {
-  const keys = root instanceof Map ? `a dict of ${[...root.keys()].slice(0, 5).join(', ') || 'nothing'}` : 'no dict';
+  const names = root instanceof Map ? [...root.keys()].filter((key) => typeof key === 'string') : [];
+  const keys = root instanceof Map ? `a dict of ${names.slice(0, 5).join(', ') || 'no names'}` : 'no dict';
   ensure(found.length > 0, 'bad-checkpoint', () => {
     return `${what}: expected a dict of tensors, got ${keys}; in Python, save model.state_dict()`;
   });
@@ -264,7 +265,8 @@ function readLegacyStorages(reader: ByteReader, { storages }: TorchHost, keys: u
   for (const key of Array.isArray(keys) ? (keys as unknown[]) : []) {
     const storage = storages.get(key as string);
     const size = reader.u64();
-    if (storage?.size !== size) throw damaged(reader.what, `storage ${key} of ${storage?.size ?? 'no'} elements`, size);
+    if (storage?.size !== size)
+      throw damaged(reader.what, `a storage of ${storage?.size ?? 'no'} elements before byte ${reader.position}`, size);
     contents.set(storage.key, reader.take(size * byteSizeOf(storage.type)!));
   }
   return contents;

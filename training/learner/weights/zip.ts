@@ -134,6 +134,11 @@ function readDirectory(bytes: Uint8Array, what: string): Map<string, Entry> {
     ensure(!entries.has(name), 'bad-checkpoint', () => `${what}: expected every name once, got ${name} twice`);
     entries.set(name, entry);
   }
+  const total = [...entries.values()].reduce((sum, entry) => sum + entry.size, 0);
+  // Else a small file could have its bytes read any number of times.
+  ensure(total <= bytes.length, 'bad-checkpoint', () => {
+    return `${what}: expected entries one after the other, got ${total} bytes in a file of ${bytes.length}; the file is damaged`;
+  });
   return entries;
 }
 
