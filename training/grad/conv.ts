@@ -1,5 +1,4 @@
 import { staticShape } from '../core/shape.ts';
-import { sizeOf } from '../core/tensor.ts';
 import type { Node, Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
 import { intAttr, intsAttr } from './define.ts';
@@ -75,49 +74,6 @@ export function convInputGrad(dy: Value, x: Value, w: Value, geometry: ConvGeome
     groups,
     outputPadding,
   });
-}
-
-/** Offsets of every tap of the kernel, row-major. */
-export const taps = (kernel: readonly number[]): number[][] =>
-  kernel.reduce<number[][]>(
-    (all, size) => all.flatMap((head) => Array.from({ length: size }, (_, i) => [...head, i])),
-    [[]],
-  );
-
-/** The elements of padded x that one tap of the kernel meets, as [N,g,C/g,P]. */
-function tapInput(
-  padded: Value,
-  tap: readonly number[],
-  out: readonly number[],
-  { strides, dilations, groups }: ConvGeometry,
-): Value {
-  const starts = tap.map((offset, i) => offset * dilations[i]!);
-  const ends = starts.map((start, i) => start + (out[i]! - 1) * strides[i]! + 1);
-  const met = o.slice(padded, { axes: spatialAxes(out.length), starts, ends, steps: strides });
-  const [n, c] = dimsOf(met);
-  return o.reshape(met, [n!, groups, c! / groups, sizeOf(out)]);
-}
-
-/**
- * Gradient of a convolution with respect to w[K,C/g,...]: for every tap of the kernel one batched matrix product of dy
- * with the part of x that the tap meets. ONNX Runtime fuses the transposes into the product.
- */
-export function convFilterGrad(dy: Value, x: Value, geometry: ConvGeometry): Value {
-  const { kernel, pads, groups } = geometry;
-  const [n, k, ...out] = dimsOf(dy);
-  const c = dimsOf(x)[1]! / groups;
-  const rank = kernel.length;
-  const padded = o.pad(x, [0, 0, ...pads.slice(0, rank), 0, 0, ...pads.slice(rank)]);
-  const rows = o.reshape(dy, [n!, groups, k! / groups, sizeOf(out)]);
-  const products = taps(kernel).map((tap) =>
-    o.matmul(rows, o.transpose(tapInput(padded, tap, out, geometry), [0, 1, 3, 2])),
-  );
-  const stacked = o.concat(
-    products.map((product) => o.reshape(product, [n!, 1, k! * c])),
-    1,
-  );
-  const summed = o.reduceSum(stacked, { axes: [0] });
-  return o.reshape(o.transpose(o.reshape(summed, [products.length, k! * c]), [1, 0]), [k!, c, ...kernel]);
 }
 
 /** Sum over batch and positions: the gradient of a bias per channel. */

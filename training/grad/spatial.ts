@@ -2,7 +2,8 @@ import { staticShape } from '../core/shape.ts';
 import type { Node, Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
 import type { spatialOps } from '../ops/spatial.ts';
-import { channelSum, convFilterGrad, convGeometry, convInputGrad, taps } from './conv.ts';
+import { channelSum, convGeometry, convInputGrad } from './conv.ts';
+import { convFilterGrad, taps } from './conv-filter.ts';
 import { type GradTable, intAttr, intsAttr, stringAttr } from './define.ts';
 import { placeOnAxis } from './layout.ts';
 
