@@ -31,7 +31,7 @@ export async function writeSet(folder: string, count = 12): Promise<string> {
 export const folderBlock = (options: Partial<DataBlockOptions<string, FileItem, 'category'>> = {}) =>
   dataBlock({
     get: fromFolder(),
-    split: splitByFolder<FileItem>(),
+    split: splitByFolder(),
     label: labels.parentFolder<FileItem>(),
     size: 24,
     transforms: getTransforms(),

@@ -42,7 +42,7 @@ describe('data block: loaders', () => {
           (await fromFolder()(folder)).map(
             ({ name }): ArrayItem => ({ name, image: wavyImage(40, 32, Number(/\d+/.exec(name))) }),
           ),
-        split: splitByFolder<ArrayItem>(),
+        split: splitByFolder(),
         label: labels.parentFolder<ArrayItem>(),
       });
       await withLoaders(createDataLoaders(memory, folder, { seed: 7 }), async ({ train }) => {
@@ -158,7 +158,7 @@ describe('data block: labels', () => {
     const pairs = (tfmY: boolean) =>
       dataBlock({
         get: fromArrays(),
-        split: noSplit<ArrayItem>(),
+        split: noSplit(),
         label: labels.pairedImage(({ image }: ArrayItem) => image),
         transforms: getTransforms({ pAffine: 1, pLighting: 1 }),
         tfmY,
@@ -191,7 +191,7 @@ describe('data block: labels', () => {
       await writePhoto(folder, 'y/p3.png', plainImage(10, 10, 1));
       const block = dataBlock({
         get: fromFolder(),
-        split: noSplit<FileItem>(),
+        split: noSplit(),
         label: labels.mask(({ path }: FileItem) => path.replace('/x/', '/y/'), { classes: ['left', 'right'] }),
         size: 20,
         batchSize: 4,
@@ -267,7 +267,7 @@ describe('data block: labels', () => {
     expect(labels.numbersBy((n: number) => n).label(3)).to.deep.equal([3]);
     const source = { images: pictures, labels: ['a', 'a', 'b', 'b', 'a', 'c'] };
     const block = (label = labels.byLabel()) =>
-      dataBlock({ get: fromArrays(), split: splitByIndices<ArrayItem>([5]), label, batchSize: 2 });
+      dataBlock({ get: fromArrays(), split: splitByIndices([5]), label, batchSize: 2 });
     expect(await failureOf(block().plan(source))).to.match(/one of 2 known classes for '5', got 'c'/);
     expect(
       (await block({ ...labels.byLabel(), classes: ['a', 'b', 'c'] }).plan(source)).valid[0]!.target,

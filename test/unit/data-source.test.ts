@@ -23,9 +23,9 @@ describe('data block: sources and splits', () => {
   it('split by place, function and chance; nothing gets lost', async () => {
     const items = Array.from({ length: 200 }, (_, i) => ({ name: `p${i}` }));
     for (const splitter of [
-      splitRandomly<{ name: string }>(0.2, 4),
+      splitRandomly(0.2, 4),
       splitByFunction(({ name }: { name: string }) => name.endsWith('7')),
-      splitByIndices<{ name: string }>([3, 199]),
+      splitByIndices([3, 199]),
     ]) {
       const { train, valid } = splitter.split(items);
       expect(new Set([...train, ...valid]).size).to.equal(200);
@@ -55,7 +55,7 @@ describe('data block: sources and splits', () => {
     expect(await failureOf(two.plan('.'))).to.match(/at least one batch of 4 training items, got 1/);
     const masks = dataBlock({
       get: fromArrays(),
-      split: noSplit<ArrayItem>(),
+      split: noSplit(),
       label: labels.mask(({ image }: ArrayItem) => image, { classes: ['a'] }),
       transforms: randPad(2, 'zeros'),
       batchSize: 1,
@@ -70,7 +70,7 @@ describe('data block: sources and splits', () => {
     if (folder === undefined) return this.skip();
     const block = dataBlock({
       get: fromIdx(),
-      split: splitByFolder<ArrayItem>(),
+      split: splitByFolder(),
       label: labels.byLabel(),
       transforms: randPad(3, 'zeros'),
       batchSize: 128,
@@ -137,7 +137,7 @@ describe('data block: summary and pictures', () => {
   it('a batch is shown with its labels, denormalised', async () => {
     const white = { images: [plainImage(8, 8, 255), plainImage(8, 8, 0)], labels: ['white', 'dark'] };
     const block = (normalise: 'batch' | 'none') =>
-      dataBlock({ get: fromArrays(), split: noSplit<ArrayItem>(), label: labels.byLabel(), batchSize: 2, normalise });
+      dataBlock({ get: fromArrays(), split: noSplit(), label: labels.byLabel(), batchSize: 2, normalise });
     const shown = (normalise: 'batch' | 'none', captions?: string[]) =>
       withLoaders(createDataLoaders(block(normalise), white), async (data) => {
         const { value } = await data.train.epoch().next();

@@ -1,4 +1,5 @@
 import type { Tensor } from '../core/tensor.ts';
+import type { Statistics } from '../data/transforms/normalise.ts';
 import type { OptimizerDef } from '../optim/define.ts';
 import type { OneCycleOptions } from '../optim/schedules.ts';
 import type { TrainState } from '../step/state.ts';
@@ -25,6 +26,13 @@ export interface LearnerData {
   readonly train: Loader;
   /** Validation set; without it there are no metrics. */
   readonly valid?: Loader;
+  /* What the loaders of a data block have besides, for pictures of results: */
+  /** Names of the classes by id. */
+  readonly vocab?: readonly string[];
+  /** What x was normalised by, if it was. */
+  readonly statistics?: Statistics | undefined;
+  /** How x came about; a label of pixels that do not count. */
+  readonly spec?: { readonly label: { readonly ignoreId?: number | undefined } };
 }
 
 /** Where a run is kept so that it can go on: see `runFolder` in fettle/node. */

@@ -48,22 +48,23 @@ function pictureOf(x: Tensor<'float32'>, index: number, zoom: number): Image {
   return { ...size, channels: 3, data: new Uint8Array(data.buffer) };
 }
 
-/** The picture half covered by the colours of the mask i32[N,H,W]; ignored pixels stay as they are. */
-function overlay(
+/**
+ * overlayMask: an RGB picture half covered by the colours of class ids, one per pixel, or per `zoom` x `zoom` pixels; where
+ * the id is `ignoreId` it stays as it is.
+ */
+export function overlayMask(
   picture: Image,
-  mask: Tensor<'int32'>,
-  index: number,
-  zoom: number,
-  ignoreId: number | undefined,
+  ids: ArrayLike<number>,
+  { zoom = 1, ignoreId }: { readonly zoom?: number; readonly ignoreId?: number | undefined } = {},
 ): Image {
-  const [, height = 0, width = 0] = mask.dims;
+  const width = picture.width / zoom;
   const data = picture.data.slice();
   for (let pixel = 0; pixel < picture.width * picture.height; pixel++) {
     const [column, row] = [
       Math.floor((pixel % picture.width) / zoom),
       Math.floor(Math.floor(pixel / picture.width) / zoom),
     ];
-    const id = mask.data[(index * height + row) * width + column]!;
+    const id = ids[row * width + column]!;
     if (id === ignoreId) continue;
     classColor(id).forEach((value, c) => {
       data[3 * pixel + c] = Math.round((data[3 * pixel + c]! + value) / 2);
@@ -110,7 +111,8 @@ export function batchPicture(
     paste(grid, picture, left, top);
     if (kind === 'image') paste(grid, pictureOf(batch.y as Tensor<'float32'>, i, zoom), left + picture.width, top);
     if (kind === 'mask') {
-      paste(grid, overlay(picture, batch.y as Tensor<'int32'>, i, zoom, ignoreId), left + picture.width, top);
+      const ids = (batch.y as Tensor<'int32'>).data.subarray(i * width * height, (i + 1) * width * height);
+      paste(grid, overlayMask(picture, ids, { zoom, ignoreId }), left + picture.width, top);
     }
     const caption = options.captions?.[i] ?? captionOf(batch, i, kind, vocab);
     if (captioned)

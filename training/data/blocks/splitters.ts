@@ -9,14 +9,20 @@ export interface Splitter<I> {
   split(items: readonly I[]): Split<I>;
 }
 
+/** A {@link Splitter} for whatever items a source has, as long as they are `B`. */
+export interface AnySplitter<B> {
+  readonly describe: string;
+  split<I extends B>(items: readonly I[]): Split<I>;
+}
+
 /** splitRandomly: about `validShare` (0..1) of the items, decided by (seed, name) for each alone, are held out. */
-export const splitRandomly = <I extends Named>(validShare = 0.2, seed = 1): Splitter<I> => ({
+export const splitRandomly = (validShare = 0.2, seed = 1): AnySplitter<Named> => ({
   describe: `random ${100 * validShare} %, seed ${seed}`,
   split: (items) => randomSplit(items, validShare, seed),
 });
 
 /** splitByFolder: items below the top folder `valid` are held out. */
-export const splitByFolder = <I extends Named>(valid = 'valid'): Splitter<I> => ({
+export const splitByFolder = (valid = 'valid'): AnySplitter<Named> => ({
   describe: `folder '${valid}'`,
   split: (items) => folderSplit(items, valid),
 });
@@ -28,7 +34,7 @@ export const splitByFunction = <I>(isValid: (item: I) => boolean): Splitter<I> =
 });
 
 /** splitByIndices: the items at these places of the source's list are held out. */
-export const splitByIndices = <I>(valid: readonly number[]): Splitter<I> => ({
+export const splitByIndices = (valid: readonly number[]): AnySplitter<unknown> => ({
   describe: `${valid.length} given places`,
   split: (items) => {
     const wrong = valid.find((index) => !Number.isInteger(index) || index < 0 || index >= items.length);
@@ -56,4 +62,7 @@ export const splitByColumn = (column = 'is_valid', value?: string): Splitter<Row
 });
 
 /** noSplit: everything is for training. */
-export const noSplit = <I>(): Splitter<I> => ({ describe: 'none', split: (items) => ({ train: items, valid: [] }) });
+export const noSplit = (): AnySplitter<unknown> => ({
+  describe: 'none',
+  split: (items) => ({ train: items, valid: [] }),
+});
