@@ -32,8 +32,7 @@ function convTorch(
   x: Value,
   { filters, bound }: { readonly filters: number; readonly bound: number },
 ): Value {
-  const w = scope.param('weight', [filters, x.shape[1] as number, 3, 3], kaimingUniform);
-  return o.conv(x, w, scope.param('bias', [filters], uniformInit(bound)), { stride: 2, padding: 1 });
+  return nn.conv2d(scope, x, { filters, stride: 2, padding: 1, init: kaimingUniform, biasInit: uniformInit(bound) });
 }
 
 /** fastai v1's `conv_layer`: convolution without bias, ReLU, batch norm, in this order. */

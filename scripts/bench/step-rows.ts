@@ -1,4 +1,5 @@
 import { mnistBasic, mnistResnet } from '../../models/mnist.ts';
+import { resnet, resnetConfigs } from '../../models/resnet.ts';
 import { restoreUnet, restoreUnetDefaults } from '../../models/unet.ts';
 import { createRng } from '../../training/core/rng.ts';
 import { f32, sizeOf, type Tensor } from '../../training/core/tensor.ts';
@@ -92,5 +93,7 @@ export const stepRows: Readonly<Record<string, () => StepRow>> = {
   'mnist-basic': () => classifier('mnist_basic', mnistBasic, [128, 1, 28, 28], 10),
   'mnist-resnet': () => classifier('mnist_resnet', mnistResnet, [128, 1, 28, 28], 10),
   unet: () => translator('unet', restoreUnet, [8, 3, 128, 128], 1, restoreUnetDefaults),
+  resnet18: () =>
+    classifier('resnet18', (s, x) => resnet(s, x, { ...resnetConfigs.resnet18, classes: 37 }), [16, 3, 128, 128], 37),
   srresnet: () => translator('srresnet', srResnet, [8, 3, 72, 72], 2),
 };

@@ -1,7 +1,8 @@
 import { ensure } from '../core/errors.ts';
 import { showValue, type Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
-import { channelsOf } from './common.ts';
+import { channelsOf, perChannel } from './common.ts';
+import { isTiny, tinyConv } from './conv-tiny.ts';
 import { type Init, icnr, kaimingNormal, zerosInit } from './init.ts';
 import type { Scope } from './scope.ts';
 import { normedWeight, type WeightNorm } from './weights.ts';
@@ -27,6 +28,8 @@ export interface ConvLayerOptions {
   /** Spectral normalisation (Miyato et al. 2018): w / its largest singular value; see `spectralNormed`. */
   readonly spectralNorm?: boolean;
   readonly init?: Init;
+  /** First value of the bias; zeros when left out. */
+  readonly biasInit?: Init;
 }
 export type Conv2dOptions = ConvLayerOptions;
 export type Conv1dOptions = ConvLayerOptions;
@@ -69,9 +72,16 @@ function convolution(scope: Scope, x: Value, rank: number, options: ConvLayerOpt
   const half = kernel.map((size, i) => Math.floor(((size - 1) * dilation[i]!) / 2));
   const padding = options.padding === 'same' ? samePads(kernel, dilation, stride) : (options.padding ?? half);
   const w = normedWeight(scope, [filters, channels / groups, ...kernel], init, normOf(options));
-  const b = bias ? scope.param('bias', [filters], zerosInit) : undefined;
+  const b = bias ? scope.param('bias', [filters], options.biasInit ?? zerosInit) : undefined;
+  if (scope.training) {
+    const pads = axes(padding, rank);
+    const geometry = { stride, dilation, padding: pads.length === rank ? [...pads, ...pads] : pads };
+    if (isTiny(x, w, geometry)) return plusBias(tinyConv(x, w, geometry), b);
+  }
   return o.conv(x, w, b, { stride, dilation, groups, padding });
 }
+
+const plusBias = (y: Value, b: Value | undefined): Value => (b === undefined ? y : o.add(y, perChannel(b, y)));
 
 /**
  * x[N,C,H,W] -> [N,filters,H',W']. Parameters `weight` [filters,C/groups,k,k] (or `weight_g`, `weight_v`; `weight_orig`) and
