@@ -24,7 +24,7 @@ export interface LayerResult {
 type Gradients = readonly (Value | undefined)[];
 
 /** What the forward loop kept for the way back. */
-interface Kept {
+export interface Kept {
   /** The output. */
   readonly y: Sequence;
   /** What `cell.step` said. */
@@ -109,7 +109,13 @@ function back(
 }
 
 /** The gradients of x, both weights, the biases there are, and the first states. */
-function gradients(x: Value, layer: RecurrentLayer, kept: Kept, dys: Gradients, needs: readonly boolean[]): Gradients {
+export function recurrentGradients(
+  x: Value,
+  layer: RecurrentLayer,
+  kept: Kept,
+  dys: Gradients,
+  needs: readonly boolean[],
+): Gradients {
   const { cell, weights, start } = layer;
   const wT = o.transpose(weights.hidden, [1, 0]);
   const { states, outputs, factors } = back(layer, kept, dys, wT);
@@ -150,7 +156,7 @@ export function recurrentLayer(x: Value, layer: RecurrentLayer): LayerResult {
       kept = made.kept;
       return [kept.y.whole, ...made.states];
     },
-    (dys, needs) => gradients(x, layer, kept!, dys, needs),
+    (dys, needs) => recurrentGradients(x, layer, kept!, dys, needs),
   );
   return { output: output!, states };
 }
