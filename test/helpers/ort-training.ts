@@ -1,102 +1,63 @@
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { rootDir } from '../../scripts/source-files.ts';
-import { sizeOf, type Tensor } from '../../training/core/tensor.ts';
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import type { Tensors } from '../../training/run/session.ts';
 import type { ArtifactSet } from '../../training/step/ort-artifacts.ts';
 
-/*
- * ONNX Runtime's own training, as onnxruntime-web 1.19.2 last shipped it. Its package hides the file from Node, so it is imported by path, and
- * typed here as far as we use it.
- */
+export type Request =
+  | { readonly kind: 'create'; readonly artifacts: ArtifactSet }
+  | { readonly kind: 'train' | 'evaluate'; readonly batch: Tensors }
+  | { readonly kind: 'update' }
+  | { readonly kind: 'parameters'; readonly trainedOnly: boolean };
+export type Reply = { readonly value: unknown } | { readonly error: string };
 
-interface OrtTensor {
-  readonly type: string;
-  readonly dims: readonly number[];
-  readonly data: Tensor['data'];
-}
-interface OrtTrainingSession {
+export interface Created {
   readonly trainingInputNames: readonly string[];
   readonly trainingOutputNames: readonly string[];
   readonly evalInputNames: readonly string[];
   readonly evalOutputNames: readonly string[];
-  lazyResetGrad(): Promise<void>;
-  runTrainStep(feeds: Readonly<Record<string, OrtTensor>>): Promise<Readonly<Record<string, OrtTensor>>>;
-  runEvalStep(feeds: Readonly<Record<string, OrtTensor>>): Promise<Readonly<Record<string, OrtTensor>>>;
-  runOptimizerStep(): Promise<void>;
-  getContiguousParameters(trainableOnly: boolean): Promise<OrtTensor>;
-  release(): Promise<void>;
-}
-interface OrtTraining {
-  readonly Tensor: new (type: string, data: Tensor['data'], dims: readonly number[]) => OrtTensor;
-  readonly TrainingSession: {
-    create(files: Readonly<Record<string, Uint8Array>>, options?: object): Promise<OrtTrainingSession>;
-  };
-  readonly env: { readonly wasm: { numThreads: number }; logLevel: string };
 }
 
-let loaded: Promise<OrtTraining> | undefined;
-const load = (): Promise<OrtTraining> => {
-  const file = join(rootDir, 'node_modules/ort-training/dist/ort.training.wasm.min.mjs');
-  loaded ??= (import(pathToFileURL(file).href) as Promise<OrtTraining>).then((ort) => {
-    ort.env.wasm.numThreads = 1;
-    ort.env.logLevel = 'fatal';
-    return ort;
-  });
-  return loaded;
-};
-
-/** A session of ONNX Runtime's training over our artifacts. */
-export interface OrtTrainer {
-  readonly session: OrtTrainingSession;
+/** A session of ONNX Runtime's own training over our artifacts. */
+export interface OrtTrainer extends Created {
   /** Forward and backward; gradients add up until an update. Returns all outputs. */
   train(batch: Tensors): Promise<Tensors>;
   /** One update, after which gradients begin anew. */
   update(): Promise<void>;
   evaluate(batch: Tensors): Promise<Tensors>;
-  /** Values of the parameters in the training graph's order, one after the other. */
+  /** Values of the parameters in the training graph's order, one after the other. Nothing may be run afterwards. */
   parameters(trainedOnly: boolean): Promise<Float32Array>;
-  release(): Promise<void>;
+  release(): void;
 }
 
+/**
+ * Opens a session in a process of its own: `getContiguousParameters` of 1.19.2 frees memory of its stack, after which the next run may spin
+ * for ever. So `parameters` is for the end.
+ */
 export async function ortTrainer(artifacts: ArtifactSet): Promise<OrtTrainer> {
-  const ort = await load();
-  const session = await ort.TrainingSession.create(
-    {
-      checkpointState: artifacts.checkpoint,
-      trainModel: artifacts['training_model.onnx'],
-      evalModel: artifacts['eval_model.onnx'],
-      optimizerModel: artifacts['optimizer_model.onnx'],
-    },
-    { logSeverityLevel: 4 },
-  );
-  // Feeds go by the order of the object's keys, not by name.
-  const feedsOf = (names: readonly string[], batch: Tensors): Record<string, OrtTensor> =>
-    Object.fromEntries(
-      names.map((name) => {
-        const { dtype, data, dims } = batch[name]!;
-        return [name, new ort.Tensor(dtype, data, dims)];
-      }),
-    );
-  const copied = (results: Readonly<Record<string, OrtTensor>>): Tensors =>
-    Object.fromEntries(
-      Object.entries(results).map(([name, { type, dims, data }]) => [
-        name,
-        { dtype: type, dims, data: data.slice() } as unknown as Tensor,
-      ]),
-    );
-  return {
-    session,
-    train: async (batch) => copied(await session.runTrainStep(feedsOf(session.trainingInputNames, batch))),
-    async update() {
-      await session.runOptimizerStep();
-      await session.lazyResetGrad();
-    },
-    evaluate: async (batch) => copied(await session.runEvalStep(feedsOf(session.evalInputNames, batch))),
-    async parameters(trainedOnly) {
-      const { data, dims } = await session.getContiguousParameters(trainedOnly);
-      return (data as Float32Array).slice(0, sizeOf(dims));
-    },
-    release: () => session.release(),
+  const child = fork(fileURLToPath(new URL('ort-training-child.js', import.meta.url)), { serialization: 'advanced' });
+  let settle: (reply: Reply) => void = () => {};
+  child.on('message', (reply: Reply) => settle(reply));
+  child.on('exit', (code) => settle({ error: `the process ended with ${code}` }));
+  const ask = async <T>(request: Request): Promise<T> => {
+    const reply = await new Promise<Reply>((resolve) => {
+      settle = resolve;
+      child.send(request);
+    });
+    if ('error' in reply) throw new Error(reply.error);
+    return reply.value as T;
   };
+  const release = (): void => void child.kill('SIGKILL');
+  try {
+    return {
+      ...(await ask<Created>({ kind: 'create', artifacts })),
+      train: (batch) => ask({ kind: 'train', batch }),
+      update: () => ask({ kind: 'update' }),
+      evaluate: (batch) => ask({ kind: 'evaluate', batch }),
+      parameters: (trainedOnly) => ask({ kind: 'parameters', trainedOnly }),
+      release,
+    };
+  } catch (error) {
+    release();
+    throw error;
+  }
 }
