@@ -1,4 +1,4 @@
-import { kaimingNormal, kaimingUniform, uniformInit } from '../training/nn/init.ts';
+import { kaimingUniform, uniformInit } from '../training/nn/init.ts';
 import * as nn from '../training/nn/layers.ts';
 import type { Scope } from '../training/nn/scope.ts';
 import type { Value } from '../training/onnx/graph.ts';
@@ -11,41 +11,32 @@ import * as o from '../training/ops/build.ts';
 
 const widths = [8, 16, 32, 16, 10] as const;
 
-const flatten = (x: Value): Value => o.reshape(x, [x.shape[0] as number, -1]);
-
 /** Convolution with bias, batch norm and ReLU, begun as PyTorch begins them; no ReLU after the last. 12 126 parameters. */
 export function mnistBasic(scope: Scope, x: Value): Value {
   const scores = widths.reduce((value, filters, i) => {
-    const channels = value.shape[1] as number;
+    // PyTorch: weights and biases uniform in +-1 / sqrt(fan in).
+    const biasInit = uniformInit(1 / Math.sqrt(9 * (value.shape[1] as number)));
     const convolved = scope.in(`conv${i + 1}`, (s) =>
-      convTorch(s, value, { filters, bound: 1 / Math.sqrt(channels * 9) }),
+      nn.conv2d(s, value, { filters, stride: 2, init: kaimingUniform, biasInit }),
     );
     const normed = scope.in(`bn${i + 1}`, (s) => nn.batchNorm(s, convolved));
     return i + 1 < widths.length ? o.relu(normed) : normed;
   }, x);
-  return flatten(scores);
+  return nn.flatten(scores);
 }
 
-/** PyTorch's convolution: weights and biases uniform in +-`bound`, 1 / sqrt(fan in). */
-function convTorch(
-  scope: Scope,
-  x: Value,
-  { filters, bound }: { readonly filters: number; readonly bound: number },
-): Value {
-  return nn.conv2d(scope, x, { filters, stride: 2, padding: 1, init: kaimingUniform, biasInit: uniformInit(bound) });
-}
-
-/** fastai v1's `conv_layer`: convolution without bias, ReLU, batch norm, in this order. */
+/**
+ * fastai v1's `conv_layer`: convolution without bias, ReLU, batch norm, in this order. It is `nn.convBlock` but for the name
+ * of the norm: `bn`, as in the checkpoints that there are, and a name also decides the first weights.
+ */
 function convLayer(scope: Scope, x: Value, filters: number, { stride = 1, scale = 1 } = {}): Value {
-  const convolved = scope.in('conv', (s) =>
-    nn.conv2d(s, x, { filters, stride, padding: 1, bias: false, init: kaimingNormal() }),
-  );
+  const convolved = scope.in('conv', (s) => nn.conv2d(s, x, { filters, stride, bias: false }));
   return scope.in('bn', (s) => nn.batchNorm(s, o.relu(convolved), { scale, shift: 1e-3 }));
 }
 
 /** Five `conv_layer`s of stride 2. 12 044 parameters. */
 export function mnistConvLayers(scope: Scope, x: Value): Value {
-  return flatten(
+  return nn.flatten(
     widths.reduce(
       (value, filters, i) => scope.in(`layer${i + 1}`, (s) => convLayer(s, value, filters, { stride: 2 })),
       x,
@@ -57,10 +48,8 @@ export function mnistConvLayers(scope: Scope, x: Value): Value {
 function resBlock(scope: Scope, x: Value): Value {
   const filters = x.shape[1] as number;
   const one = scope.in('layer1', (s) => convLayer(s, x, filters));
-  return o.add(
-    x,
-    scope.in('layer2', (s) => convLayer(s, one, filters, { scale: 0 })),
-  );
+  const two = scope.in('layer2', (s) => convLayer(s, one, filters, { scale: 0 }));
+  return o.add(x, two);
 }
 
 /** The ladder of `conv2` and `res_block`. 41 132 parameters. */
@@ -69,7 +58,7 @@ export function mnistResnet(scope: Scope, x: Value): Value {
     const down = scope.in(`layer${i + 1}`, (s) => convLayer(s, value, filters, { stride: 2 }));
     return i + 1 < widths.length ? scope.in(`res${i + 1}`, (s) => resBlock(s, down)) : down;
   }, x);
-  return flatten(scores);
+  return nn.flatten(scores);
 }
 
 /** fastai v1's `res_block(dense=True)`: two `conv_layer`s and, beside their channels, the input's: C -> 2C. */
@@ -85,7 +74,7 @@ export function mnistDense(scope: Scope, x: Value): Value {
     const down = scope.in(`layer${i + 1}`, (s) => convLayer(s, value, filters, { stride: 2 }));
     return i + 1 < widths.length ? scope.in(`dense${i + 1}`, (s) => denseBlock(s, down)) : down;
   }, x);
-  return flatten(scores);
+  return nn.flatten(scores);
 }
 
 /** The nets by the names that scripts take. */

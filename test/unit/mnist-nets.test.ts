@@ -1,7 +1,8 @@
+import { createHash } from 'node:crypto';
 import { expect } from 'chai';
 import { type MnistNet, mnistNets } from '../../models/mnist.ts';
 import { sizeOf } from '../../training/core/tensor.ts';
-import { createScope } from '../../training/nn/scope.ts';
+import { createScope, initialWeights } from '../../training/nn/scope.ts';
 import { Graph } from '../../training/onnx/graph.ts';
 
 /** The net's parameters, and the shape that comes out of it. */
@@ -22,6 +23,21 @@ describe('the nets of the MNIST lesson', () => {
       expect(shape).to.deep.equal([5, 10]);
     });
   }
+
+  it('names and first weights are those of the published runs', () => {
+    const known: Readonly<Record<MnistNet, string>> = {
+      basic: '11796c898b82e5c33bf5cc5833524349245d872789605270bb2d81bc6322a733',
+      conv: 'e224391e734836c21d2a24ff19ffa1db983aed91b9aece9286ee75169e92403f',
+      resnet: 'ed69fae8e4f90ecfe652e8fa3a2e5c70a891ebda45640c63495d84657000400d',
+      dense: '301f733fde06fd153f49988afb1443b056cda1eac7d211a9cb0fe50e1f8960b3',
+    };
+    for (const [net, expected] of Object.entries(known) as [MnistNet, string][]) {
+      const hash = createHash('sha256');
+      for (const [name, { buffer, byteOffset, byteLength }] of initialWeights(build(net).scope.specs, 1))
+        hash.update(name).update(new Uint8Array(buffer, byteOffset, byteLength));
+      expect(hash.digest('hex'), net).to.equal(expected);
+    }
+  });
 
   it('the second norm of a residual block starts at zero, other norms at one with a bias of 0.001', () => {
     const first = (name: string): number => {
