@@ -1,0 +1,139 @@
+import { uniformInit, zerosInit } from '../training/nn/init.ts';
+import * as nn from '../training/nn/layers.ts';
+import type { Scope } from '../training/nn/scope.ts';
+import type { Value } from '../training/onnx/graph.ts';
+import * as o from '../training/ops/build.ts';
+
+/**
+ * AWD-LSTM (Merity, Keskar & Socher 2017) with fastai's defaults: an embedding, three LSTMs, and a decoder that shares the embedding's
+ * weight. Dropout in five places, all of them scaled by `dropMult`.
+ */
+export interface AwdLstmConfig {
+  /** V: words of the vocabulary. */
+  readonly words: number;
+  /** Numbers per word, and in the last LSTM's state. */
+  readonly width: number;
+  /** H: numbers in the states of all other LSTMs. */
+  readonly hidden: number;
+  readonly layers: number;
+  /** The word that fills up short texts: its embedding is zero at first and gets no gradient from the embedding. */
+  readonly paddingIndex: number;
+  readonly outputDrop: number;
+  readonly hiddenDrop: number;
+  readonly inputDrop: number;
+  readonly embedDrop: number;
+  readonly weightDrop: number;
+  /** Multiplies all of them. */
+  readonly dropMult: number;
+}
+
+export const awdLstmDefaults: Omit<AwdLstmConfig, 'words'> = {
+  width: 400,
+  hidden: 1152,
+  layers: 3,
+  paddingIndex: 1,
+  outputDrop: 0.1,
+  hiddenDrop: 0.15,
+  inputDrop: 0.25,
+  embedDrop: 0.02,
+  weightDrop: 0.2,
+  dropMult: 1,
+};
+
+/** The states of one LSTM, [1,N,H] each. */
+export interface LstmState {
+  readonly hidden: Value;
+  readonly cell: Value;
+}
+
+export interface AwdLstmBody {
+  /** The last LSTM's states, [N,T,width], as they are. */
+  readonly raw: Value;
+  /** Every LSTM's last states: feed them to the next batch to carry on. */
+  readonly states: readonly LstmState[];
+}
+
+export interface AwdLstm extends AwdLstmBody {
+  /** `raw` after the output's dropout: what the decoder saw. */
+  readonly dropped: Value;
+  /** [N,T,V]: what each word may be followed by. */
+  readonly scores: Value;
+}
+
+/** Numbers in the state of each LSTM. */
+export const awdLstmSizes = ({ width, hidden, layers }: AwdLstmConfig): readonly number[] =>
+  Array.from({ length: layers }, (_, i) => (i === layers - 1 ? width : hidden));
+
+/**
+ * The encoder: words int32[N,T] -> states [N,T,width]. `states`, one per LSTM, are the first ones, zeros when left out. Parameters
+ * `encoder.weight` [V,width], `rnns.0.weight_ih_l0` and so on.
+ */
+export function awdLstmBody(
+  scope: Scope,
+  words: Value,
+  config: AwdLstmConfig,
+  states?: readonly LstmState[],
+): AwdLstmBody {
+  const { dropMult, paddingIndex, width } = config;
+  const drop = (x: Value, p: number): Value => nn.variationalDropout(scope, x, p * dropMult);
+  const embedded = scope.in('encoder', (s) =>
+    nn.embedding(s, words, {
+      rows: config.words,
+      width,
+      paddingIndex,
+      dropout: config.embedDrop * dropMult,
+      init: uniformInit(0.1),
+    }),
+  );
+  let y = drop(embedded, config.inputDrop);
+  const sizes = awdLstmSizes(config);
+  const last = sizes.map((hidden, i) => {
+    const options = { hidden, weightDrop: config.weightDrop * dropMult };
+    const net = scope.in(`rnns.${i}`, (s) => nn.lstm(s, y, options, states?.[i]));
+    y = i < sizes.length - 1 ? drop(net.output, config.hiddenDrop) : net.output;
+    return { hidden: net.hidden, cell: net.cell };
+  });
+  return { raw: y, states: last };
+}
+
+/** The language model: words int32[N,T] -> scores f32[N,T,V]. Parameters those of {@link awdLstmBody}, and `decoder.bias` [V]. */
+export function awdLstm(scope: Scope, words: Value, config: AwdLstmConfig, states?: readonly LstmState[]): AwdLstm {
+  const body = awdLstmBody(scope, words, config, states);
+  const dropped = nn.variationalDropout(scope, body.raw, config.outputDrop * config.dropMult);
+  const weight = scope.in('encoder', (s) => s.param('weight', [config.words, config.width], uniformInit(0.1)));
+  const scores = scope.in('decoder', (s) => nn.linear(s, dropped, config.words, { weight }));
+  return { ...body, dropped, scores };
+}
+
+/** States that are kept from batch to batch as buffers `state.0.hidden`, …, zeros at first. */
+export function carriedStates(scope: Scope, batch: number, config: AwdLstmConfig) {
+  const places = awdLstmSizes(config).map((size, i) => {
+    const buffer = (name: string): Value => scope.buffer(`state.${i}.${name}`, [1, batch, size], zerosInit);
+    return { hidden: buffer('hidden'), cell: buffer('cell') };
+  });
+  return {
+    states: places as readonly LstmState[],
+    keep(next: readonly LstmState[]): void {
+      next.forEach((state, i) => {
+        scope.update(`state.${i}.hidden`, o.detach(state.hidden));
+        scope.update(`state.${i}.cell`, o.detach(state.cell));
+      });
+    },
+  };
+}
+
+/**
+ * What fastai adds to the loss: AR, alpha mean(dropped^2), holds activations small (Merity, McCann & Socher 2017); TAR, beta
+ * mean((raw_t - raw_t-1)^2), holds neighbours alike.
+ */
+export function awdLstmPenalty(
+  { raw, dropped }: Pick<AwdLstm, 'raw' | 'dropped'>,
+  { alpha = 2, beta = 1 }: { readonly alpha?: number; readonly beta?: number } = {},
+): Value {
+  const meanSquare = (x: Value): Value => o.reduceMean(o.mul(x, x));
+  const activation = o.mul(meanSquare(dropped), alpha);
+  const t = raw.shape[1] as number;
+  if (t === 1) return activation;
+  const part = (start: number): Value => o.slice(raw, { axes: [1], starts: [start], ends: [start + t - 1] });
+  return o.add(activation, o.mul(meanSquare(o.sub(part(1), part(0))), beta));
+}
