@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { packageRoot } from '../server/paths.ts';
 import { FettleError } from '../training/core/errors.ts';
 import * as crappify from './commands/crappify.ts';
+import * as exporting from './commands/export.ts';
 import * as models from './commands/models.ts';
 import * as restore from './commands/restore.ts';
 import * as retrain from './commands/retrain.ts';
@@ -24,6 +25,7 @@ const commands: readonly { readonly register: (program: Command) => void }[] = [
   train,
   retrain,
   summary,
+  exporting,
 ];
 
 function createProgram(): Command {

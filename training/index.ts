@@ -34,6 +34,7 @@ export {
 } from './data/transforms/normalise.ts';
 export * as transforms from './data/transforms/pixels.ts';
 export { backward } from './grad/backward.ts';
+export { exportOrtTraining, exportTraining } from './learner/artifacts.ts';
 export { ema } from './learner/callbacks/ema.ts';
 export { accumulateGradients, gradientClip } from './learner/callbacks/gradients.ts';
 export { mixup } from './learner/callbacks/mixup.ts';
@@ -81,5 +82,8 @@ export * from './optim/define.ts';
 export * from './optim/optimizers.ts';
 export * as schedules from './optim/schedules.ts';
 export type { Device, Session, SkippedDevice, Tensors } from './run/session.ts';
+export { type ArtifactSegment, trainingArtifacts } from './step/artifacts.ts';
+export { type ArtifactSet, artifactNames, ortArtifacts } from './step/ort-artifacts.ts';
+export { decodeOrtCheckpoint, encodeOrtCheckpoint, type OrtCheckpoint } from './step/ort-checkpoint.ts';
 export * from './step/state.ts';
 export { buildInference, buildStep, type StepGraphs, type Task } from './step/train-step.ts';

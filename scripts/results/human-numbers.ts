@@ -50,11 +50,11 @@ export const streamLoader = (stream: TokenStream): Loader => ({
 });
 
 /** Cross-entropy over every word: scores f32[N,T,V], words i32[N,T]. */
-const everyWord: Loss = (scores, words) =>
+export const everyWord: Loss = (scores, words) =>
   crossEntropyLoss(o.reshape(scores, [-1, humanNumbersWords]), o.reshape(words, [-1]));
 
 /** Cross-entropy of the word after the last one: scores f32[N,V], words i32[N,T]. */
-const lastWord: Loss = (scores, words) => {
+export const lastWord: Loss = (scores, words) => {
   const length = words.shape[1] as number;
   return crossEntropyLoss(scores, o.squeeze(o.slice(words, { axes: [1], starts: [length - 1], ends: [length] }), [1]));
 };

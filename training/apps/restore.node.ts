@@ -213,14 +213,15 @@ export async function scoreRestore(
 /** The opset of exported restore models: everything in them exists there, so one file serves every backend, WebGL too. */
 const restoreOpset = 12;
 
-/** The served graph: `image` f32[1,3,H,W] 0..1 -> `restored` of the same size, clipped to 0..1; H, W multiples of the spec's. */
+/** The served graph: `image` f32[N,3,H,W] 0..1, N = `batch`, -> `restored` of the same size, clipped to 0..1; H, W multiples of the spec's. */
 export function exportRestore(
   config: RestoreUnetConfig,
   weights: Weights,
+  { batch = 1, opset = restoreOpset }: { readonly batch?: number; readonly opset?: number } = {},
 ): { readonly model: Uint8Array; readonly spec: ImageModelSpec } {
   const multiple = unetMultiple(config);
   const inputs: Task['inputs'] = [
-    { name: 'image', dtype: 'float32', shape: [1, 3, symDim('H', multiple), symDim('W', multiple)] },
+    { name: 'image', dtype: 'float32', shape: [batch, 3, symDim('H', multiple), symDim('W', multiple)] },
   ];
   const graph = buildInference('restore', inputs, weights, (scope, { image }) => ({
     restored: o.clip(restoreUnet(scope, image!, config), 0, 1),
@@ -233,7 +234,7 @@ export function exportRestore(
     normalisation: config.normalisation,
   };
   return {
-    model: toOnnx(graph, { opset: restoreOpset, metadata: { task: 'restore', config: JSON.stringify(config) } }),
+    model: toOnnx(graph, { opset, metadata: { task: 'restore', config: JSON.stringify(config) } }),
     spec,
   };
 }
