@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { createRng } from '../../training/core/rng.ts';
+import { type Shape, symDim } from '../../training/core/shape.ts';
 import { sizeOf, type Tensor } from '../../training/core/tensor.ts';
 import { backward } from '../../training/grad/backward.ts';
 import { isTiny, type TinyGeometry, tinyConv } from '../../training/nn/conv-tiny.ts';
@@ -64,15 +65,14 @@ describe('a convolution of tiny pictures as a matrix product', () => {
   it('is for full batches of small pictures without groups', () => {
     const graph = new Graph('which');
     let count = 0;
-    const input = (dims: readonly (number | string)[]): Value => graph.input(`i${count++}`, 'float32', dims);
-    const tiny = (x: readonly (number | string)[], w: readonly number[], stride = 1): boolean =>
-      isTiny(input(x), input(w), square(stride, 1));
+    const input = (dims: Shape): Value => graph.input(`i${count++}`, 'float32', dims);
+    const tiny = (x: Shape, w: readonly number[], stride = 1): boolean => isTiny(input(x), input(w), square(stride, 1));
     expect(tiny([128, 32, 4, 4], [32, 32, 3, 3])).to.equal(true);
     expect(tiny([128, 16, 7, 7], [32, 16, 3, 3], 2)).to.equal(true);
     expect(tiny([8, 32, 4, 4], [32, 32, 3, 3])).to.equal(false);
     expect(tiny([128, 32, 4, 4], [32, 1, 3, 3])).to.equal(false);
     expect(tiny([128, 512, 4, 4], [512, 512, 3, 3])).to.equal(false);
     expect(tiny([128, 16, 14, 14], [16, 16, 3, 3])).to.equal(false);
-    expect(tiny(['N', 32, 4, 4], [32, 32, 3, 3])).to.equal(false);
+    expect(tiny([symDim('N'), 32, 4, 4], [32, 32, 3, 3])).to.equal(false);
   });
 });

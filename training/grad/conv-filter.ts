@@ -3,6 +3,7 @@ import { sizeOf } from '../core/tensor.ts';
 import type { Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
 import type { ConvGeometry } from './conv.ts';
+import { evenOdd } from './phases.ts';
 
 /*
  * The gradient of a convolution with respect to its filter, dw[K,C/g,...] = sum over n and positions p of dy[n,k,p] x[n,c,p * stride + tap].
@@ -54,21 +55,31 @@ function byTaps(dy: Value, x: Value, geometry: ConvGeometry): Value {
   return o.reshape(o.transpose(o.reshape(summed, [products.length, k! * c]), [1, 0]), [k!, c, ...kernel]);
 }
 
+const channelsFirst = (value: Value): Value => o.transpose(value, [1, 0, ...spatialAxes(value.shape.length - 2)]);
+
+/** What every tap meets in all pictures, [C*taps,N*P] for a result of `out` positions: im2col. */
+export function columnsOf(x: Value, out: readonly number[], geometry: ConvGeometry): Value {
+  const [n, c] = dimsOf(x);
+  const whole = channelsFirst(padded(x, geometry.pads));
+  const positions = n! * sizeOf(out);
+  const met = taps(geometry.kernel).map((tap) => o.reshape(tapInput(whole, tap, out, geometry), [c!, 1, positions]));
+  return o.reshape(o.concat(met, 1), [c! * met.length, positions]);
+}
+
+/** [N,K,...] as rows of all pictures, [K,N*P]. */
+export const rowsOf = (y: Value): Value => {
+  const [n, k, ...out] = dimsOf(y);
+  return o.reshape(channelsFirst(y), [k!, n! * sizeOf(out)]);
+};
+
 /**
- * One product over all pictures at once, channels outermost: dy[K,N*P] with the columns of x, [taps*C,N*P]. Best where
- * the filter is large beside the picture: a product for each picture would write a filter for each.
+ * One product over all pictures at once: the rows of dy with the columns of x. Best where the filter is large beside the
+ * picture: a product for each picture would write a filter for each.
  */
 function byColumns(dy: Value, x: Value, geometry: ConvGeometry): Value {
-  const { kernel, pads } = geometry;
-  const [n, k, ...out] = dimsOf(dy);
-  const c = dimsOf(x)[1]!;
-  const channelsFirst = (value: Value): Value => o.transpose(value, [1, 0, ...spatialAxes(out.length)]);
-  const whole = channelsFirst(padded(x, pads));
-  const met = taps(kernel).map((tap) => tapInput(whole, tap, out, geometry));
-  const columns = o.reshape(o.concat(met, 0), [met.length * c, n! * sizeOf(out)]);
-  const rows = o.reshape(channelsFirst(dy), [k!, n! * sizeOf(out)]);
-  const product = o.reshape(o.matmul(rows, o.transpose(columns, [1, 0])), [k!, met.length, c]);
-  return o.reshape(o.transpose(product, [0, 2, 1]), [k!, c, ...kernel]);
+  const [, k, ...out] = dimsOf(dy);
+  const product = o.matmul(rowsOf(dy), o.transpose(columnsOf(x, out, geometry), [1, 0]));
+  return o.reshape(product, [k!, dimsOf(x)[1]!, ...geometry.kernel]);
 }
 
 /** 1 where an element that came from `shift` columns to the left came from the same row, [shifts,1,h*w]. */
@@ -127,8 +138,7 @@ function bySameShifts(dy: Value, x: Value, { kernel, pads, dilations }: ConvGeom
 /** x[N,C,2h,2w] -> [N,4C,h,w]: the four pictures of even and odd rows and columns, (row, column, channel) outermost first. */
 function phases(x: Value, h: number, w: number): Value {
   const [n, c] = dimsOf(x);
-  const split = o.reshape(x, [n!, c!, h, 2, w, 2]);
-  return o.reshape(o.transpose(split, [0, 3, 5, 1, 2, 4]), [n!, 4 * c!, h, w]);
+  return o.reshape(o.transpose(evenOdd(x), [0, 3, 4, 1, 2, 5]), [n!, 4 * c!, h, w]);
 }
 
 /** Taps [r,2,2,C,s,K] of the four phases -> those of the picture, [K,C,2r,2s], from `first` on and `kernel` many. */

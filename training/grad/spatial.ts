@@ -1,69 +1,14 @@
 import { staticShape } from '../core/shape.ts';
-import type { Node, Value } from '../onnx/graph.ts';
+import type { Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
 import type { spatialOps } from '../ops/spatial.ts';
 import { channelSum, convGeometry, convInputGrad } from './conv.ts';
-import { convFilterGrad, taps } from './conv-filter.ts';
-import { type GradTable, intAttr, intsAttr, stringAttr } from './define.ts';
+import { convFilterGrad } from './conv-filter.ts';
+import { type GradTable, intAttr, stringAttr } from './define.ts';
 import { placeOnAxis } from './layout.ts';
+import { maxPoolGrad, type PoolGeometry, poolGeometry } from './max-pool.ts';
 
 const dimsOf = (value: Value): readonly number[] => staticShape(value.shape, 'pooling gradient');
-
-interface PoolGeometry {
-  readonly kernel: readonly number[];
-  readonly strides: readonly number[];
-  readonly pads: readonly number[];
-}
-const poolGeometry = (node: Node): PoolGeometry => ({
-  kernel: intsAttr(node, 'kernel_shape'),
-  strides: intsAttr(node, 'strides'),
-  pads: intsAttr(node, 'pads'),
-});
-
-/** Below every picture and activation; padding must never win a maximum. */
-const lowest = -3e38;
-
-/** The gradient at one tap of every window, put back where the tap lies in the padded input. */
-function placeTap(part: Value, tap: readonly number[], size: readonly number[], strides: readonly number[]): Value {
-  return tap.reduce((value, offset, i) => placeOnAxis(value, i + 2, size[i]!, offset, strides[i]!), part);
-}
-
-/**
- * Each window's gradient goes to its first maximum in row-major order, as in PyTorch. Made of slices and comparisons, because
- * the Indices output of MaxPool does not run on every provider.
- */
-function maxPoolGrad(dy: Value, x: Value, y: Value, { kernel, strides, pads }: PoolGeometry): Value {
-  const rank = kernel.length;
-  const padded = pads.some((amount) => amount > 0)
-    ? o.pad(x, [0, 0, ...pads.slice(0, rank), 0, 0, ...pads.slice(rank)], 'constant', lowest)
-    : x;
-  const size = dimsOf(padded).slice(2);
-  const out = dimsOf(y).slice(2);
-  // Room for whole strides behind the last tap, cropped at the end.
-  const roomy = size.map((length, i) => Math.max(length, kernel[i]! - 1 + out[i]! * strides[i]!));
-  let free: Value | undefined;
-  let total: Value | undefined;
-  for (const tap of taps(kernel)) {
-    const met = o.slice(padded, {
-      axes: tap.map((_, i) => i + 2),
-      starts: tap,
-      ends: tap.map((t, i) => t + (out[i]! - 1) * strides[i]! + 1),
-      steps: strides,
-    });
-    const hit = o.equal(met, y);
-    const first = free === undefined ? hit : o.and(hit, free);
-    free = free === undefined ? o.not(hit) : o.and(free, o.not(hit));
-    const placed = placeTap(o.where(first, dy, 0), tap, roomy, strides);
-    total = total === undefined ? placed : o.add(total, placed);
-  }
-  const starts = pads.slice(0, rank);
-  const inner = dimsOf(x).slice(2);
-  return o.slice(total!, {
-    axes: inner.map((_, i) => i + 2),
-    starts,
-    ends: starts.map((start, i) => start + inner[i]!),
-  });
-}
 
 /** How many elements each window averages, [1,1,...out]; padding counts when `includePad`. */
 function windowCounts(
