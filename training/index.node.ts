@@ -10,6 +10,7 @@ export {
 export { createDataLoaders, type DataBlock, dataBlock } from './data/blocks/block.node.ts';
 export type { DataLoader, DataLoaders, LoaderOptions } from './data/blocks/loaders.node.ts';
 export type { BatchTransform, DataBlockOptions } from './data/blocks/plan.ts';
+export { type ReadContext, readItem } from './data/blocks/read-item.node.ts';
 export { showSamples } from './data/blocks/show.node.ts';
 export * from './data/blocks/sources.node.ts';
 export { crappify } from './data/crappify.node.ts';

@@ -37,7 +37,7 @@ export { backward } from './grad/backward.ts';
 export { exportOrtTraining, exportTraining } from './learner/artifacts.ts';
 export { ema } from './learner/callbacks/ema.ts';
 export { accumulateGradients, gradientClip } from './learner/callbacks/gradients.ts';
-export { mixup } from './learner/callbacks/mixup.ts';
+export { cutmix, type MixOptions, mixup } from './learner/callbacks/mixup.ts';
 export { showProgress } from './learner/callbacks/progress.ts';
 export { smoothed } from './learner/callbacks/record.ts';
 export { stopOnNan } from './learner/callbacks/stop-on-nan.ts';

@@ -22,7 +22,7 @@ import type {
   OneCycleCallOptions,
   Predictions,
 } from './options.ts';
-import { constantPolicy, flatCosPolicy, oneCyclePolicy, type Policy } from './policies.ts';
+import { constantPolicy, flatCosPolicy, oneCyclePolicy, type Policy, sgdrEpochs, sgdrPolicy } from './policies.ts';
 import { type EpochRow, newProgress, type Progress } from './recorder.ts';
 import { formatSummary, summarise } from './summary.ts';
 import { type CompiledOptimizer, compileOptimizer, type Hyper } from './trainer.ts';
@@ -90,6 +90,25 @@ export class Learner {
     const { pctStart = 0.75, divFinal = 1e5 } = options;
     const settings = { pctStart, divFinal };
     return this.#run({ kind: 'flatCos', epochs, lr, policy: flatCosPolicy(settings), settings }, options);
+  }
+
+  /** Trains with warm restarts: `cycles` cosines down to 0, the first over `length` (1) epochs, each `mult` (2) times as long as the one before. */
+  fitSgdr(
+    cycles: number,
+    lr: LearningRate = this.lr,
+    options: FitCallOptions & { readonly length?: number; readonly mult?: number } = {},
+  ) {
+    const { length = 1, mult = 2 } = options;
+    ensure(
+      [cycles, length, mult].every((one) => Number.isInteger(one) && one > 0),
+      'bad-argument',
+      () => {
+        return `fitSgdr: expected whole numbers above 0, got ${cycles} cycles of length ${length}, times ${mult}`;
+      },
+    );
+    const epochs = sgdrEpochs(cycles, length, mult);
+    const settings = { cycles, length, mult };
+    return this.#run({ kind: 'sgdr', epochs, lr, policy: sgdrPolicy(cycles, mult), settings }, options);
   }
 
   /** fastai's recipe: the head alone for `freezeEpochs`, then everything with lower rates for earlier groups. */

@@ -92,6 +92,29 @@ export function mostConfused(
     .sort((a, b) => b.count - a.count);
 }
 
+const ratio = (part: number, whole: number): number => (whole === 0 ? 0 : part / whole);
+
+/** How well one class was told: precision hits / predicted, recall hits / labelled, their harmonic mean; 0 where there is nothing to divide by. */
+export interface ClassReport {
+  readonly label: number;
+  readonly precision: number;
+  readonly recall: number;
+  readonly f1: number;
+  /** Items of the class. */
+  readonly support: number;
+}
+
+/** classificationReport: precision, recall and F1 of every class (scikit-learn's numbers). */
+export const classificationReport = ({ classes, counts }: Confusion): readonly ClassReport[] =>
+  Array.from({ length: classes }, (_, label) => {
+    const others = Array.from({ length: classes }, (_one, k) => k);
+    const support = others.reduce((sum, k) => sum + counts[label * classes + k]!, 0);
+    const predicted = others.reduce((sum, k) => sum + counts[k * classes + label]!, 0);
+    const hits = counts[label * classes + label]!;
+    const [precision, recall] = [ratio(hits, predicted), ratio(hits, support)];
+    return { label, precision, recall, f1: ratio(2 * hits, predicted + support), support };
+  });
+
 /** Makes another view of a batch's x, e.g. {@link flipHorizontal}. */
 export type View = (x: Tensor, index: number) => Tensor;
 

@@ -28,7 +28,7 @@ export const splitByFolder = (valid = 'valid'): AnySplitter<Named> => ({
 });
 
 /** splitByFunction: items for which `isValid` is true are held out. */
-export const splitByFunction = <I>(isValid: (item: I) => boolean): Splitter<I> => ({
+export const splitByFunction = <I>(isValid: (item: I) => boolean): AnySplitter<I> => ({
   describe: 'function of the item',
   split: (items) => functionSplit(items, isValid),
 });
