@@ -133,6 +133,7 @@ function consoleCallback(
   let bar = createProgress('epoch', { silent });
   return {
     name: 'console',
+    numbers: [],
     beforeEpoch: ({ progress }) => {
       bar = createProgress(`epoch ${progress.epoch}`, { silent });
     },
