@@ -139,6 +139,17 @@ function residentPlaces(def: OptimizerDef, state: TrainState, segments: readonly
   );
 }
 
+/** Elements that the host updates at a time: all that a formula makes of them stays in the processor's cache. */
+const pieceSize = 2 ** 18;
+
+/** The stretches of at most {@link pieceSize} elements of segment number `segment`. */
+const inPieces = ({ offset, size }: Segment, segment: number) =>
+  Array.from({ length: Math.ceil(size / pieceSize) }, (_, i) => ({
+    segment,
+    offset: offset + i * pieceSize,
+    size: Math.min(pieceSize, size - i * pieceSize),
+  }));
+
 type Update = (hyper: Readonly<Record<string, Tensor>>) => Promise<void>;
 
 /** Opens `def`'s graph over segments of `state`, on the host's numbers or on those that a device keeps. */
@@ -149,17 +160,27 @@ async function openUpdate(
   open: OpenGraph,
   clip: boolean,
 ): Promise<{ readonly update: Update; release(): Promise<void> }> {
-  const sizes = segments.map((segment) => segment.size);
-  const model = toOnnx(buildOptimizer(def, sizes, { clip }));
-  const session = await open(model);
+  const pieces = segments.flatMap(inPieces);
+  const hyperOf = pieces.map(({ segment }) => segment);
+  const session = await open(
+    toOnnx(
+      buildOptimizer(
+        def,
+        pieces.map(({ size }) => size),
+        { clip, hyperOf },
+      ),
+    ),
+  );
   if (session.memory !== undefined) {
     await session.release();
+    const sizes = segments.map(({ size }) => size);
+    const model = toOnnx(buildOptimizer(def, sizes, { clip }));
     const { update, release } = await residentUpdate(model, session.memory, residentPlaces(def, state, segments));
     return { update: (hyper) => update(state, hyper), release };
   }
   const feeds: Record<string, Tensor> = {};
   const fetches: Record<string, Tensor> = clip ? { gradNorm: scalar(0) } : {};
-  for (const [i, { offset, size }] of segments.entries()) {
+  for (const [i, { offset, size }] of pieces.entries()) {
     feeds[`grad.${i}`] = flat(state.grads, offset, size);
     const inPlace = [
       ['param', state.params] as const,

@@ -29,6 +29,8 @@ export interface BuildOptimizerOptions {
    * an output `gradNorm` f32[], the norm before. Source: Pascanu et al. 2013; PyTorch's clip_grad_norm_.
    */
   readonly clip?: boolean;
+  /** For each tensor the number of its hyper-parameters, for tensors that share them; its own when left out. */
+  readonly hyperOf?: readonly number[];
 }
 
 /** The norm over all gradients, and the factor min(1, maxNorm / norm) that clips them. */
@@ -40,26 +42,32 @@ function clipping(graph: Graph, grads: readonly Value[]): { readonly norm: Value
 }
 
 /**
- * The optimiser as a graph over flat segments: inputs `param.i`, `grad.i`, `<moment>.i`, `<hyper>.i` (f32[]) for each segment
- * i of `sizes`, and `step` f32[]. Outputs `param.i.next`, `<moment>.i.next` may be written over the inputs: each is made
+ * The optimiser as a graph over flat segments: inputs `param.i`, `grad.i`, `<moment>.i`, `<hyper>.k` (f32[], k = hyperOf[i]) for
+ * each tensor i of `sizes`, and `step` f32[]. Outputs `param.i.next`, `<moment>.i.next` may be written over the inputs: each is made
  * by an elementwise node after every other reader of that input.
  */
 export function buildOptimizer<H extends string>(
   def: OptimizerDef<H>,
   sizes: readonly number[],
-  { clip = false }: BuildOptimizerOptions = {},
+  { clip = false, hyperOf = sizes.map((_, i) => i) }: BuildOptimizerOptions = {},
 ): Graph {
   const graph = new Graph(`${def.name}_optimizer`);
   const step = graph.input('step', 'float32', []);
   const grads = sizes.map((size, i) => graph.input(`grad.${i}`, 'float32', [size]));
+  const hypers = new Map(
+    [...new Set(hyperOf)].map((k) => [
+      k,
+      Object.fromEntries(Object.keys(def.hyper).map((name) => [name, graph.input(`${name}.${k}`, 'float32', [])])),
+    ]),
+  );
   const clipped = clip ? clipping(graph, grads) : undefined;
   sizes.forEach((size, i) => {
     const flat = (name: string): Value => graph.input(`${name}.${i}`, 'float32', [size]);
     const param = flat('param');
     const grad = clipped === undefined ? grads[i]! : o.mul(grads[i]!, clipped.factor);
     const moments = def.moments.map(flat);
-    const entries = Object.keys(def.hyper).map((name) => [name, graph.input(`${name}.${i}`, 'float32', [])]);
-    const next = def.update({ param, grad, moments, hyper: { ...Object.fromEntries(entries), step } });
+    const hyper = { ...hypers.get(hyperOf[i]!), step } as UpdateContext<H>['hyper'];
+    const next = def.update({ param, grad, moments, hyper });
     graph.output(`param.${i}.next`, next.param);
     next.moments.forEach((moment, k) => {
       graph.output(`${def.moments[k]}.${i}.next`, moment);
