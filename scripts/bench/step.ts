@@ -5,6 +5,7 @@
  *
  *     npm run build:ts && node dist/scripts/bench/step.js [row ...] [--rounds 20] [--threads 2] [--python /usr/bin/python3]
  */
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -95,6 +96,15 @@ async function runAlone(name: string, row: StepRow, { rounds, threads }: Options
   );
 }
 
+/** One process per row, so that the peak of memory is that row's. */
+function eachInItsProcess(names: readonly string[]): void {
+  const options = process.argv.slice(2).filter((argument) => !names.includes(argument));
+  for (const name of names)
+    execFileSync(process.execPath, [import.meta.filename, name, ...options], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+}
+
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -107,11 +117,11 @@ async function main(): Promise<void> {
   });
   const options = { rounds: Number(values.rounds), threads: Number(values.threads), python: values.python };
   warnIfBusy(options.threads);
-  for (const name of positionals.length > 0 ? positionals : Object.keys(stepRows)) {
-    const make = stepRows[name];
-    if (make === undefined) throw new Error(`step: expected one of ${Object.keys(stepRows).join(', ')}, got ${name}`);
-    await (values.alone ? runAlone : runRow)(name, make(), options);
-  }
+  const names = positionals.length > 0 ? positionals : Object.keys(stepRows);
+  if (names.length > 1) return eachInItsProcess(names);
+  const make = stepRows[names[0]!];
+  if (make === undefined) throw new Error(`step: expected one of ${Object.keys(stepRows).join(', ')}, got ${names[0]}`);
+  await (values.alone ? runAlone : runRow)(names[0]!, make(), options);
 }
 
 await main();
