@@ -2,7 +2,7 @@ import { staticShape } from '../core/shape.ts';
 import { sizeOf } from '../core/tensor.ts';
 import type { Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
-import type { ConvGeometry } from './conv.ts';
+import { type ConvGeometry, columnsOf, padded, rowsOf, tapInput, taps } from '../ops/conv-parts.ts';
 import { evenOdd } from './phases.ts';
 
 /*
@@ -12,30 +12,7 @@ import { evenOdd } from './phases.ts';
  */
 
 const dimsOf = (value: Value): readonly number[] => staticShape(value.shape, 'convolution gradient');
-const spatialAxes = (rank: number): number[] => Array.from({ length: rank }, (_, i) => i + 2);
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
-
-/** Offsets of every tap of the kernel, row-major. */
-export const taps = (kernel: readonly number[]): number[][] =>
-  kernel.reduce<number[][]>((all, size) => all.flatMap((head) => range(size).map((i) => [...head, i])), [[]]);
-
-/** x with the zeros around it that the convolution sees. */
-function padded(x: Value, pads: readonly number[]): Value {
-  const rank = pads.length / 2;
-  return o.pad(x, [0, 0, ...pads.slice(0, rank), 0, 0, ...pads.slice(rank)]);
-}
-
-/** The elements of padded x that one tap of the kernel meets, [.,.,...out]. */
-function tapInput(
-  x: Value,
-  tap: readonly number[],
-  out: readonly number[],
-  { strides, dilations }: ConvGeometry,
-): Value {
-  const starts = tap.map((offset, i) => offset * dilations[i]!);
-  const ends = starts.map((start, i) => start + (out[i]! - 1) * strides[i]! + 1);
-  return o.slice(x, { axes: spatialAxes(out.length), starts, ends, steps: strides });
-}
 
 /**
  * For every tap of the kernel one batched product of dy with the part of x that the tap meets. ONNX Runtime fuses the
@@ -54,23 +31,6 @@ function byTaps(dy: Value, x: Value, geometry: ConvGeometry): Value {
   const summed = o.reduceSum(o.concat(products, 1), { axes: [0] });
   return o.reshape(o.transpose(o.reshape(summed, [products.length, k! * c]), [1, 0]), [k!, c, ...kernel]);
 }
-
-const channelsFirst = (value: Value): Value => o.transpose(value, [1, 0, ...spatialAxes(value.shape.length - 2)]);
-
-/** What every tap meets in all pictures, [C*taps,N*P] for a result of `out` positions: im2col. */
-export function columnsOf(x: Value, out: readonly number[], geometry: ConvGeometry): Value {
-  const [n, c] = dimsOf(x);
-  const whole = channelsFirst(padded(x, geometry.pads));
-  const positions = n! * sizeOf(out);
-  const met = taps(geometry.kernel).map((tap) => o.reshape(tapInput(whole, tap, out, geometry), [c!, 1, positions]));
-  return o.reshape(o.concat(met, 1), [c! * met.length, positions]);
-}
-
-/** [N,K,...] as rows of all pictures, [K,N*P]. */
-export const rowsOf = (y: Value): Value => {
-  const [n, k, ...out] = dimsOf(y);
-  return o.reshape(channelsFirst(y), [k!, n! * sizeOf(out)]);
-};
 
 /**
  * One product over all pictures at once: the rows of dy with the columns of x. Best where the filter is large beside the

@@ -1,7 +1,7 @@
 import { staticShape } from '../core/shape.ts';
 import type { Node, Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
-import { taps } from './conv-filter.ts';
+import { taps } from '../ops/conv-parts.ts';
 import { intsAttr } from './define.ts';
 import { placeOnAxis } from './layout.ts';
 import { evenOdd, interleave } from './phases.ts';
