@@ -3,6 +3,7 @@ import { humanNumbersModels } from '../../models/human-numbers.ts';
 import { everyWord } from '../../scripts/results/human-numbers.ts';
 import { taskOf } from '../../training/learner/compiled.ts';
 import { compileEvaluation, compileOptimizer, compileStep, type Hyper } from '../../training/learner/trainer.ts';
+import { decodeModel } from '../../training/onnx/schema.ts';
 import { adamw, rmsprop, sgd } from '../../training/optim/optimizers.ts';
 import { momentsOf } from '../../training/step/artifacts.ts';
 import { type OrtArtifactOptions, ortArtifacts } from '../../training/step/ort-artifacts.ts';
@@ -89,6 +90,26 @@ describe('ORT artifacts: what goes beyond a plain training', function () {
       await expectSame(pair);
     });
   }
+
+  it('a state is overwritten only after every node that reads it', () => {
+    const { task } = carrying(5);
+    const { graph } = decodeModel(ortArtifacts(task, { weights: weightsOf(startState(task)) })['training_model.onnx']);
+    const writer = graph.node.find(({ opType, input }) => opType === 'InPlaceAccumulatorV2' && input[0] === 'h')!;
+    const needed = new Set(writer.input);
+    const before = new Set<string>();
+    for (const node of graph.node.toReversed()) {
+      if (!node.output.some((name) => needed.has(name))) continue;
+      before.add(node.name!);
+      for (const name of node.input) needed.add(name);
+    }
+    const readers = graph.node.filter((node) => node !== writer && node.input.includes('h'));
+    expect(readers.length).to.be.above(0);
+    const views = readers
+      .filter(({ opType }) => ['Squeeze', 'Reshape'].includes(opType))
+      .flatMap(({ output }) => output);
+    const all = [...readers, ...graph.node.filter(({ input }) => input.some((name) => views.includes(name)))];
+    expect(all.filter(({ name }) => !before.has(name!)).map(({ name }) => name)).to.deep.equal([]);
+  });
 
   it('plain SGD', async () => {
     const plain = { momentum: 0, wd: 0 };

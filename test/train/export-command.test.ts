@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { packageRoot } from '../../server/paths.ts';
+import { createRng } from '../../training/core/rng.ts';
+import { decodeModel } from '../../training/onnx/schema.ts';
+import { openSession } from '../../training/run/ort.node.ts';
+import { artifactNames } from '../../training/step/ort-artifacts.ts';
+import { decodeOrtCheckpoint } from '../../training/step/ort-checkpoint.ts';
+import { fettle, fettleJson } from '../helpers/command.ts';
+import { distance } from '../helpers/ort-cases.ts';
+import { withFolder } from '../helpers/photos.ts';
+
+describe('fettle export', function () {
+  this.timeout(120_000);
+
+  it('writes the served model as it is, or with another batch and opset the same function', () =>
+    withFolder(async (folder) => {
+      await fettleJson(folder, 'export', 'restore@1', '-o', 'same.onnx');
+      await fettleJson(folder, 'export', 'restore@1', '-o', 'two.onnx', '--batch', '2', '--opset', '18');
+      const shipped = readFileSync(join(packageRoot, 'models/zoo/restore/1/model.onnx'));
+      const [same, two] = ['same.onnx', 'two.onnx'].map((name) => readFileSync(join(folder, name)));
+      expect(same!.equals(shipped)).to.equal(true);
+      expect(decodeModel(two!).opsetImport).to.deep.equal([{ domain: '', version: 18 }]);
+      const rng = createRng(1, 'export');
+      const item = Float32Array.from({ length: 3 * 32 * 32 }, () => rng.next());
+      const both = Float32Array.from([...item, ...item]);
+      const [one, pair] = [await openSession(same!), await openSession(two!)];
+      const { restored } = await one.run({ image: { dtype: 'float32', dims: [1, 3, 32, 32], data: item } });
+      const { restored: twice } = await pair.run({ image: { dtype: 'float32', dims: [2, 3, 32, 32], data: both } });
+      for (const half of [0, item.length]) {
+        const data = (twice!.data as Float32Array).slice(half, half + item.length);
+        expect(distance(data, restored!.data as Float32Array)).to.be.below(1e-5);
+      }
+      for (const session of [one, pair]) await session.release();
+    }));
+
+  it('writes the artifacts of a served model and of an architecture', () =>
+    withFolder(async (folder) => {
+      const { files } = await fettleJson(
+        folder,
+        'export',
+        'restore',
+        '--ort-training',
+        'a',
+        '--size',
+        '32',
+        '--lr',
+        '1e-4',
+      );
+      expect(files).to.deep.equal(artifactNames.map((name) => join('a', name)));
+      const { trained, properties } = decodeOrtCheckpoint(readFileSync(join(folder, 'a/checkpoint')));
+      expect(properties).to.deep.equal(new Map([['source', 'restore@1']]));
+      expect([...trained.keys()]).to.include('head.weight');
+      const nets = ['mnist-resnet', 'human-numbers-5', 'restore-unet'];
+      for (const arch of nets) {
+        await fettleJson(folder, 'export', '--arch', arch, '--training', arch, '--batch', '2', '--optimizer', 'sgd');
+        const step = await openSession(join(folder, arch, 'training_model.onnx'));
+        expect(step.outputNames[0]).to.equal('loss');
+        await step.release();
+      }
+    }));
+
+  it('says what it does not understand', () =>
+    withFolder(async (folder) => {
+      const said = async (...args: string[]) => {
+        const { code, stderr } = await fettle({ cwd: folder }, 'export', ...args);
+        return `${code} ${stderr}`;
+      };
+      expect(await said('restore')).to.match(/^1 .*-o FILE/);
+      expect(await said('restore', '--arch', 'mnist-conv', '-o', 'x')).to.match(/^1 .*both or neither/);
+      expect(await said('--arch', 'unknown', '--training', 'x')).to.match(/^1 .*restore-unet, .*got unknown/);
+      expect(await said('--arch', 'mnist-conv', '--training', 'x', '--size', '9')).to.match(/^1 .*one size only/);
+      expect(await said('restore', '--training', 'x', '--lr', '-1')).to.match(/^1 .*--lr/);
+    }));
+});
