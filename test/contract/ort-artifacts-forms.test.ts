@@ -3,7 +3,11 @@ import { humanNumbersModels } from '../../models/human-numbers.ts';
 import { everyWord } from '../../scripts/results/human-numbers.ts';
 import { taskOf } from '../../training/learner/compiled.ts';
 import { compileEvaluation, compileOptimizer, compileStep, type Hyper } from '../../training/learner/trainer.ts';
+import { onesInit } from '../../training/nn/init.ts';
+import { linear } from '../../training/nn/layers.ts';
+import { crossEntropyLoss } from '../../training/nn/losses.ts';
 import { decodeModel } from '../../training/onnx/schema.ts';
+import * as o from '../../training/ops/build.ts';
 import { adamw, rmsprop, sgd } from '../../training/optim/optimizers.ts';
 import { momentsOf } from '../../training/step/artifacts.ts';
 import { type OrtArtifactOptions, ortArtifacts } from '../../training/step/ort-artifacts.ts';
@@ -21,6 +25,25 @@ const carrying = (index: number): Case => ({
   batch: words,
   task: taskOf({ name: 'words', model: humanNumbersModels[index]!, loss: everyWord, activation: (x) => x }, words(0)),
 });
+
+/** Scores from the batch before, so that the state's next value is there at once and the old one needed until the end. */
+const previous: Case = {
+  batch: mlp.batch,
+  task: taskOf(
+    {
+      name: 'previous',
+      model: (scope, x) => {
+        const before = scope.buffer('h', [16, 8], onesInit);
+        scope.update('h', x);
+        const scaled = o.mul(o.reshape(before, [16, 8]), scope.param('scale', [8], onesInit));
+        return scope.in('head', (s) => linear(s, scaled, 3));
+      },
+      loss: crossEntropyLoss,
+      activation: (x) => x,
+    },
+    mlp.batch(0),
+  ),
+};
 
 const hyper = { beta1: 0.9, beta2: 0.99, eps: 1e-5, wd: 0.01 };
 const lr = 1e-3;
@@ -91,9 +114,15 @@ describe('ORT artifacts: what goes beyond a plain training', function () {
     });
   }
 
+  it('a state that the backward pass needs is read before it is overwritten', async () => {
+    const run = { steps: 8, hyperAt: () => ({ ...hyper, lr }) };
+    await expectSame(await follow(previous, startState(previous.task), { hyper, lr }, run));
+  });
+
   it('a state is overwritten only after every node that reads it', () => {
-    const { task } = carrying(5);
-    const { graph } = decodeModel(ortArtifacts(task, { weights: weightsOf(startState(task)) })['training_model.onnx']);
+    const { graph } = decodeModel(
+      ortArtifacts(previous.task, { weights: weightsOf(startState(previous.task)) })['training_model.onnx'],
+    );
     const writer = graph.node.find(({ opType, input }) => opType === 'InPlaceAccumulatorV2' && input[0] === 'h')!;
     const needed = new Set(writer.input);
     const before = new Set<string>();
