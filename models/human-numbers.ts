@@ -1,5 +1,6 @@
 import { kaimingUniform, uniformInit, zerosInit } from '../training/nn/init.ts';
 import * as nn from '../training/nn/layers.ts';
+import { crossEntropyLoss } from '../training/nn/losses.ts';
 import type { Scope } from '../training/nn/scope.ts';
 import type { Value } from '../training/onnx/graph.ts';
 import * as o from '../training/ops/build.ts';
@@ -131,3 +132,13 @@ export const humanNumbersModels = [model0, model1, model2, model3, model4, model
 
 /** Whether a model of the ladder scores only what follows the last word. */
 export const scoresLastWord = (index: number): boolean => index < 2;
+
+/** Cross-entropy over every word: scores f32[N,T,V], words i32[N,T]. */
+export const everyWord = (scores: Value, words: Value): Value =>
+  crossEntropyLoss(o.reshape(scores, [-1, humanNumbersWords]), o.reshape(words, [-1]));
+
+/** Cross-entropy of the word after the last one: scores f32[N,V], words i32[N,T]. */
+export const lastWord = (scores: Value, words: Value): Value => {
+  const length = words.shape[1] as number;
+  return crossEntropyLoss(scores, o.squeeze(o.slice(words, { axes: [1], starts: [length - 1], ends: [length] }), [1]));
+};

@@ -1,4 +1,4 @@
-import { humanNumbersModels, scoresLastWord } from '../models/human-numbers.ts';
+import { everyWord, humanNumbersModels, lastWord, scoresLastWord } from '../models/human-numbers.ts';
 import { mnistNets } from '../models/mnist.ts';
 import { restoreUnetDefaults, unetMultiple } from '../models/unet.ts';
 import { restoreTask } from '../training/apps/restore.node.ts';
@@ -7,7 +7,6 @@ import { zeros } from '../training/core/tensor.ts';
 import { type Loss, type Model, taskOf } from '../training/learner/compiled.ts';
 import { crossEntropyLoss } from '../training/nn/losses.ts';
 import type { Task } from '../training/step/train-step.ts';
-import { everyWord, lastWord } from './results/human-numbers.ts';
 
 /** A trainable architecture by name: its task for batches of `batch` items of `size` (pixels a side, or words). */
 export interface Architecture {

@@ -1,16 +1,13 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Command } from 'commander';
-import { humanNumbersModels, humanNumbersWords, scoresLastWord } from '../../models/human-numbers.ts';
+import { everyWord, humanNumbersModels, lastWord, scoresLastWord } from '../../models/human-numbers.ts';
 import { type HumanNumbers, humanNumbers } from '../../training/data/text/human-numbers.ts';
 import { type TokenStream, tokenStream } from '../../training/data/text/stream.ts';
 import { writeDurably } from '../../training/learner/checkpoint.node.ts';
-import type { Loss } from '../../training/learner/compiled.ts';
 import { createLearner, type Learner, type Loader } from '../../training/learner/create-learner.ts';
 import { accuracy, type Metric } from '../../training/learner/metrics.ts';
 import type { EpochRow } from '../../training/learner/recorder.ts';
-import { crossEntropyLoss } from '../../training/nn/losses.ts';
-import * as o from '../../training/ops/build.ts';
 import { openSession } from '../../training/run/ort.node.ts';
 
 /*
@@ -48,16 +45,6 @@ export const streamLoader = (stream: TokenStream): Loader => ({
     yield* stream.epoch(epoch, options);
   },
 });
-
-/** Cross-entropy over every word: scores f32[N,T,V], words i32[N,T]. */
-export const everyWord: Loss = (scores, words) =>
-  crossEntropyLoss(o.reshape(scores, [-1, humanNumbersWords]), o.reshape(words, [-1]));
-
-/** Cross-entropy of the word after the last one: scores f32[N,V], words i32[N,T]. */
-export const lastWord: Loss = (scores, words) => {
-  const length = words.shape[1] as number;
-  return crossEntropyLoss(scores, o.squeeze(o.slice(words, { axes: [1], starts: [length - 1], ends: [length] }), [1]));
-};
 
 /** Accuracy of the word after the last one. */
 function lastWordAccuracy(): Metric {

@@ -1,6 +1,5 @@
 import { expect } from 'chai';
-import { humanNumbersModels } from '../../models/human-numbers.ts';
-import { everyWord } from '../../scripts/results/human-numbers.ts';
+import { everyWord, humanNumbersModels } from '../../models/human-numbers.ts';
 import { taskOf } from '../../training/learner/compiled.ts';
 import { compileEvaluation, compileOptimizer, compileStep, type Hyper } from '../../training/learner/trainer.ts';
 import { onesInit } from '../../training/nn/init.ts';
