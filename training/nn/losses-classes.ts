@@ -57,6 +57,8 @@ export function crossEntropyLoss(logits: Value, labels: Value, options: CrossEnt
     () =>
       `crossEntropyLoss: expected smoothing in [0, 1) and ${classes} class weights, got ${labelSmoothing} and [${classWeights ?? ''}]`,
   );
+  if (logits.shape.length === 2 && ignoreIndex === undefined && labelSmoothing === 0 && classWeights === undefined)
+    return o.mul(sumOfLosses(logits, labels), 1 / sizeOf(positions));
   const logP = o.logSoftmax(logits, 1);
   const hot = oneHot(logits, labels, classes);
   const weights = classWeights && alongClasses(vectorOf(logits, classWeights), logits.shape.length);
@@ -74,6 +76,28 @@ export function crossEntropyLoss(logits: Value, labels: Value, options: CrossEnt
   return weights === undefined && kept === undefined
     ? o.mul(sum, 1 / sizeOf(positions))
     : share(sum, o.reduceSum(target));
+}
+
+/**
+ * sum over n of log(sum(exp x_n)) - x_n[label_n]: logits f32[N,C], labels int32[N] -> f32[]. Of the large matrix only its softmax is
+ * made forward and its gradient backward; log(sum(exp x)) = max(x) - log(max(softmax x)), which neither overflows nor cancels.
+ */
+function sumOfLosses(logits: Value, labels: Value): Value {
+  const [n] = staticShape(logits.shape, 'crossEntropyLoss');
+  const column = o.reshape(labels, [n!, 1]);
+  let p: Value | undefined;
+  const build = (): readonly Value[] => {
+    p = o.softmax(logits, 1);
+    const top = (x: Value): Value => o.reduceMax(x, { axes: [1], keepdims: true });
+    const logSum = o.sub(top(logits), o.log(top(p)));
+    return [o.reduceSum(o.sub(logSum, o.gatherElements(logits, column, 1)))];
+  };
+  // (softmax - one-hot) dy
+  const gradient = ([dy]: readonly (Value | undefined)[]): readonly Value[] => {
+    const atLabels = o.expand(o.neg(dy!), [n!, 1]);
+    return [o.scatterAdd(o.mul(p!, dy!), column, atLabels, 1)];
+  };
+  return logits.graph.region([logits], build, gradient)[0]!;
 }
 
 const vectorOf = (like: Value, values: readonly number[]): Value =>
