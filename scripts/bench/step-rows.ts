@@ -80,7 +80,7 @@ export function srResnet(scope: Scope, x: Value, { filters = 64, blocks = 8 } = 
     h = o.add(h, o.mul(branch, 0.1));
   }
   h = o.add(first, conv('body', h, { filters }));
-  h = o.pixelShuffle(conv('up', h, { filters: 4 * filters }), 2);
+  h = nn.pixelShuffle(scope, conv('up', h, { filters: 4 * filters }));
   return conv(
     'head',
     scope.in('bn', (s) => nn.batchNorm(s, h)),

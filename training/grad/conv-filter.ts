@@ -3,7 +3,7 @@ import { sizeOf } from '../core/tensor.ts';
 import type { Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
 import { type ConvGeometry, columnsOf, padded, rowsOf, tapInput, taps } from '../ops/conv-parts.ts';
-import { evenOdd } from './phases.ts';
+import { evenOdd } from '../ops/phases.ts';
 
 /*
  * The gradient of a convolution with respect to its filter, dw[K,C/g,...] = sum over n and positions p of dy[n,k,p] x[n,c,p * stride + tap].

@@ -2,9 +2,9 @@ import { staticShape } from '../core/shape.ts';
 import type { Node, Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
 import { taps } from '../ops/conv-parts.ts';
+import { evenOdd, interleave } from '../ops/phases.ts';
 import { intsAttr } from './define.ts';
 import { placeOnAxis } from './layout.ts';
-import { evenOdd, interleave } from './phases.ts';
 
 /*
  * The gradient of max pooling: each window's goes to its first maximum in row-major order, as in PyTorch. Made of moves and

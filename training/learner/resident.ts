@@ -69,21 +69,19 @@ export class ResidentState implements Residence {
       part.ahead = false;
     }
   }
-
-  /** Brings everything to the host and frees what the device holds. */
-  async settle(): Promise<void> {
-    await this.toHost();
-    this.hostChanged();
-  }
 }
 
 /** Works with the numbers where the run keeps them; outside a run they are on the host again afterwards. */
 async function residing<T>(state: TrainState, work: (numbers: ResidentState) => Promise<T>): Promise<T> {
   if (state.residence instanceof ResidentState) return work(state.residence);
   const numbers = new ResidentState(state);
-  const result = await work(numbers);
-  await numbers.settle();
-  return result;
+  try {
+    const result = await work(numbers);
+    await numbers.toHost();
+    return result;
+  } finally {
+    numbers.hostChanged();
+  }
 }
 
 /** The state on the device for {@link residing}, for as long as `run` lasts. */
@@ -91,10 +89,16 @@ export async function keepResident<T>(state: TrainState, run: () => Promise<T>):
   const numbers = new ResidentState(state);
   state.residence = numbers;
   try {
-    return await run();
+    const result = await run();
+    await numbers.toHost();
+    return result;
+  } catch (error) {
+    // Of a run that failed the numbers are wanted too; where the device itself has, there are none to be had.
+    await numbers.toHost().catch(() => undefined);
+    throw error;
   } finally {
     state.residence = undefined;
-    await numbers.settle();
+    numbers.hostChanged();
   }
 }
 

@@ -1,6 +1,8 @@
 import { ensure } from '../core/errors.ts';
+import { staticShape } from '../core/shape.ts';
 import { showValue, type Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
+import { interleave } from '../ops/phases.ts';
 import { channelsOf, perChannel } from './common.ts';
 import { deepConv, isDeep } from './conv-deep.ts';
 import { isTiny, tinyConv } from './conv-tiny.ts';
@@ -134,6 +136,21 @@ export function convTranspose2d(scope: Scope, x: Value, options: ConvTranspose2d
  */
 export const blur2x2 = (x: Value): Value => o.averagePool(o.pad2d(x, [1, 1, 0, 0], 'edge'), { kernel: 2, stride: 1 });
 
+/** Most columns for which picking them by a product is faster than moving them one by one. */
+const mostColumns = 256;
+
+/**
+ * [N,C*r*r,H,W] -> [N,C,H*r,W*r] for `factor` r, PyTorch's pixel_shuffle. In a training graph r = 2 is a move of whole rows and a
+ * product that interleaves their columns: ONNX Runtime's DepthToSpace moves one element after the other.
+ */
+export function pixelShuffle(scope: Scope, x: Value, factor = 2): Value {
+  if (!scope.training || factor !== 2 || x.shape.some((dim) => typeof dim !== 'number'))
+    return o.pixelShuffle(x, factor);
+  const [n, c, h, w] = staticShape(x.shape, 'pixelShuffle') as [number, number, number, number];
+  if (c % 4 !== 0 || 2 * w > mostColumns) return o.pixelShuffle(x, factor);
+  return interleave(o.transpose(o.reshape(x, [n, c / 4, 2, 2, h, w]), [0, 1, 4, 2, 3, 5]));
+}
+
 export interface PixelShuffleOptions {
   readonly filters: number;
   /** 2 when left out. */
@@ -151,6 +168,6 @@ export function pixelShuffleIcnr(
   const wide = scope.in('conv', (s) =>
     conv2d(s, x, { filters: filters * factor ** 2, kernel: 1, weightNorm, init: icnr(factor) }),
   );
-  const shuffled = o.pixelShuffle(o.relu(wide), factor);
+  const shuffled = pixelShuffle(scope, o.relu(wide), factor);
   return blur ? blur2x2(shuffled) : shuffled;
 }

@@ -1,6 +1,6 @@
 import { staticShape } from '../core/shape.ts';
 import type { Value } from '../onnx/graph.ts';
-import * as o from '../ops/build.ts';
+import * as o from './build.ts';
 
 /*
  * Even and odd rows and columns of pictures. Elements are picked out and put back by a product with a permutation, which on the
