@@ -31,14 +31,9 @@ const leftOut: Readonly<Partial<Record<BackendName, Readonly<Partial<Record<Part
   },
 };
 
-/** Recurrent nets of more than a few steps: the same operators again, each in minutes of shader compilation on a software device. */
-const isLong = ({ op, name }: GoldenCase): boolean =>
-  ['rnn', 'gru', 'lstm'].includes(op) && !name.includes('1 layers, 3 steps');
-
 /** The functions with their gradients; optimisers have a test of their own. */
 const functionCases = goldenCases.filter(({ steps }) => steps === undefined);
 const formFor = (golden: GoldenCase) => layerForm(golden) ?? { golden, form: opForm(golden)! };
-const onGpu = (name: BackendName): boolean => name.startsWith('webgpu');
 
 /** The steps of training whose losses are compared. */
 const steps = 12;
@@ -92,10 +87,8 @@ const suites: Readonly<Record<Part, (ask: Ask, name: BackendName) => void>> = {
     }
   },
 
-  'functions with gradients': (ask, name) => {
-    const long = functionCases.filter((golden) => onGpu(name) && isLong(golden));
-    if (long.length > 0) it.skip(`${long.length} recurrent nets of more steps: minutes of shader compilation each`);
-    for (const golden of functionCases.filter((one) => !long.includes(one))) {
+  'functions with gradients': (ask) => {
+    for (const golden of functionCases) {
       it(`${golden.op}, ${golden.name}: as PyTorch`, async () => {
         const found = formFor(golden);
         const { graph, feeds } = graphOf(found.golden, found.form);

@@ -4,6 +4,7 @@ import { f32 } from '../../training/core/tensor.ts';
 import { ema } from '../../training/learner/callbacks/ema.ts';
 import { gradientClip } from '../../training/learner/callbacks/gradients.ts';
 import { createLearner } from '../../training/learner/create-learner.ts';
+import { splitByPrefix } from '../../training/learner/groups.ts';
 import type { Callback } from '../../training/learner/learner.ts';
 import { keepResident } from '../../training/learner/resident.ts';
 import { runFolder } from '../../training/learner/run-folder.node.ts';
@@ -85,6 +86,17 @@ interface TrainOptions {
   readonly folder?: string;
 }
 
+/** The head alone, then everything: parameters without gradients, also within a segment. */
+async function tune(opener: typeof open): Promise<Numbers & { readonly gradients: Float32Array }> {
+  const splitter = splitByPrefix(['body', 'norm'], ['middle']);
+  const learner = await createLearner(spiralOptions({ open: opener, splitter }));
+  await learner.fineTune(1, { baseLr: 0.02 });
+  await learner.freeze();
+  await learner.fit(1, 0.01);
+  await learner.close();
+  return { ...numbersOf(learner.state), gradients: learner.state.grads };
+}
+
 const stopAt = (epoch: number, batch: number): Callback => ({
   name: 'stopAt',
   numbers: [],
@@ -148,6 +160,8 @@ export const requests = {
   hosted: () => train(openHosted, []),
   'resident, meddled with': () => train(open, meddling(), { accumulate: 2 }),
   'hosted, meddled with': () => train(openHosted, meddling(), { accumulate: 2 }),
+  'resident, head first': () => tune(open),
+  'hosted, head first': () => tune(openHosted),
   /** The first, stopped twice: in the middle of an epoch, and at its end. */
   resumed: async (folder: string) => {
     await train(open, [stopAt(0, 3)], { folder });

@@ -62,6 +62,12 @@ describe('training on WebGPU in Node with its numbers staying there', function (
     expect(there.params).to.not.deep.equal(hosted.params);
   });
 
+  it('what is frozen stays as it is', async () => {
+    const there = await ask<Numbers & { gradients: Float32Array }>('resident, head first');
+    expect(there).to.deep.equal(await ask('hosted, head first'));
+    expect(there.gradients.some((value) => value === 0) && there.gradients.some((value) => value !== 0)).to.equal(true);
+  });
+
   it('stopped twice and resumed from its checkpoints, it ends with the bits of a run that was not', () =>
     withFolder(async (folder) => {
       const resumed = await ask<Trained>('resumed', join(folder, 'run'));
