@@ -98,6 +98,10 @@ interface OrtTraining {
 function trainingGraph(task: Task, isTrained: (name: string) => boolean): OrtTraining {
   const forward = buildForward(task, true);
   const { graph, scope } = forward;
+  // Random numbers are uint32 arithmetic, which stock ONNX Runtime got only later.
+  ensure(!graph.inputs.some(({ name }) => name === 'random.seed'), 'unsupported', () => {
+    return `ortArtifacts: expected a model without dropout or other random numbers, got ${task.name}; ONNX Runtime 1.19.2 has no operators for them, export the plain artifacts instead`;
+  });
   const grads = buildGradients(forward, isTrained);
   userOutputs(forward);
   const buffers = [...grads.keys()].map((name) =>
@@ -171,8 +175,7 @@ function checkpointOf({ specs, trained }: OrtTraining, options: OrtArtifactOptio
 }
 
 /**
- * The artifacts of `task` for ONNX Runtime's on-device training. Inputs of the training model: the task's (and `random.seed`, `random.step` u32[]
- * where it has dropout), parameters, buffers; outputs: `loss`, the task's. Running statistics are frozen parameters that
+ * The artifacts of `task` for ONNX Runtime's on-device training. Inputs of the training model: the task's, parameters, buffers; outputs: `loss`, the task's. Running statistics are frozen parameters that
  * are overwritten in place.
  */
 export function ortArtifacts(task: Task, options: OrtArtifactOptions): ArtifactSet {
