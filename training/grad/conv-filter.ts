@@ -161,7 +161,7 @@ export function filterForm(dy: Value, x: Value, geometry: ConvGeometry): keyof t
   if (small && stride(1) && out.every((length, i) => length === size[i])) return 'shifts';
   if (!stride(2) || dilations.some((dilation) => dilation > 1)) return 'taps';
   if (small && out.every((length, i) => length === Math.ceil(size[i]! / 2))) return 'phaseShifts';
-  return sizeOf(kernel) > 16 && pads.every((amount) => amount >= 0) ? 'phaseTaps' : 'taps';
+  return sizeOf(kernel) >= 16 && pads.every((amount) => amount >= 0) ? 'phaseTaps' : 'taps';
 }
 
 /** Gradient of a convolution with respect to w[K,C/g,...]. */

@@ -4,7 +4,6 @@ import { showValue, type Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
 import { interleave } from '../ops/phases.ts';
 import { channelsOf, perChannel } from './common.ts';
-import { deepConv, isDeep } from './conv-deep.ts';
 import { isTiny, tinyConv } from './conv-tiny.ts';
 import { type Init, icnr, kaimingNormal, zerosInit } from './init.ts';
 import type { Scope } from './scope.ts';
@@ -80,8 +79,6 @@ function convolution(scope: Scope, x: Value, rank: number, options: ConvLayerOpt
     const pads = axes(padding, rank);
     const geometry = { stride, dilation, padding: pads.length === rank ? [...pads, ...pads] : pads };
     if (isTiny(x, w, geometry)) return plusBias(tinyConv(x, w, geometry), b);
-    const whole = { kernel, strides: stride, dilations: dilation, pads: geometry.padding, groups };
-    if (isDeep(x, w, whole)) return plusBias(deepConv(x, w, whole), b);
   }
   return o.conv(x, w, b, { stride, dilation, groups, padding });
 }

@@ -60,10 +60,6 @@ export const rowsOf = (y: Value): Value => {
   return o.reshape(channelsFirst(y), [k!, n! * sizeOf(out)]);
 };
 
-/** The inverse of {@link rowsOf}: [K,N*P] -> [N,K,...out]. */
-export const pictures = (rows: Value, n: number, out: readonly number[]): Value =>
-  channelsFirst(o.reshape(rows, [dimsOf(rows)[0]!, n, ...out]));
-
 /** The matrix that reverses the order of `size` columns. */
 const reversal = (w: Value, size: number): Value =>
   w.graph.constant(
