@@ -6,9 +6,11 @@
  *
  * `--alone` leaves PyTorch out.
  */
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { compileOptimizer, compileStep } from '../../training/learner/trainer.ts';
 import { optimizers } from '../../training/optim/optimizers.ts';
@@ -79,12 +81,23 @@ async function raceRow(row: RecurrentRow, { rounds, threads, python }: Options, 
   }
 }
 
+/** The first losses of both sides without dropouts. */
+async function firstLosses(name: string, options: Options): Promise<readonly number[]> {
+  const { standings } = await raceRow(recurrentRows[name]!.same(), { ...options, rounds: 1 });
+  return standings.map(({ firstLoss }) => firstLoss);
+}
+
+/** {@link firstLosses} in a process of its own: peak memory of this one is that of the timed steps. */
+function firstLossesApart(name: string, { threads, python }: Options): readonly number[] {
+  const args = [fileURLToPath(import.meta.url), name, '--losses', '--threads', String(threads), '--python', python];
+  const output = execFileSync(process.execPath, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  return JSON.parse(output) as readonly number[];
+}
+
 async function runRow(name: string, options: Options): Promise<void> {
-  const { same, timed: make } = recurrentRows[name]!;
-  const alike = same === make ? undefined : await raceRow(same(), { ...options, rounds: 1 });
-  const result = await raceRow(make(), options, alike && [Infinity, Infinity]);
+  const checked = firstLossesApart(name, options);
+  const result = await raceRow(recurrentRows[name]!.timed(), options, [Infinity, Infinity]);
   const { standings, firstStepS, nodes } = result;
-  const checked = (alike ?? result).standings.map(({ firstLoss }) => firstLoss);
   process.stdout.write(
     `${JSON.stringify({ row: name, threads: options.threads, ...machine(), ...result, checked })}\n`,
   );
@@ -112,6 +125,7 @@ async function main(): Promise<void> {
       threads: { type: 'string', default: '2' },
       python: { type: 'string', default: '/usr/bin/python3' },
       alone: { type: 'boolean', default: false },
+      losses: { type: 'boolean', default: false },
     },
   });
   const options = { rounds: Number(values.rounds), threads: Number(values.threads), python: values.python };
@@ -119,7 +133,8 @@ async function main(): Promise<void> {
   for (const name of positionals.length > 0 ? positionals : Object.keys(recurrentRows)) {
     if (!(name in recurrentRows))
       throw new Error(`recurrent-step: expected ${Object.keys(recurrentRows).join(' or ')}, got ${name}`);
-    await (values.alone ? runAlone : runRow)(name, options);
+    if (values.losses) process.stdout.write(`${JSON.stringify(await firstLosses(name, options))}\n`);
+    else await (values.alone ? runAlone : runRow)(name, options);
   }
 }
 
