@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 
@@ -32,7 +33,15 @@ export interface Standing {
 
 export const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 
-export const peakMb = (): number => process.resourceUsage().maxRSS / 1024;
+/**
+ * Peak memory of this process in MB. Linux counts what the process that started this one had into `maxRSS`, so there it is asked
+ * for the peak of this program's own memory.
+ */
+export function peakMb(): number {
+  const status = '/proc/self/status';
+  const own = existsSync(status) ? /VmHWM:\s*(\d+)/.exec(readFileSync(status, 'utf8'))?.[1] : undefined;
+  return (own === undefined ? process.resourceUsage().maxRSS : Number(own)) / 1024;
+}
 
 /** Runs `step` and measures it. */
 export async function timed(step: () => Promise<number>): Promise<Turn> {
@@ -54,21 +63,22 @@ const standing = (name: string, turns: readonly Turn[]): Standing => ({
 
 export interface RaceOptions {
   readonly rounds: number;
+  /** Rounds before those that count; 2 when left out. */
+  readonly warmUp?: number;
   /** How far a loss may be from the first side's, relative: at the first step, and later. */
   readonly tolerance?: readonly [number, number];
 }
 
 /**
- * Lets the sides take single steps in turn, with a pause in which the others' threads go to sleep; the first two rounds warm
- * up. Throws unless all see the same loss: to 1e-4 before the first update; Adam divides by the gradient's size, so rounding
+ * Lets the sides take single steps in turn, with a pause in which the others' threads go to sleep. Throws unless all see the same loss: to 1e-4 before the first update; Adam divides by the gradient's size, so rounding
  * grows where gradients are near zero, and later losses are held to 5e-2, which a wrong update would not meet.
  */
 export async function race(
   sides: readonly Side[],
-  { rounds, tolerance = [1e-4, 5e-2] }: RaceOptions,
+  { rounds, warmUp = 2, tolerance = [1e-4, 5e-2] }: RaceOptions,
 ): Promise<Standing[]> {
   const turns = sides.map((): Turn[] => []);
-  for (let round = -2; round < rounds; round++) {
+  for (let round = -warmUp; round < rounds; round++) {
     const losses: number[] = [];
     for (const [i, side] of sides.entries()) {
       const turn = await side.step();
@@ -76,7 +86,7 @@ export async function race(
       if (round >= 0) turns[i]!.push(turn);
       await pause(60);
     }
-    checkSame(sides, losses, tolerance[round === -2 ? 0 : 1], round + 3);
+    checkSame(sides, losses, tolerance[round === -warmUp ? 0 : 1], round + warmUp + 1);
   }
   return turns.map((all, i) => standing(sides[i]!.name, all));
 }
