@@ -103,6 +103,26 @@ describe('data block: loaders', () => {
       });
     }));
 
+  it('unreadable items are named, too, when nobody waits for the batches that met them', () =>
+    withFolder(async (folder) => {
+      await writeSet(folder);
+      const bad = Array.from({ length: 16 }, (_, i) => `train/cat/bad${String(i).padStart(2, '0')}.png`);
+      for (const name of bad) await writeFile(join(folder, name), 'no picture');
+      for (const workers of [1, 3]) {
+        const told: string[] = [];
+        const loaders = createDataLoaders(folderBlock({ normalise: 'batch' }), folder, {
+          workers,
+          onFailure: ({ name }) => told.push(name),
+        });
+        await withLoaders(loaders, async ({ train }) => {
+          for await (const _ of train.epoch(0)) break; // as a learner does that looks at one batch
+          for (const epoch of [0, 1, 2]) await collect(train, epoch);
+          expect(train.failures.map(({ name }) => name).sort(), `${workers} workers`).to.deep.equal(bad);
+          expect(told.toSorted()).to.deep.equal(bad);
+        });
+      }
+    }));
+
   it('normalises by the first batch, by ImageNet, or by given numbers', () =>
     withFolder(async (folder) => {
       await writeSet(folder);

@@ -66,6 +66,8 @@ export function createFiller(
   decode: (item: LabelledItem) => Promise<DecodedItem>,
 ): Filler {
   const failed = { train: new Map<number, string>(), valid: new Map<number, string>() };
+  /** How many of them have been reported: a task that throws reports none, and the next one does. */
+  const reported = { train: 0, valid: 0 };
 
   const tryItem = async (index: number, { round }: Draw, task: FillTask, views: SampleViews): Promise<boolean> => {
     const { part, epoch, statistics } = task;
@@ -96,14 +98,14 @@ export function createFiller(
     return undefined;
   };
   return async (task) => {
-    const before = failed[task.part].size;
     const names: string[] = [];
     for (const draw of task.draws) {
       const views = viewsOf(spec, task.buffer, task.draws.length, names.length);
       const name = await fillSample(draw, task, views);
       if (name !== undefined) names.push(name);
     }
-    const failures = [...failed[task.part]].slice(before);
+    const failures = [...failed[task.part]].slice(reported[task.part]);
+    reported[task.part] = failed[task.part].size;
     const named = failures.map(([index, reason]) => ({ name: items[task.part][index]!.name, reason }));
     return { buffer: task.buffer, names, failures: named };
   };

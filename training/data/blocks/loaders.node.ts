@@ -108,19 +108,29 @@ interface Shared<K extends LabelKind> {
   readonly seed: number;
   readonly prefetch: number;
   readonly statistics: Statistics | undefined;
-  readonly onFailure: ((failure: Failure) => void) | undefined;
+  readonly failures: Readonly<Record<Part, ReadonlyMap<string, Failure>>>;
+}
+
+/** `source`, with the failures of each part gathered from every reply, also from those that nobody waits for. */
+function withFailures(source: Source, onFailure: ((failure: Failure) => void) | undefined) {
+  const failures = { train: new Map<string, Failure>(), valid: new Map<string, Failure>() };
+  const fill = async (task: FillTask): Promise<FillReply> => {
+    const reply = await source.fill(task);
+    for (const failure of reply.failures) {
+      if (failures[task.part].has(failure.name)) continue;
+      failures[task.part].set(failure.name, failure);
+      onFailure?.(failure);
+    }
+    return reply;
+  };
+  return { failures, source: { fill, close: () => source.close() } };
 }
 
 function createLoader<K extends LabelKind>(shared: Shared<K>, part: Part): DataLoader<K> {
   const { plan, source, seed, prefetch, statistics } = shared;
   const { batches, order, size, count } = batchDraws(plan, part, seed);
-  const failures = new Map<string, Failure>();
+  const failures = shared.failures[part];
   const free: ArrayBuffer[] = [];
-  const note = (failure: Failure): void => {
-    if (failures.has(failure.name)) return;
-    failures.set(failure.name, failure);
-    shared.onFailure?.(failure);
-  };
   const transforms = plan.batchTransforms.filter(({ on = 'train' }) => on === part || on === 'both');
   const finish = (reply: FillReply, slots: number, epoch: number, index: number): BlockBatch<K> => {
     const batch = toBatch<K>(reply, plan.spec, slots);
@@ -144,7 +154,6 @@ function createLoader<K extends LabelKind>(shared: Shared<K>, part: Part): DataL
       while (queue.length > 0) {
         const { reply, slots, index } = queue.shift()!;
         const filled = await reply;
-        filled.failures.forEach(note);
         // A validation batch of unreadable items alone is empty.
         if (filled.names.length > 0) yield finish(filled, slots, number, index);
         free.push(filled.buffer);
@@ -197,7 +206,7 @@ export async function openLoaders<K extends LabelKind>(
   ensure(workers >= 1 && prefetch >= 1, 'bad-argument', () => {
     return `createDataLoaders: expected workers and prefetch >= 1, got ${workers} and ${prefetch}`;
   });
-  const source = openSource(plan, options);
+  const { source, failures } = withFailures(openSource(plan, options), onFailure);
   const { normalise } = plan;
   try {
     const statistics =
@@ -206,7 +215,7 @@ export async function openLoaders<K extends LabelKind>(
         : normalise === 'none'
           ? undefined
           : normalise;
-    const shared: Shared<K> = { plan, source, seed, prefetch, statistics, onFailure };
+    const shared: Shared<K> = { plan, source, seed, prefetch, statistics, failures };
     const [train, valid] = [createLoader(shared, 'train'), createLoader(shared, 'valid')];
     return { train, valid, vocab: plan.vocab, statistics, spec: plan.spec, close: () => source.close() };
   } catch (error) {
