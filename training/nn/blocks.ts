@@ -64,6 +64,8 @@ export interface ConvBlockOptions {
   readonly normFirst?: boolean;
   readonly transpose?: boolean;
   readonly selfAttention?: boolean;
+  /** First weights of the convolution; {@link conv2d}'s when left out. */
+  readonly init?: Init;
 }
 
 function activated(x: Value, activation: boolean | number): Value {
@@ -78,12 +80,15 @@ function activated(x: Value, activation: boolean | number): Value {
 export function convBlock(scope: Scope, x: Value, options: ConvBlockOptions): Value {
   const { filters, kernel = 3, stride = 1, norm = 'batch', activation = true, normFirst = false } = options;
   const bias = options.bias ?? !isActivationNorm(norm);
-  const padding = options.padding === undefined ? {} : { padding: options.padding };
+  const given = {
+    ...(options.padding === undefined ? {} : { padding: options.padding }),
+    ...(options.init === undefined ? {} : { init: options.init }),
+  };
   const y = scope.in('conv', (s) => {
-    if (options.transpose) return convTranspose2d(s, x, { filters, kernel, stride, bias, ...padding });
+    if (options.transpose) return convTranspose2d(s, x, { filters, kernel, stride, bias, ...given });
     const conv = x.shape.length === 3 ? conv1d : conv2d;
     const norms = { weightNorm: norm === 'weight', spectralNorm: norm === 'spectral' };
-    return conv(s, x, { filters, kernel, stride, bias, ...padding, ...norms });
+    return conv(s, x, { filters, kernel, stride, bias, ...given, ...norms });
   });
   const z = normFirst
     ? activated(normalise(scope, 'norm', y, norm), activation)

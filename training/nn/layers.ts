@@ -3,6 +3,7 @@
 export * from './activations.ts';
 export * from './attention.ts';
 export * from './blocks.ts';
+export { channelsOf } from './common.ts';
 export * from './conv.ts';
 export * from './dense.ts';
 export { dropout, dropout2d, variationalDropout, weightDrop } from './dropout.ts';
@@ -11,4 +12,5 @@ export * from './linear.ts';
 export * from './norm.ts';
 export * from './pool.ts';
 export * from './recurrent.ts';
+export * from './resize.ts';
 export { filterNorms, spectralNormed, type WeightNorm, weightNormed } from './weights.ts';
