@@ -20,6 +20,7 @@ export interface TrainOptions {
   readonly lr?: number;
   readonly loss?: 'mse' | 'l1';
   readonly seed: number;
+  readonly threads?: number;
   readonly workers?: number;
   readonly resume?: boolean;
 }
@@ -49,7 +50,7 @@ export function checkTask(command: Command, task: string): void {
 }
 
 /** Runs `body` with a signal that Ctrl-C (or SIGTERM) aborts; a second one ends the process at once. */
-async function stoppable<T>(body: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function stoppable<T>(body: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
   const signals = ['SIGINT', 'SIGTERM'] as const;
   const release = (): void => signals.forEach((name) => void process.off(name, stop));
@@ -85,6 +86,11 @@ export function trainOptions(command: Command): Command {
     .option('--lr <x>', 'highest learning rate of the one-cycle schedule', positive('--lr'))
     .option('--loss <name>', 'l1 or mse', choice('--loss', ['l1', 'mse']))
     .option('--seed <n>', 'same seed, same result on the same machine type', parseWhole('--seed', 0, 2 ** 31), 1)
+    .option(
+      '--threads <n>',
+      'threads of the arithmetic; on a busy machine one does more than several that wait for each other (default: all cores)',
+      parseWhole('--threads', 1, 256),
+    )
     .option('--workers <n>', 'threads that decode and damage photos', parseWhole('--workers', 1, 64))
     .option('--resume', 'go on from the checkpoint in --out; without one, begin');
 }
@@ -111,7 +117,11 @@ export function runConfig(defaults: RestoreRunConfig, options: TrainOptions): Re
 }
 
 /** The stages in the same proportions over `epochs` epochs; stages that get none are left out. */
-function spread(stages: RestoreRunConfig['stages'], epochs: number, total: number): RestoreRunConfig['stages'] {
+export function spread<T extends { readonly epochs: number }>(
+  stages: readonly T[],
+  epochs: number,
+  total: number,
+): T[] {
   let before = 0;
   let done = 0;
   return stages
@@ -126,7 +136,7 @@ function spread(stages: RestoreRunConfig['stages'], epochs: number, total: numbe
 }
 
 /** A line per epoch, and batch progress within it. */
-function consoleCallback(
+export function consoleCallback(
   silent: boolean,
   describe: (row: NonNullable<Parameters<NonNullable<Callback['afterEpoch']>>[0]['row']>) => string,
 ): Callback {
@@ -160,7 +170,7 @@ export async function runFromOptions(
     import('../../training/learner/recorder.ts'),
   ]);
   const device = await announceDevice(options.device);
-  const threads = availableParallelism();
+  const threads = options.threads ?? availableParallelism();
   const silent = command.optsWithGlobals().json === true;
   const run = {
     config,
@@ -182,13 +192,18 @@ export function register(program: Command): void {
   const command = program
     .command('train')
     .description('train a model from scratch on a folder of photos')
-    .argument('<task>', 'restore');
+    .argument('<task>', 'restore or segment');
   trainOptions(command).option(
     '--out <dir>',
-    'folder of the run: checkpoints, log.csv, pictures, model.onnx',
-    'runs/restore',
+    'folder of the run: checkpoints, log.csv, pictures, model.onnx (default: runs/TASK)',
   );
-  command.action((task: string, options: TrainOptions & { readonly out: string }) => run(command, task, options));
+  command.action(async (task: string, { out = join('runs', task), ...options }: TrainOptions & { out?: string }) => {
+    if (task === 'segment') {
+      const { trainSegment } = await import('./train-segment.ts');
+      return trainSegment(command, { ...options, out });
+    }
+    return run(command, task, { ...options, out });
+  });
 }
 
 async function run(command: Command, task: string, options: TrainOptions & { readonly out: string }): Promise<void> {

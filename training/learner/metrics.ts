@@ -100,6 +100,9 @@ function countLabels(
 /** Share of positions whose highest score is the label's: scores f32[N,C,...], labels int[N,...] -> 0..1. */
 export const accuracy = (options: LabelOptions = {}): Metric => countLabels('accuracy', options, (p, y) => p === y);
 
+/** {@link accuracy} with the void pixels left out: the lesson's `acc_camvid`. */
+export const accCamvid = (voidId = 11): Metric => ({ ...accuracy({ ignore: voidId }), name: 'acc_camvid' });
+
 /** 1 - accuracy. */
 export const errorRate = (options: LabelOptions = {}): Metric => countLabels('error_rate', options, (p, y) => p !== y);
 
@@ -202,6 +205,15 @@ function confusionMetric(name: string, options: LabelOptions, finish: (counts: C
 export const iou = (options: LabelOptions = {}): Metric =>
   confusionMetric('iou', options, (counts) =>
     mean(counts.filter(seen).map(({ hit, wrong, missed }) => hit / (hit + wrong + missed))),
+  );
+
+/** {@link iou} of every class on its own, by the names of the classes: `iou_Sky`, ... NaN for one that does not occur. */
+export const iouPerClass = (names: readonly string[], options: LabelOptions = {}): readonly Metric[] =>
+  names.map((name, id) =>
+    confusionMetric(`iou_${name}`, options, (counts) => {
+      const { hit, wrong, missed } = counts[id]!;
+      return hit / (hit + wrong + missed);
+    }),
   );
 
 /** 2 hits / (2 hits + wrong + missed): of class 1 when there are two classes, else the mean over those that occur. */

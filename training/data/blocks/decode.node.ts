@@ -32,10 +32,10 @@ async function decodePhoto(path: string, { size, presize, channels }: SampleSpec
   return withChannels(shrunk, channels);
 }
 
-/** itemDecoder: reads items by `spec`; `cacheBytes` of decoded photos are kept. */
+/** itemDecoder: reads items by `spec`; `cacheBytes` of decoded photos are kept, and of masks (a third of a photo each) a third of that. */
 export function itemDecoder(spec: SampleSpec, cacheBytes: number): ItemDecoder {
   const photo = cachedDecoder((path) => decodePhoto(path, spec), cacheBytes);
-  const picture = spec.label.kind === 'mask' ? decodeMask : photo;
+  const picture = spec.label.kind === 'mask' ? cachedDecoder(decodeMask, cacheBytes / 3) : photo;
   return async ({ source, target }) => ({
     x: typeof source === 'string' ? await photo(source) : source,
     y: typeof target === 'string' ? await picture(target) : target,

@@ -1,0 +1,64 @@
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import type { SegmentRunConfig } from '../../training/apps/segment-run.node.ts';
+import { ensure } from '../../training/core/errors.ts';
+import { announceDevice, note, report } from '../cli.ts';
+import { consoleCallback, spread, stoppable, type TrainOptions } from './train.ts';
+
+type Options = TrainOptions & { readonly out: string };
+
+/** The run that the options ask for, over `defaults`. `--size` is the short side of the last stage; the others keep their proportions to it. */
+export function segmentConfig(defaults: SegmentRunConfig, options: Options): SegmentRunConfig {
+  const { size, batch, epochs, lr, seed } = options;
+  const total = defaults.stages.reduce((sum, stage) => sum + stage.epochs, 0);
+  const factor = size === undefined ? 1 : size / defaults.stages.at(-1)!.size.height;
+  const scaled = ({ width, height }: SegmentRunConfig['validSize']) => ({
+    width: Math.round(width * factor),
+    height: Math.round(height * factor),
+  });
+  return {
+    ...defaults,
+    stages: spread(defaults.stages, epochs ?? total, total).map((stage) => ({ ...stage, size: scaled(stage.size) })),
+    validSize: scaled(defaults.validSize),
+    batchSize: batch ?? defaults.batchSize,
+    lr: lr ?? defaults.lr,
+    seed,
+  };
+}
+
+/** `fettle train segment`. */
+export async function trainSegment(command: Command, options: Options): Promise<void> {
+  const foreign = (['damaged', 'samples', 'loss'] as const).find((name) => options[name] !== undefined);
+  ensure(foreign === undefined, 'bad-argument', () => `--${foreign}: expected the task restore, got segment`);
+  const [{ runSegment, segmentRunDefaults }, { readSegmentFolder }, { openSession }, { describeRow }] =
+    await Promise.all([
+      import('../../training/apps/segment-run.node.ts'),
+      import('../../training/data/segment/folder.node.ts'),
+      import('../../training/run/ort.node.ts'),
+      import('../../training/learner/recorder.ts'),
+    ]);
+  const data = await readSegmentFolder(options.data);
+  const device = await announceDevice(options.device);
+  const threads = options.threads ?? availableParallelism();
+  const silent = command.optsWithGlobals().json === true;
+  const result = await stoppable((signal) =>
+    runSegment({
+      config: segmentConfig(segmentRunDefaults, options),
+      data,
+      out: options.out,
+      resume: options.resume === true,
+      open: (model) => openSession(model, { device, threads }),
+      callbacks: [consoleCallback(silent, describeRow)],
+      onNote: note,
+      signal,
+      ...(options.workers === undefined ? {} : { workers: options.workers }),
+    }),
+  );
+  const { best, rows } = result;
+  report(
+    command,
+    { best, rows, out: options.out },
+    `best: epoch ${best.epoch}, accuracy ${(100 * best.metrics.acc_camvid!).toFixed(2)} %, mean IoU ${best.metrics.iou!.toFixed(4)}; ${join(options.out, 'best.safetensors')}`,
+  );
+}

@@ -1,0 +1,58 @@
+import { type DynamicUnetConfig, dynamicUnet } from '../../models/dynamic-unet.ts';
+import { type SmallEncoderConfig, smallEncoder, smallEncoderDefaults } from '../../models/small-encoder.ts';
+import { imagenetStatistics, type Statistics } from '../data/transforms/normalise.ts';
+import type { Loss } from '../learner/compiled.ts';
+import { crossEntropyLoss } from '../nn/losses.ts';
+import type { Scope } from '../nn/scope.ts';
+import type { Value } from '../onnx/graph.ts';
+import * as o from '../ops/build.ts';
+
+/** A segmentation net that takes pictures as they are. */
+export interface SegmentNetConfig {
+  readonly encoder: SmallEncoderConfig;
+  readonly unet: Omit<DynamicUnetConfig, 'classes'>;
+  readonly classes: number;
+  readonly normalisation: Statistics;
+}
+
+/** 2.5 million parameters, 10 MB. Weight norm costs nothing per pixel, so the decoder has that and not batch norm. */
+export const segmentNetDefaults: Omit<SegmentNetConfig, 'classes'> = {
+  encoder: { ...smallEncoderDefaults, widths: [8, 16, 40, 96, 128] },
+  unet: { lastCross: false, norm: 'weight' },
+  normalisation: imagenetStatistics,
+};
+
+const perChannel = (x: Value, values: readonly number[]): Value =>
+  x.graph.constant('float32', [1, values.length, 1, 1], Float32Array.from(values));
+
+/** segmentNet: image f32[N,3,H,W] sRGB 0..1 -> scores f32[N,classes,H,W]. */
+export function segmentNet(
+  scope: Scope,
+  image: Value,
+  { encoder, unet, classes, normalisation }: SegmentNetConfig,
+): Value {
+  const { mean, std } = normalisation;
+  const x = o.div(o.sub(image, perChannel(image, mean)), perChannel(image, std));
+  return dynamicUnet(scope, x, smallEncoder(encoder), { ...unet, classes });
+}
+
+export interface SegmentLossConfig {
+  /** Id that does not count. */
+  readonly voidId: number;
+  readonly labelSmoothing: number;
+  /** One weight per class; equal ones when left out. */
+  readonly classWeights?: readonly number[];
+}
+
+/** Cross-entropy over all pixels but the void ones. */
+export const segmentLoss =
+  ({ voidId, labelSmoothing, classWeights }: SegmentLossConfig): Loss =>
+  (scores, ids) =>
+    crossEntropyLoss(scores, ids, { ignoreIndex: voidId, labelSmoothing, ...(classWeights ? { classWeights } : {}) });
+
+/** balancedWeights: (median count / count)^power per class, 1 for a class that never occurs: power 0 all alike, 1 median frequency balancing. */
+export function balancedWeights(counts: readonly number[], power: number): readonly number[] {
+  const present = counts.filter((count) => count > 0).sort((a, b) => a - b);
+  const median = present[present.length >> 1] ?? 1;
+  return counts.map((count) => (count > 0 ? (median / count) ** power : 1));
+}
