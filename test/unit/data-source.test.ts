@@ -65,6 +65,37 @@ describe('data block: sources and splits', () => {
     );
   });
 
+  it('options that cannot be meant are refused by name, before any file is read', async () => {
+    const folder = '/nowhere';
+    const items = [1, 2, 3].map((i) => ({ name: `cat/${i}`, path: `${folder}/${i}` }));
+    const block = (options: object) => folderBlock({ get: () => items, split: noSplit(), batchSize: 2, ...options });
+    const wrong: readonly (readonly [object, RegExp])[] = [
+      [{ batchSize: 2.5 }, /a whole batchSize of at least 1, got 2.5/],
+      [{ validBatchSize: 0 }, /a whole validBatchSize of at least 1, got 0/],
+      [{ size: 0 }, /a whole size of at least 1, got 0/],
+      [{ size: -3 }, /a whole size of at least 1, got -3/],
+      [{ size: { width: 8, height: 2.5 } }, /a whole height of size of at least 1, got 2.5/],
+      [{ size: { width: 8 } }, /\{ width, height \} for size, got \{"width":8\}/],
+      [{ presize: 0.5 }, /a whole presize of at least 1, got 0.5/],
+      [{ resize: 'croop' }, /resize crop, squish, pad, got croop/],
+      [{ lastBatch: 'kep' }, /lastBatch drop, keep, fill, got kep/],
+      [{ normalise: 'imagnet' }, /normalise batch, imagenet, none or \{ mean, std \}, got imagnet/],
+      [{ normalise: { mean: [0, 0, 0], std: [1, 0, 1] } }, /deviations above 0, got mean \[0,0,0\] and std \[1,0,1\]/],
+      [{ channels: 4 }, /channels 1, 3, got 4/],
+      [{ transforms: randPad(2, 'reflect' as 'reflection') }, /padding reflection, border, zeros, got reflect/],
+      [{ batchSise: 2 }, /got batchSise; did you mean batchSize\?/],
+    ];
+    for (const [options, message] of wrong) expect(await failureOf(block(options).plan(folder))).to.match(message);
+    const loaders: readonly (readonly [object, RegExp])[] = [
+      [{ workers: 1.5 }, /a whole workers of at least 1, got 1.5/],
+      [{ prefetch: 0 }, /a whole prefetch of at least 1, got 0/],
+      [{ cacheBytes: -1 }, /cacheBytes of at least 0, got -1/],
+      [{ worker: 2 }, /got worker; did you mean workers\?/],
+    ];
+    for (const [options, message] of loaders)
+      expect(await failureOf(createDataLoaders(block({}), folder, options))).to.match(message);
+  });
+
   it('MNIST from its idx files (FETTLE_DATA/mnist)', async function () {
     const folder = dataFolder('mnist');
     if (folder === undefined) return this.skip();

@@ -4,6 +4,7 @@ import { type Tensor, tensor } from '../../core/tensor.ts';
 import { type Draw, epochOrder } from '../order.ts';
 import { channelStatistics, type Statistics } from '../transforms/normalise.ts';
 import { createWorkerPool } from '../worker-pool.node.ts';
+import { checkLoaderOptions } from './check-options.ts';
 import { itemDecoder } from './decode.node.ts';
 import { bufferBytes, createFiller, type Failure, type FillReply, type FillTask } from './fill.ts';
 import type { FillThreadData } from './fill-worker.node.ts';
@@ -202,10 +203,8 @@ export async function openLoaders<K extends LabelKind>(
   plan: BlockPlan<K>,
   options: LoaderOptions = {},
 ): Promise<DataLoaders<K>> {
+  checkLoaderOptions(options);
   const { seed = 1, workers = 1, prefetch = workers + 1, onFailure } = options;
-  ensure(workers >= 1 && prefetch >= 1, 'bad-argument', () => {
-    return `createDataLoaders: expected workers and prefetch >= 1, got ${workers} and ${prefetch}`;
-  });
   const { source, failures } = withFailures(openSource(plan, options), onFailure);
   const { normalise } = plan;
   try {

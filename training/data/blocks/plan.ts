@@ -6,6 +6,7 @@ import type { Split } from '../split.ts';
 import { checkTransforms, noTransforms, type TransformSet } from '../transforms/augment.ts';
 import type { ResizeMethod } from '../transforms/frame.ts';
 import { imagenetStatistics, type Statistics } from '../transforms/normalise.ts';
+import { checkBlockOptions } from './check-options.ts';
 import type { SampleSpec } from './sample.ts';
 import type { Splitter } from './splitters.ts';
 import type {
@@ -178,6 +179,16 @@ function specOf<S, I extends PictureItem, K extends LabelKind>(
   };
 }
 
+/** Throws `bad-argument` unless there is a finite mean and a deviation above 0 for each channel. */
+function checkStatistics({ mean, std }: Statistics, channels: number): void {
+  const fits =
+    [mean, std].every((values) => values?.length === channels && values.every(Number.isFinite)) &&
+    std.every((value) => value > 0);
+  ensure(fits, 'bad-argument', () => {
+    return `dataBlock: expected statistics of ${channels} channels to normalise by, deviations above 0, got mean [${mean}] and std [${std}]`;
+  });
+}
+
 /** planBlock: gets, splits and labels a source's items; nothing is decoded. */
 export async function planBlock<S, I extends PictureItem, K extends LabelKind>(
   options: DataBlockOptions<S, I, K>,
@@ -191,6 +202,7 @@ export function finishPlan<S, I extends PictureItem, K extends LabelKind>(
   options: DataBlockOptions<S, I, K>,
   split: Split<I>,
 ): BlockPlan<K> {
+  checkBlockOptions(options);
   const {
     batchSize = 64,
     validBatchSize = batchSize,
@@ -205,16 +217,11 @@ export function finishPlan<S, I extends PictureItem, K extends LabelKind>(
   );
   const { train, valid, vocab } = labelItems(split, options.label);
   const spec = specOf(options, [...train, ...valid], vocab.length);
-  ensure(batchSize >= 1 && validBatchSize >= 1, 'bad-argument', () => {
-    return `dataBlock: expected batch sizes of at least 1, got ${batchSize} and ${validBatchSize}`;
-  });
   ensure(lastBatch !== 'drop' || train.length >= batchSize, 'bad-argument', () => {
     return `dataBlock: expected at least one batch of ${batchSize} training items, got ${train.length}; lower batchSize or say lastBatch: 'fill'`;
   });
   const statistics = normalise === 'imagenet' ? imagenetStatistics : normalise;
-  ensure(typeof statistics === 'string' || statistics.mean.length === spec.channels, 'bad-argument', () => {
-    return `dataBlock: expected statistics of ${spec.channels} channels to normalise by, got ${(statistics as Statistics).mean.length}`;
-  });
+  if (typeof statistics !== 'string') checkStatistics(statistics, spec.channels);
   return {
     train,
     valid,
