@@ -7,6 +7,7 @@ import { batchPicture } from '../../training/data/blocks/show.node.ts';
 import { fromArrays, fromFiles, fromIdx } from '../../training/data/blocks/sources.node.ts';
 import {
   noSplit,
+  splitByColumn,
   splitByFolder,
   splitByFunction,
   splitByIndices,
@@ -33,6 +34,24 @@ describe('data block: sources and splits', () => {
     }
     expect(() => splitByIndices([200]).split(items)).to.throw(/places 0..199, got 200/);
     expect(noSplit().split(items).train).to.have.length(200);
+  });
+
+  it('a splitter that holds out nothing says what there is', () => {
+    const items = ['train/a', 'valid/b', 'c'].map((name) => ({ name }));
+    const none = /expected items to hold out, got none of 3 \(the folders are train, valid\); say noSplit\(\)/;
+    expect(() => splitByFolder('valdi').split(items)).to.throw(none);
+    expect(() => splitByFolder().split([{ name: 'c' }])).to.throw(/no item is in a folder: the items are c/);
+    expect(() => splitByFunction(({ name }) => name === 'd').split(items)).to.throw(
+      /the items are c, train\/a, valid\/b/,
+    );
+    const many = Array.from({ length: 12 }, (_, i) => ({ name: `${10 + i}` }));
+    expect(() => splitByFunction(() => false).split(many)).to.throw(/18, 19, ... \(12 in all\)/);
+    const rows = ['no', 'nein'].map((part, i) => ({ name: `${i}`, path: '', row: { part } }));
+    expect(() => splitByColumn('part').split(rows)).to.throw(/column 'part' has 'nein', 'no'/);
+    expect(() => splitRandomly(0.2).split([{ name: 'c' }])).to.throw(/splitRandomly: .* got none of 1/);
+    // Asked for in so many words.
+    for (const splitter of [noSplit(), splitRandomly(0), splitByIndices([])])
+      expect(splitter.split(items).valid).to.deep.equal([]);
   });
 
   it('names are unique, sizes and batches must work out', async () => {
