@@ -3,10 +3,10 @@
  * Runtime 1.19.2's own TrainingSession (WebAssembly) on our artifacts, and TensorFlow.js where it has the gradients. All begin with the
  * same weights, train with Adam on the same batch and must see the same losses; each has a process of its own.
  *
- *     npm run build:ts && node dist/scripts/bench/peers.js [row ...] [--rounds 20] [--sides node:2,wasm:1,ort:1] [--tfjs DIR]
+ *     npm run build:ts && node dist/scripts/bench/peers.js [row ...] [--rounds 20] [--threads 2] [--sides node,wasm,ort] [--tfjs DIR]
  *
- * A side is a kind and its threads: node, wasm, ort, tfjs-wasm, tfjs-cpu. TensorFlow.js is looked for in DIR; how to put it there is
- * said when it is missing.
+ * Sides are node, wasm, ort, tfjs-wasm, tfjs-cpu. TensorFlow.js has one thread in Node; it is looked for in DIR, and how to put it there
+ * is said when it is missing.
  */
 import { execFileSync, fork } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -27,17 +27,12 @@ const titles: Readonly<Record<Kind, string>> = {
   'tfjs-cpu': 'tfjs cpu',
 };
 
-interface Contestant {
-  readonly kind: Kind;
-  readonly threads: number;
-}
-
 interface PeerSide extends Side {
   readonly facts: Readonly<Record<string, unknown>>;
   readonly parameters: number;
 }
 
-async function openSide(row: string, { kind, threads }: Contestant, folder: string): Promise<PeerSide> {
+async function openSide(row: string, kind: Kind, threads: number, folder: string): Promise<PeerSide> {
   const child = fork(childFile, [row, kind, String(threads), folder]);
   let settle: (message: ChildMessage) => void = () => undefined;
   child.on('message', (message: ChildMessage) => settle(message));
@@ -52,7 +47,7 @@ async function openSide(row: string, { kind, threads }: Contestant, folder: stri
   };
   const { facts, parameters } = await answer('open');
   return {
-    name: `${titles[kind]} (${threads})`,
+    name: titles[kind],
     facts,
     parameters,
     step: async () => {
@@ -63,18 +58,23 @@ async function openSide(row: string, { kind, threads }: Contestant, folder: stri
   };
 }
 
+interface Options {
+  readonly rounds: number;
+  readonly threads: number;
+  readonly sides: readonly Kind[];
+  readonly tfjs: string;
+}
+
+const isTfjs = (kind: Kind): boolean => kind.startsWith('tfjs');
+
 /** Those that can be opened; of the others it says why not. */
-async function openSides(
-  row: string,
-  sides: readonly Contestant[],
-  folders: Record<Kind, string>,
-): Promise<PeerSide[]> {
+async function openSides(row: string, { sides, threads, tfjs }: Options, artifacts: string): Promise<PeerSide[]> {
   const opened: PeerSide[] = [];
-  for (const side of sides) {
+  for (const kind of sides) {
     try {
-      opened.push(await openSide(row, side, folders[side.kind]));
+      opened.push(await openSide(row, kind, threads, isTfjs(kind) ? tfjs : artifacts));
     } catch (error) {
-      process.stdout.write(`${row}: ${titles[side.kind]} (${side.threads}) cannot: ${(error as Error).message}\n`);
+      process.stdout.write(`${row}: ${titles[kind]} cannot: ${(error as Error).message.trim()}\n`);
     }
   }
   const counts = new Set(opened.map(({ parameters }) => parameters));
@@ -82,25 +82,19 @@ async function openSides(
   return opened;
 }
 
-interface Options {
-  readonly rounds: number;
-  readonly sides: readonly Contestant[];
-  readonly tfjs: string;
-}
-
-async function runRow(row: string, { rounds, sides, tfjs }: Options): Promise<void> {
+async function runRow(row: string, options: Options): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'fettle-bench-'));
   const opened: PeerSide[] = [];
   try {
-    if (sides.some(({ kind }) => kind === 'ort'))
+    if (options.sides.includes('ort'))
       execFileSync(process.execPath, [childFile, row, 'artifacts', '1', folder], { stdio: 'inherit' });
-    const folders = { node: folder, wasm: folder, ort: folder, 'tfjs-wasm': tfjs, 'tfjs-cpu': tfjs };
-    opened.push(...(await openSides(row, sides, folders)));
+    opened.push(...(await openSides(row, options, folder)));
     // V8 compiles WebAssembly a second time, for speed, while the first steps run.
+    const { rounds, threads } = options;
     const standings = await race(opened, { rounds, warmUp: 4 });
     const facts = opened.map(({ name, facts: own }) => ({ name, ...own }));
     const { parameters } = opened[0]!;
-    process.stdout.write(`${JSON.stringify({ row, rounds, parameters, ...machine(), facts, standings })}\n`);
+    process.stdout.write(`${JSON.stringify({ row, rounds, threads, parameters, ...machine(), facts, standings })}\n`);
     process.stdout.write(`${row}: ${describe(standings)}\n`);
   } finally {
     for (const side of opened) side.close();
@@ -108,14 +102,11 @@ async function runRow(row: string, { rounds, sides, tfjs }: Options): Promise<vo
   }
 }
 
-const hasTfjs = ({ kind }: Contestant): boolean => kind.startsWith('tfjs');
-
-function parseSides(text: string): Contestant[] {
-  return text.split(',').map((one) => {
-    const [kind = '', threads = '1'] = one.split(':');
-    if (!(kind in titles)) throw new Error(`--sides: expected ${Object.keys(titles)}, got ${kind}`);
-    return { kind: kind as Kind, threads: Number(threads) };
-  });
+function parseSides(text: string): Kind[] {
+  const kinds = text.split(',');
+  const unknown = kinds.filter((kind) => !(kind in titles));
+  if (unknown.length > 0) throw new Error(`--sides: expected ${Object.keys(titles)}, got ${unknown}`);
+  return kinds as Kind[];
 }
 
 async function main(): Promise<void> {
@@ -123,7 +114,8 @@ async function main(): Promise<void> {
     allowPositionals: true,
     options: {
       rounds: { type: 'string', default: '20' },
-      sides: { type: 'string', default: 'node:2,wasm:2,wasm:1,ort:2,ort:1,tfjs-wasm:1,tfjs-cpu:1' },
+      threads: { type: 'string', default: '2' },
+      sides: { type: 'string', default: Object.keys(titles).join() },
       tfjs: { type: 'string', default: '' },
     },
   });
@@ -132,12 +124,13 @@ async function main(): Promise<void> {
   if (unknown.length > 0) throw new Error(`peers: expected rows of ${Object.keys(peerRows)}, got ${unknown}`);
   const all = parseSides(values.sides);
   if (values.tfjs !== '') checkTfjs(values.tfjs);
-  else if (all.some(hasTfjs))
+  else if (all.some(isTfjs))
     process.stderr.write(`without --tfjs DIR there is no TensorFlow.js; to put it there: ${tfjsInstall('DIR')}\n`);
-  warnIfBusy(Math.max(...all.map(({ threads }) => threads)));
+  const threads = Number(values.threads);
+  warnIfBusy(threads);
   for (const row of names) {
-    const sides = all.filter((side) => !hasTfjs(side) || (values.tfjs !== '' && tfjsRows.has(row)));
-    await runRow(row, { rounds: Number(values.rounds), sides, tfjs: values.tfjs });
+    const sides = all.filter((kind) => !isTfjs(kind) || (values.tfjs !== '' && tfjsRows.has(row)));
+    await runRow(row, { rounds: Number(values.rounds), threads, sides, tfjs: values.tfjs });
   }
 }
 
