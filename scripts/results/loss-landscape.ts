@@ -97,7 +97,8 @@ async function measure(learner: Learner, options: Options, skip: boolean, { trai
   if (losses.length === 0) await writeFile(path, 'alpha,beta,loss\n');
   const loader = digitLoader(first(train, digits), { batchSize: Math.min(512, digits) });
   const rest = surfaceGrid(points, span).slice(losses.length);
-  const loss = async (): Promise<number> => (await learner.validate(loader)).valid_loss!;
+  // Far from the minimum a loss may well be infinite.
+  const loss = async (): Promise<number> => (await learner.validate(loader, { notFinite: () => {} })).valid_loss!;
   for await (const { alpha, beta, value } of alongSurface(learner.state, rest, loss)) {
     losses.push(value);
     await appendFile(path, `${alpha},${beta},${value}\n`);

@@ -1,3 +1,4 @@
+import { ensure } from '../core/errors.ts';
 import { sizeOf, type Tensor } from '../core/tensor.ts';
 import * as losses from '../nn/losses.ts';
 import { createScope, type ParamSpec, type Scope } from '../nn/scope.ts';
@@ -179,4 +180,14 @@ export function joinTensors(parts: readonly Tensor[]): Tensor {
     at += part.data.length;
   }
   return { dtype: first.dtype, dims, data } as Tensor;
+}
+
+/** Predictions and targets of all batches of a loader; throws `bad-data` when there were none. */
+export function joinPredictions(
+  where: string,
+  predictions: readonly Tensor[],
+  targets: readonly Tensor[],
+): { readonly predictions: Tensor<'float32'>; readonly targets: Tensor } {
+  ensure(predictions.length > 0, 'bad-data', () => `${where}: expected a loader with batches, got an empty one`);
+  return { predictions: joinTensors(predictions) as Tensor<'float32'>, targets: joinTensors(targets) };
 }

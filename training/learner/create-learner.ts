@@ -7,9 +7,10 @@ import type { Tensors } from '../run/session.ts';
 import { createState, initState, setWeights, type TrainState } from '../step/state.ts';
 import { accumulateGradients } from './callbacks/gradients.ts';
 import { recordSeries } from './callbacks/record.ts';
-import { type Activation, activationOf, CompiledModels, joinTensors, type ModelParts, specsOf } from './compiled.ts';
+import { type Activation, activationOf, CompiledModels, joinPredictions, type ModelParts, specsOf } from './compiled.ts';
 import { explainRun } from './explain.ts';
 import { countGroups, type LearningRate, learningRates, normTest, scaleRate, slice } from './groups.ts';
+import { evaluationTrouble, failOnTrouble } from './health.ts';
 import { type Callback, fitLoop } from './learner.ts';
 import { findLearningRate, type LrFindOptions, type LrFound } from './lr-find.ts';
 import type {
@@ -21,6 +22,7 @@ import type {
   Loader,
   OneCycleCallOptions,
   Predictions,
+  ValidateOptions,
 } from './options.ts';
 import { constantPolicy, flatCosPolicy, oneCyclePolicy, type Policy, sgdrEpochs, sgdrPolicy } from './policies.ts';
 import { type EpochRow, newProgress, type Progress } from './recorder.ts';
@@ -201,20 +203,30 @@ export class Learner {
     };
   }
 
-  /** Loss (`valid_loss`) and metrics over a loader: the validation set when left out. */
-  async validate(loader: Loader | undefined = this.options.data.valid): Promise<Readonly<Record<string, number>>> {
+  /**
+   * Loss (`valid_loss`) and metrics over a loader: the validation set when left out. A batch whose loss is not finite is told to
+   * `notFinite`; when that is left out it throws `bad-data`.
+   */
+  async validate(
+    loader: Loader | undefined = this.options.data.valid,
+    { notFinite = failOnTrouble('validate') }: ValidateOptions = {},
+  ): Promise<Readonly<Record<string, number>>> {
     if (loader === undefined) return {};
     const runs = (this.options.metrics ?? []).map((metric) => ({ name: metric.name, run: metric.start() }));
     const { countTargets = (y: Tensor) => sizeOf(y.dims) } = this.options;
-    let [lossSum, targets] = [0, 0];
+    let [batches, lossSum, targets] = [0, 0, 0];
     for await (const { x, y } of loader.epoch(0)) {
-      const { loss, prediction } = await (await this.compiled.evaluation({ x, y })).evaluate(this.state, { x, y });
-      const count = countTargets(y);
+      const results = await (await this.compiled.evaluation({ x, y })).evaluate(this.state, { x, y });
+      const [loss, count] = [Number(results.loss!.data[0]), countTargets(y)];
       // A batch without any says nothing, whatever its loss.
-      if (count > 0) lossSum += Number(loss!.data[0]) * count;
+      if (count > 0) lossSum += loss * count;
+      if (count > 0 && !Number.isFinite(loss))
+        notFinite(evaluationTrouble(this.state, `validation batch ${batches}`, { x, y }, results));
       targets += count;
-      for (const { run } of runs) run.add(prediction as Tensor<'float32'>, y);
+      batches += 1;
+      for (const { run } of runs) run.add(results.prediction as Tensor<'float32'>, y);
     }
+    if (targets === 0) notFinite(`there is nothing to measure in ${batches} validation batches`);
     return { valid_loss: lossSum / targets, ...Object.fromEntries(runs.map(({ name, run }) => [name, run.value()])) };
   }
 
@@ -226,7 +238,7 @@ export class Learner {
       predictions.push(await this.compiled.forward(this.state, x));
       targets.push({ ...y, data: y.data.slice() } as Tensor);
     }
-    return { predictions: joinTensors(predictions) as Tensor<'float32'>, targets: joinTensors(targets) };
+    return joinPredictions('getPreds', predictions, targets);
   }
 
   /** The answer for one item x[...] (without the batch's axis), after the activation. */
@@ -289,7 +301,8 @@ export class Learner {
     const run = JSON.stringify({ ...described, wd, seed, accumulate, first, frozen: this.#frozen });
     this.state.extra.clear();
     const progress = (await store?.begin(this.state, run)) ?? { ...newProgress(), firstStep: this.state.step };
-    const { train } = data;
+    const { train, valid } = data;
+    const measured = valid !== undefined && valid.batchesPerEpoch > 0;
     try {
       return await fitLoop({
         state: this.state,
@@ -302,7 +315,8 @@ export class Learner {
           batches: (epoch, fromBatch) => onlyXY(train.epoch(first + epoch, { fromBatch })),
         }),
         hyperAt: (done) => this.hyperAt(done, plan.lr, policy, wd),
-        validate: () => this.validate(),
+        // Of a data set without validation items there is nothing to measure.
+        validate: async (_state, _epoch, notFinite) => (measured ? this.validate(valid, { notFinite }) : {}),
         seed: mixSeed(seed, 'fit', first),
         callbacks: [...this.#callbacks(), ...callbacks, ...(store ? [store.callback(run)] : [])],
         progress,

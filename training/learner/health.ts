@@ -1,3 +1,4 @@
+import { FettleError } from '../core/errors.ts';
 import type { Tensor } from '../core/tensor.ts';
 import type { Tensors } from '../run/session.ts';
 import type { TrainState } from '../step/state.ts';
@@ -27,3 +28,21 @@ export function firstBadTensor(state: TrainState, batch: Tensors = {}): string |
   const gradient = names.find((name) => bad(state.gradTensors.get(name)));
   return gradient === undefined ? undefined : `grad/${gradient}`;
 }
+
+/** What to say of an evaluated batch whose loss is not finite: its place, and the first tensor of batch, weights or results that is not. */
+export function evaluationTrouble(state: TrainState, place: string, batch: Tensors, results: Tensors): string {
+  const before = firstBadTensor(state, batch);
+  // Gradients have no part in an evaluation.
+  const found = before?.startsWith('grad/') ? undefined : before;
+  const { loss, prediction } = results;
+  const first =
+    found ?? (prediction !== undefined && !allFinite(prediction.data as Float32Array) ? 'prediction' : 'loss');
+  return `${place} has the loss ${loss!.data[0]}; the first tensor that is not finite is ${first}`;
+}
+
+/** Throws `bad-data` for such a text. */
+export const failOnTrouble =
+  (where: string) =>
+  (text: string): never => {
+    throw new FettleError('bad-data', `${where}: expected finite losses, got another: ${text}; look for damaged data`);
+  };

@@ -1,6 +1,6 @@
 import { ensure } from '../core/errors.ts';
 import { sizeOf, type Tensor } from '../core/tensor.ts';
-import { joinTensors } from './compiled.ts';
+import { joinPredictions } from './compiled.ts';
 import type { Learner, Loader, Predictions } from './create-learner.ts';
 import { addConfusion, type Confusion, type LabelOptions } from './metrics.ts';
 
@@ -155,5 +155,5 @@ export async function tta(learner: Learner, options: TtaOptions = {}): Promise<P
     predictions.push({ ...plain, data });
     targets.push({ ...y, data: y.data.slice() } as Tensor);
   }
-  return { predictions: joinTensors(predictions) as Tensor<'float32'>, targets: joinTensors(targets) };
+  return joinPredictions('tta', predictions, targets);
 }

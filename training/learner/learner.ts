@@ -85,8 +85,12 @@ export interface FitOptions {
   readonly hyperAt: (done: number) => Hyper;
   /** Updates of all epochs together: batches, unless gradients are accumulated. */
   readonly totalBatches: number;
-  /** Metrics on the validation set, after every epoch. */
-  readonly validate: (state: TrainState, epoch: number) => Promise<Readonly<Record<string, number>>>;
+  /** Metrics on the validation set, after every epoch; `notFinite` is told of a batch whose loss is not finite. */
+  readonly validate: (
+    state: TrainState,
+    epoch: number,
+    notFinite: (text: string) => void,
+  ) => Promise<Readonly<Record<string, number>>>;
   readonly seed: number;
   readonly callbacks?: readonly Callback[];
   /** Where to go on; from the beginning when left out. */
@@ -227,11 +231,15 @@ async function endEpoch({ state, validate }: FitOptions, progress: Progress, run
   const started = performance.now();
   await emit('beforeValidate');
   await state.residence?.toHost(['params', 'buffers']);
-  const metrics = await validate(state, progress.epoch);
+  let trouble: string | undefined;
+  const metrics = await validate(state, progress.epoch, (text) => {
+    trouble ??= text;
+  });
   // Validation carries the states of recurrent nets on.
   state.residence?.hostChanged(['buffers']);
   const seconds = progress.seconds + (performance.now() - started) / 1000;
-  run.row = { epoch: progress.epoch, trainLoss: progress.lossSum / progress.batch, seconds, metrics };
+  const row: EpochRow = { epoch: progress.epoch, trainLoss: progress.lossSum / progress.batch, seconds, metrics };
+  run.row = trouble === undefined ? row : { ...row, notFinite: trouble };
   progress.rows.push(run.row);
   progress.epoch += 1;
   progress.batch = 0;

@@ -108,6 +108,11 @@ export interface History {
   readonly series: Record<string, number[]>;
 }
 
+export interface ValidateOptions {
+  /** Is told of a batch whose loss is not finite; it throws `bad-data` when left out. */
+  readonly notFinite?: (text: string) => void;
+}
+
 export interface Predictions {
   /** f32[N,...], after the activation. */
   readonly predictions: Tensor<'float32'>;

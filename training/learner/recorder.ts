@@ -4,6 +4,8 @@ export interface EpochRow {
   readonly trainLoss: number;
   readonly seconds: number;
   readonly metrics: Readonly<Record<string, number>>;
+  /** Which validation batch first had a loss that is not finite, and what in it; left out where all is well. */
+  readonly notFinite?: string;
 }
 
 /** Where training stands: everything but the tensors that an exact resume needs. */
@@ -43,7 +45,12 @@ export function toCsv(rows: readonly EpochRow[]): string {
 /** `epoch 3  train_loss 0.0123  valid_loss 0.011  psnr 25.1  42 s`. */
 export function describeRow(row: EpochRow): string {
   const metrics = Object.entries(row.metrics).map(([name, value]) => `${name} ${figure(value)}`);
-  return [`epoch ${row.epoch}`, `train_loss ${figure(row.trainLoss)}`, ...metrics, `${row.seconds.toFixed(0)} s`].join(
-    '  ',
-  );
+  const trouble = row.notFinite === undefined ? [] : [`(${row.notFinite})`];
+  const parts = [
+    `epoch ${row.epoch}`,
+    `train_loss ${figure(row.trainLoss)}`,
+    ...metrics,
+    `${row.seconds.toFixed(0)} s`,
+  ];
+  return [...parts, ...trouble].join('  ');
 }

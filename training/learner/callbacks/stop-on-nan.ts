@@ -3,7 +3,7 @@ import type { Callback } from '../learner.ts';
 
 /**
  * Ends the run as soon as the loss or a gradient is not finite, before the update, so that the weights stay as they
- * were; `onStop` is told which tensor went bad first.
+ * were; `onStop` is told which tensor went bad first. A validation loss that is not finite ends the run after that epoch.
  */
 export function stopOnNan(onStop: (text: string) => void = () => {}): Callback {
   let buffers = new Float32Array(0);
@@ -20,6 +20,13 @@ export function stopOnNan(onStop: (text: string) => void = () => {}): Callback {
       onStop(`stopped in epoch ${progress.epoch}, batch ${progress.batch}: ${first} is not finite (loss ${loss})`);
       // The forward pass has taken the bad batch into the running statistics.
       state.buffers.set(buffers);
+      stop();
+    },
+    afterValidate: ({ row, stop }) => {
+      const { valid_loss: loss = 0 } = row!.metrics;
+      const trouble = row!.notFinite ?? (Number.isFinite(loss) ? undefined : `valid_loss is ${loss}`);
+      if (trouble === undefined) return;
+      onStop(`stopped after epoch ${row!.epoch}: ${trouble}`);
       stop();
     },
   };
