@@ -1,4 +1,5 @@
 import { ensure } from '../training/core/errors.ts';
+import { channelsOf } from '../training/nn/common.ts';
 import { icnr } from '../training/nn/init.ts';
 import * as nn from '../training/nn/layers.ts';
 import type { Scope } from '../training/nn/scope.ts';
@@ -52,10 +53,10 @@ interface BlockPlan {
 
 /** fastai's UnetBlock: doubles the size of x, joins the normed skip, ReLU, two convolutions -> [N,filters,size of the skip]. */
 function unetBlock(scope: Scope, x: Value, skip: Value, { filters, blur, attention, norm }: BlockPlan): Value {
-  const half = Math.floor(nn.channelsOf(x, 'unetBlock') / 2);
+  const half = Math.floor(channelsOf(x, 'unetBlock') / 2);
   const up = scope.in('shuf', (s) => shuffleUp(s, x, half, norm, blur));
   const normed = scope.in('bn', (s) => nn.batchNorm(s, skip, { shift }));
-  const joined = o.relu(o.concat([nn.resizeLike(up, skip), normed], 1));
+  const joined = o.relu(o.concat([nn.resizeLike(scope, up, skip), normed], 1));
   const one = scope.in('conv1', (s) => nn.convBlock(s, joined, { filters, norm }));
   const two = scope.in('conv2', (s) => nn.convBlock(s, one, { filters, norm }));
   return attention ? scope.in('attention', (s) => nn.selfAttention(s, two, { spectralNorm: true })) : two;
@@ -63,7 +64,7 @@ function unetBlock(scope: Scope, x: Value, skip: Value, { filters, blur, attenti
 
 /** From the encoder's deepest map: BN, ReLU and the middle convolutions ni -> 2 ni -> ni. */
 function middle(scope: Scope, deepest: Value, norm: nn.BlockNorm): Value {
-  const channels = nn.channelsOf(deepest, 'dynamicUnet');
+  const channels = channelsOf(deepest, 'dynamicUnet');
   const active = o.relu(scope.in('bn', (s) => nn.batchNorm(s, deepest, { shift })));
   return scope.in('middle', (s) => {
     const wide = s.in(0, (one) => nn.convBlock(one, active, { filters: 2 * channels, norm }));
@@ -76,7 +77,7 @@ function decoder(scope: Scope, x: Value, skips: readonly Value[], config: Dynami
   const { blur = false, blurFinal = true, selfAttention = false } = config;
   return skips.reduce((y, skip, i) => {
     const last = i === skips.length - 1;
-    const joined = Math.floor(nn.channelsOf(y, 'dynamicUnet') / 2) + nn.channelsOf(skip, 'dynamicUnet');
+    const joined = Math.floor(channelsOf(y, 'dynamicUnet') / 2) + channelsOf(skip, 'dynamicUnet');
     const plan: BlockPlan = {
       filters: last ? Math.floor(joined / 2) : joined,
       blur: blur && (!last || blurFinal),
@@ -99,12 +100,13 @@ export function dynamicUnet(scope: Scope, x: Value, encoder: Encoder, config: Dy
     return `dynamicUnet: expected an encoder with at least two sizes, got ${maps.length}`;
   });
   const skips = maps.slice(0, -1).reverse();
-  const up = scope.in('decoder', (s) => decoder(s, middle(scope, maps.at(-1)!, norm), skips, config));
+  const deepest = middle(scope, maps.at(-1)!, norm);
+  const up = scope.in('decoder', (s) => decoder(s, deepest, skips, config));
   const full =
     encoder.stages[0]!.reduction === 1
       ? up
-      : scope.in('last.shuf', (s) => shuffleUp(s, up, nn.channelsOf(up, 'dynamicUnet'), norm, false));
-  const sized = nn.resizeLike(full, x);
+      : scope.in('last.shuf', (s) => shuffleUp(s, up, channelsOf(up, 'dynamicUnet'), norm, false));
+  const sized = nn.resizeLike(scope, full, x);
   const crossed = lastCross
     ? scope.in('last.cross', (s) => nn.resBlock(s, o.concat([sized, x], 1), { bottle, norm }))
     : sized;

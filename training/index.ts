@@ -4,8 +4,10 @@
  */
 
 export { type Backbone, type BackboneName, backbones } from '../models/backbones.ts';
+export { type DynamicUnetConfig, dynamicUnet, unetGroups } from '../models/dynamic-unet.ts';
 export type { Encoder, EncoderStage } from '../models/encoder.ts';
 export { type ResNetConfig, resnet, resnetConfigs, resnetEncoder } from '../models/resnet.ts';
+export { type SmallEncoderConfig, smallEncoder, smallEncoderDefaults } from '../models/small-encoder.ts';
 export { type RestoreUnetConfig, restoreUnet, restoreUnetDefaults, unetMultiple } from '../models/unet.ts';
 export { type VggConfig, vgg, vggConfigs, vggEncoder } from '../models/vgg.ts';
 export * from './core/dtype.ts';
@@ -13,7 +15,7 @@ export * from './core/errors.ts';
 export type { Image } from './core/image.ts';
 export type { FileEntry, ImageModelSpec, ModelConfig } from './core/model-config.ts';
 export * from './core/rng.ts';
-export { type Dim, type Shape, symDim } from './core/shape.ts';
+export { anyDim, type Dim, type Shape, symDim } from './core/shape.ts';
 export * from './core/tensor.ts';
 export * as labels from './data/blocks/labellers.ts';
 export * from './data/blocks/splitters.ts';

@@ -40,6 +40,10 @@ const layers = [
     dropout2d: (s, x) => nn.dropout2d(s, o.mul(x!, x!), 0.4),
     selfAttention: (s, x) => nn.selfAttention(s, x!),
     pixelShuffleIcnr: (s, x) => nn.pixelShuffleIcnr(s, x!, { filters: 3, blur: true }),
+    'resizeLike, a row less and a column more': (s, x) =>
+      nn.resizeLike(s, x!, x!.graph.constant('float32', [1, 1, 5, 6], new Float32Array(30))),
+    'resizeLike, far larger and smaller': (s, x) =>
+      nn.resizeLike(s, x!, x!.graph.constant('float32', [1, 1, 14, 2], new Float32Array(28))),
     prelu: (s, x) => nn.prelu(s, x!, { perChannel: true }),
     'gelu and silu': (_, x) => o.mul(nn.gelu(x!), nn.silu(x!)),
     'flatten and linear': (s, x) => nn.linear(s, nn.flatten(x!), 3),

@@ -32,11 +32,28 @@ describe('fettle summary', function () {
       expect(stdout).to.match(/^Total params: 138,365,992$/m);
     }));
 
+  it("unet: the lesson's table", () =>
+    withFolder(async (cwd) => {
+      const options = ['--encoder', 'resnet34', '--classes', '12', '--size', '360x480', '--bottle'];
+      const { code, stdout } = await fettle({ cwd }, 'summary', 'unet', ...options);
+      expect(code).to.equal(0);
+      expect(stdout).to.match(/^encoder\.layer4\.2\.conv2 +Conv +\[1,512,12,15\] +2,359,296 +false$/m);
+      expect(stdout).to.match(/^encoder\.layer4\.2\.bn2 +Add +\[1,512,12,15\] +1,024 +true$/m);
+      expect(stdout).to.match(/^middle\.0\.conv +Conv +\[1,1024,12,15\] +4,719,616 +true$/m);
+      expect(stdout).to.match(/^decoder\.3\.conv1\.conv +Conv +\[1,96,180,240\] +165,984 +true$/m);
+      expect(stdout).to.match(/^head\.conv +Conv +\[1,12,360,480\] +1,200 +true$/m);
+      expect(stdout).to.match(/^Total params: 41,133,018$/m);
+      expect(stdout).to.match(/^Total trainable params: 19,865,370$/m);
+      expect(stdout).to.match(/^Total non-trainable params: 21,267,648$/m);
+    }));
+
   it('refuses what it does not know in one line', () =>
     withFolder(async (cwd) => {
       const cases: readonly (readonly [readonly string[], RegExp])[] = [
-        [['resnet19'], /expected an architecture \(restore-unet, resnet18, .*got resnet19/],
+        [['resnet19'], /expected an architecture \(restore-unet, unet, resnet18, .*got resnet19/],
         [['restore-unet', '--classes', '3'], /--classes: expected a classifier, got restore-unet/],
+        [['resnet18', '--bottle'], /--bottle: expected the architecture unet, got resnet18/],
+        [['unet', '--encoder', 'resnet19'], /--encoder: expected one of resnet18, .*got resnet19/],
         [['restore-unet', '--size', '100x100'], /--size: expected multiples of 8, got 100x100/],
         [['resnet18', '--size', '0x64'], /--size: expected HEIGHTxWIDTH, got 0x64/],
         [['resnet18', '--classes', '0'], /--classes: expected a whole number 1\.\./],

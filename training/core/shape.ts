@@ -10,6 +10,8 @@ export interface SymDim {
   readonly num: number;
   readonly den: number;
   readonly offset: number;
+  /** See {@link anyDim}. */
+  readonly free?: true;
 }
 
 export type Dim = number | SymDim;
@@ -17,6 +19,12 @@ export type Shape = readonly Dim[];
 
 /** A symbolic dimension for graph inputs, e.g. `symDim('H', 8)`: any height that is a multiple of 8. */
 export const symDim = (symbol: string, multipleOf = 1): SymDim => ({ symbol, multipleOf, num: 1, den: 1, offset: 0 });
+
+/**
+ * A dimension of any size at all. Where it does not divide, the rounded quotient becomes a dimension of its own, equal only to what
+ * was rounded in the same way: two maps of one stride-2 layer agree, and neither agrees with half of the picture.
+ */
+export const anyDim = (symbol: string): SymDim => ({ ...symDim(symbol), free: true });
 
 const gcd = (a: number, b: number): number => (b === 0 ? Math.abs(a) : gcd(b, a % b));
 
@@ -33,10 +41,12 @@ export const addDim = (dim: Dim, amount: number): Dim =>
 export const mulDim = (dim: Dim, factor: number): Dim =>
   typeof dim === 'number' ? dim * factor : make(dim, dim.num * factor, dim.den, dim.offset * factor);
 
-/** `floor(dim / divisor)`; exact for symbols by their multiple, else `bad-shape`. */
+/** `floor(dim / divisor)`; exact for symbols by their multiple, else a new symbol for those of {@link anyDim}, else `bad-shape`. */
 export function divDim(dim: Dim, divisor: number, where: string): Dim {
   if (typeof dim === 'number') return Math.floor(dim / divisor);
-  ensure((dim.multipleOf * dim.num) % (dim.den * divisor) === 0, 'bad-shape', () => {
+  const exact = (dim.multipleOf * dim.num) % (dim.den * divisor) === 0;
+  if (!exact && dim.free) return anyDim(`floor((${showDim(dim)})/${divisor})`);
+  ensure(exact, 'bad-shape', () => {
     return `${where}: expected ${showDim(dim)} to divide by ${divisor}, got ${dim.symbol} a multiple of ${dim.multipleOf}; declare a larger multiple`;
   });
   return make(dim, dim.num, dim.den * divisor, Math.floor(dim.offset / divisor));

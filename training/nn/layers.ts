@@ -3,7 +3,6 @@
 export * from './activations.ts';
 export * from './attention.ts';
 export * from './blocks.ts';
-export { channelsOf } from './common.ts';
 export * from './conv.ts';
 export * from './dense.ts';
 export { dropout, dropout2d, variationalDropout, weightDrop } from './dropout.ts';
