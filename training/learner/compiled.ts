@@ -1,5 +1,6 @@
 import { ensure } from '../core/errors.ts';
 import { sizeOf, type Tensor } from '../core/tensor.ts';
+import { checkLabels, type LabelRule, labelRules } from '../nn/label-rules.ts';
 import * as losses from '../nn/losses.ts';
 import { createScope, type ParamSpec, type Scope } from '../nn/scope.ts';
 import { toOnnx } from '../onnx/export.ts';
@@ -7,7 +8,7 @@ import { Graph, type Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
 import type { Session, Tensors } from '../run/session.ts';
 import type { TrainState } from '../step/state.ts';
-import { outputUpdates, type Task } from '../step/train-step.ts';
+import { buildForward, outputUpdates, type Task } from '../step/train-step.ts';
 import {
   type CompiledEvaluation,
   type CompiledStep,
@@ -113,18 +114,25 @@ export class CompiledModels {
   readonly #parts: ModelParts;
   readonly #open: OpenGraph;
   readonly #kept = new Map<string, Releasable>();
+  readonly #labelRules = new Map<string, readonly LabelRule[]>();
 
   constructor(parts: ModelParts, open: OpenGraph) {
     this.#parts = parts;
     this.#open = open;
   }
 
-  step(batch: Tensors, frozen: number, isTrained: (name: string) => boolean): Promise<CompiledStep> {
-    return this.#get(`step ${frozen}`, batch, () => compileStep(taskOf(this.#parts, batch), this.#open, isTrained));
+  async step(batch: Tensors, frozen: number, isTrained: (name: string) => boolean): Promise<CompiledStep> {
+    const make = () => compileStep(taskOf(this.#parts, batch), this.#open, isTrained);
+    const step = await this.#get(`step ${frozen}`, batch, make);
+    this.#checkLabels(batch);
+    return step;
   }
 
-  evaluation(batch: Tensors): Promise<CompiledEvaluation> {
-    return this.#get('evaluation', batch, () => compileEvaluation(taskOf(this.#parts, batch), this.#open));
+  async evaluation(batch: Tensors): Promise<CompiledEvaluation> {
+    const make = () => compileEvaluation(taskOf(this.#parts, batch), this.#open);
+    const evaluation = await this.#get('evaluation', batch, make);
+    this.#checkLabels(batch);
+    return evaluation;
   }
 
   /** activation(model(x)). */
@@ -138,6 +146,7 @@ export class CompiledModels {
   /** The loss of every item of the batch. */
   async itemLosses(state: TrainState, batch: Tensors): Promise<Float32Array> {
     const session = await this.#get('losses', batch, () => this.#open(toOnnx(itemLossGraph(this.#parts, batch))));
+    this.#checkLabels(batch);
     return (await runWith(session, state, batch)).losses!.data as Float32Array;
   }
 
@@ -145,6 +154,17 @@ export class CompiledModels {
     const all = [...this.#kept.values()];
     this.#kept.clear();
     for (const one of all) await one.release();
+  }
+
+  /** Throws `bad-data` when a label of the batch is none that the loss can count. */
+  #checkLabels(batch: Tensors): void {
+    // What labels there may be does not depend on the sizes of a batch.
+    const key = inputsOf(batch)
+      .map(({ name, dtype, shape }) => `${name} ${dtype} ${shape.length}`)
+      .join();
+    const rules = this.#labelRules.get(key) ?? labelRules(buildForward(taskOf(this.#parts, batch), false).graph);
+    this.#labelRules.set(key, rules);
+    checkLabels(batch, rules);
   }
 
   async #get<T extends Releasable>(kind: string, batch: Tensors, make: () => Promise<T>): Promise<T> {

@@ -7,10 +7,17 @@ import type { Tensors } from '../run/session.ts';
 import { createState, initState, setWeights, type TrainState } from '../step/state.ts';
 import { accumulateGradients } from './callbacks/gradients.ts';
 import { recordSeries } from './callbacks/record.ts';
-import { type Activation, activationOf, CompiledModels, joinPredictions, type ModelParts, specsOf } from './compiled.ts';
+import {
+  type Activation,
+  activationOf,
+  CompiledModels,
+  joinPredictions,
+  type ModelParts,
+  specsOf,
+} from './compiled.ts';
 import { explainRun } from './explain.ts';
 import { countGroups, type LearningRate, learningRates, normTest, scaleRate, slice } from './groups.ts';
-import { evaluationTrouble, failOnTrouble } from './health.ts';
+import { atPlace, evaluationTrouble, failOnTrouble } from './health.ts';
 import { type Callback, fitLoop } from './learner.ts';
 import { findLearningRate, type LrFindOptions, type LrFound } from './lr-find.ts';
 import type {
@@ -216,12 +223,15 @@ export class Learner {
     const { countTargets = (y: Tensor) => sizeOf(y.dims) } = this.options;
     let [batches, lossSum, targets] = [0, 0, 0];
     for await (const { x, y } of loader.epoch(0)) {
-      const results = await (await this.compiled.evaluation({ x, y })).evaluate(this.state, { x, y });
+      const place = `validation batch ${batches}`;
+      const { evaluate } = await this.compiled.evaluation({ x, y }).catch((error: unknown) => {
+        throw atPlace(place, error);
+      });
+      const results = await evaluate(this.state, { x, y });
       const [loss, count] = [Number(results.loss!.data[0]), countTargets(y)];
       // A batch without any says nothing, whatever its loss.
       if (count > 0) lossSum += loss * count;
-      if (count > 0 && !Number.isFinite(loss))
-        notFinite(evaluationTrouble(this.state, `validation batch ${batches}`, { x, y }, results));
+      if (count > 0 && !Number.isFinite(loss)) notFinite(evaluationTrouble(this.state, place, { x, y }, results));
       targets += count;
       batches += 1;
       for (const { run } of runs) run.add(results.prediction as Tensor<'float32'>, y);

@@ -40,6 +40,12 @@ export function evaluationTrouble(state: TrainState, place: string, batch: Tenso
   return `${place} has the loss ${loss!.data[0]}; the first tensor that is not finite is ${first}`;
 }
 
+/** An error that is the batch's fault, with the batch's place before its text; others as they are. */
+export const atPlace = (place: string, error: unknown): unknown =>
+  error instanceof FettleError && error.code === 'bad-data'
+    ? new FettleError(error.code, `${place}: ${error.message}`, { cause: error })
+    : error;
+
 /** Throws `bad-data` for such a text. */
 export const failOnTrouble =
   (where: string) =>

@@ -2,7 +2,7 @@ import { ensure } from '../core/errors.ts';
 import { mixSeed } from '../core/rng.ts';
 import type { Tensors } from '../run/session.ts';
 import type { NumberGroup, TrainState } from '../step/state.ts';
-import { firstBadTensor } from './health.ts';
+import { atPlace, firstBadTensor } from './health.ts';
 import { type EpochRow, newProgress, type Progress } from './recorder.ts';
 import { keepResident } from './resident.ts';
 import type { CompiledOptimizer, CompiledStep, Hyper } from './trainer.ts';
@@ -134,7 +134,9 @@ async function loop(options: FitOptions): Promise<readonly EpochRow[]> {
       await emit('beforeBatch');
       // The batches of one update draw their random numbers apart; the first of them by the seed itself.
       const seed = run.pending === 0 ? options.seed : mixSeed(options.seed, run.pending);
-      run.loss = await source.step.gradients(state, run.batch, { seed });
+      run.loss = await source.step.gradients(state, run.batch, { seed }).catch((error: unknown) => {
+        throw atPlace(`epoch ${progress.epoch}, batch ${progress.batch}`, error);
+      });
       await emit('afterGradients');
       if (run.stopped) break;
       await needFiniteLoss(run, state, progress);

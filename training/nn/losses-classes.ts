@@ -3,11 +3,20 @@ import { sameShape, staticShape } from '../core/shape.ts';
 import { sizeOf } from '../core/tensor.ts';
 import { showValue, type Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
+import { noteLabels } from './label-rules.ts';
 
-/* Losses of class scores: logits f32[N,C,...], one int32 label in 0..C-1 per position, [N,...]. */
+/*
+ * Losses of class scores: logits f32[N,C,...], one int32 label in 0..C-1 per position, [N,...]. C >= 2. A graph does not look whether a
+ * label is a class, and what it makes of another one is not defined; a learner looks at every batch beforehand.
+ */
 
-/** Checks logits [N,C,...] and labels [N,...]; returns N, C and the other sizes. */
-function classShape(logits: Value, labels: Value, where: string): { classes: number; positions: readonly number[] } {
+/** Checks logits [N,C,...] and labels [N,...], and notes what labels there may be; returns C and the other sizes. */
+function classShape(
+  logits: Value,
+  labels: Value,
+  where: string,
+  ignoreIndex?: number,
+): { classes: number; positions: readonly number[] } {
   const [n, , ...rest] = logits.shape;
   ensure(
     logits.shape.length >= 2 && labels.dtype === 'int32' && sameShape(labels.shape, [n!, ...rest]),
@@ -16,6 +25,10 @@ function classShape(logits: Value, labels: Value, where: string): { classes: num
       `${where}: expected logits f32[N,C,...] and labels int32[N,...], got ${showValue(logits)} and ${showValue(labels)}`,
   );
   const [batch, classes, ...sizes] = staticShape(logits.shape, where);
+  ensure(classes! >= 2, 'bad-shape', () => {
+    return `${where}: expected scores of at least 2 classes, got ${showValue(logits)}; one score per position is for bceWithLogitsLoss`;
+  });
+  noteLabels({ loss: where, labels, classes: classes!, ignoreIndex });
   return { classes: classes!, positions: [batch!, ...sizes] };
 }
 
@@ -50,7 +63,7 @@ const share = (sum: Value, count: Value): Value => o.div(sum, o.where(o.greater(
  */
 export function crossEntropyLoss(logits: Value, labels: Value, options: CrossEntropyOptions = {}): Value {
   const { ignoreIndex, labelSmoothing = 0, classWeights } = options;
-  const { classes, positions } = classShape(logits, labels, 'crossEntropyLoss');
+  const { classes, positions } = classShape(logits, labels, 'crossEntropyLoss', ignoreIndex);
   ensure(
     labelSmoothing >= 0 && labelSmoothing < 1 && (classWeights?.length ?? classes) === classes,
     'bad-argument',
