@@ -153,6 +153,8 @@ describe('layers', () => {
     const words = graph.input('words', 'float32', [3, 7, 8]);
     const made = (name: string, build: (s: Scope) => Value): readonly unknown[] => scope.in(name, build).shape;
     expect(made('a', () => nn.adaptiveConcatPool(picture))).to.deep.equal([2, 16, 1, 1]);
+    for (const pool of [nn.adaptiveAveragePool, nn.adaptiveMaxPool])
+      expect(made(`a ${pool.name}`, () => pool(picture))).to.deep.equal([2, 8, 1, 1]);
     expect(made('b', (s) => nn.denseTransition(s, nn.denseBlock(s, picture, { layers: 3, growth: 4 })))).to.deep.equal([
       2, 10, 6, 5,
     ]);
@@ -193,6 +195,9 @@ describe('layers', () => {
       ],
       [() => nn.mergeLayer()(scope, picture, words), /equal shapes to add/],
       [() => nn.adaptiveMaxPool(picture, [2, 2, 2]), /a whole size per spatial axis/],
+      ...[0, 2.5, undefined as unknown as number].map(
+        (n) => [() => nn.linear(scope, words, n), new RegExp(`linear: .* at least 1, got ${n}`)] as const,
+      ),
       [() => losses.crossEntropyLoss(picture, words), /logits f32\[N,C,\.\.\.\] and labels int32\[N,\.\.\.\]/],
       [() => losses.huberLoss(picture, words), /prediction and f32 target of one shape/],
     ];

@@ -1,5 +1,7 @@
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import type { FettleError } from '../../training/core/errors.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
 import { readItem } from '../../training/data/blocks/read-item.node.ts';
 import { createDataLoaders, type DataLoaders, dataBlock, fromFolder } from '../../training/index.node.ts';
@@ -122,6 +124,12 @@ describe('readItem', () => {
             expect(read.data).to.deep.equal(x.data.slice(i * 3 * 24 * 24, (i + 1) * 3 * 24 * 24));
           }
           expect(items).to.have.members(['a_3.png', 'new.jpg']);
+        }
+        await writeFile(join(folder, 'torn.png'), 'no picture');
+        for (const name of ['none.png', 'torn.png']) {
+          const error = await readItem(data, join(folder, name)).catch((cause: unknown) => cause as FettleError);
+          expect((error as FettleError).code).to.equal('bad-data');
+          expect((error as FettleError).message).to.include(`readItem: expected a picture in ${join(folder, name)}`);
         }
       } finally {
         await data.close();

@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import { createDataLoaders, dataBlock } from '../../training/data/blocks/block.node.ts';
 import * as labels from '../../training/data/blocks/labellers.ts';
 import { batchPicture } from '../../training/data/blocks/show.node.ts';
-import { fromArrays, fromFiles, fromIdx } from '../../training/data/blocks/sources.node.ts';
+import { fromArrays, fromCsv, fromFiles, fromIdx } from '../../training/data/blocks/sources.node.ts';
 import {
   noSplit,
   splitByColumn,
@@ -82,6 +82,13 @@ describe('data block: sources and splits', () => {
     expect(await failureOf(masks.plan({ images: [plainImage(4, 4, 0)] }))).to.match(
       /ignoreId for masks padded with 'zeros'/,
     );
+  });
+
+  it('a table that is not there is an error that names it', async () => {
+    const get = fromCsv({ folder: '/nowhere' });
+    const error = await Promise.resolve(get('/nowhere/labels.csv')).catch((cause: unknown) => cause);
+    expect(error).to.have.property('code', 'not-found');
+    expect(String(error)).to.include('fromCsv: expected a table at /nowhere/labels.csv');
   });
 
   it('options that cannot be meant are refused by name, before any file is read', async () => {

@@ -18,9 +18,12 @@ export interface LinearOptions {
   readonly weight?: Value;
 }
 
-/** x[...,C] -> [...,features]: x wᵀ + b along the last axis. Parameters `weight` [features,C], `bias`. Throws `bad-shape`. */
+/** x[...,C] -> [...,features]: x wᵀ + b along the last axis. Parameters `weight` [features,C], `bias`. Throws `bad-shape`, `bad-argument`. */
 export function linear(scope: Scope, x: Value, features: number, options: LinearOptions = {}): Value {
   const { bias = true, init = kaimingUniform, biasInit = zerosInit, spectralNorm = false } = options;
+  ensure(Number.isSafeInteger(features) && features >= 1, 'bad-argument', () => {
+    return `linear: expected a whole number of features, at least 1, got ${features}`;
+  });
   const shape = [features, featuresOf(x, 'linear')];
   const w = options.weight ?? normedWeight(scope, shape, init, spectralNorm ? 'spectral' : 'none');
   ensure(

@@ -49,9 +49,9 @@ function averageAlong(x: Value, axis: number, size: number, out: number): Value 
 
 /**
  * Average over windows of nearly equal length: x[N,C,H,W] -> [N,C,...size] (or [N,C,L] -> [N,C,size]), any size, larger
- * ones than the input too. Static shapes, but for size 1. PyTorch's AdaptiveAvgPool2d.
+ * ones than the input too; 1 when left out. Static shapes, but for size 1. PyTorch's AdaptiveAvgPool2d.
  */
-export function adaptiveAveragePool(x: Value, size: number | readonly number[]): Value {
+export function adaptiveAveragePool(x: Value, size: number | readonly number[] = 1): Value {
   if (target(size, x.shape.length - 2).every((n) => n === 1)) return globalAveragePool(x);
   const { from, to } = sizesOf(x, size, 'adaptiveAveragePool');
   const kernel = from.map((length, i) => length / to[i]!);
@@ -69,10 +69,10 @@ function maxAlong(x: Value, axis: number, size: number, out: number): Value {
 }
 
 /**
- * Maximum over windows of nearly equal length: x[N,C,H,W] -> [N,C,...size], any size. Static shapes, but for size 1. Where the
- * windows differ in length, equal maxima of a window share its gradient (PyTorch gives it to the first).
+ * Maximum over windows of nearly equal length: x[N,C,H,W] -> [N,C,...size], any size, 1 when left out. Static shapes, but for
+ * size 1. Where the windows differ in length, equal maxima of a window share its gradient (PyTorch gives it to the first).
  */
-export function adaptiveMaxPool(x: Value, size: number | readonly number[]): Value {
+export function adaptiveMaxPool(x: Value, size: number | readonly number[] = 1): Value {
   if (target(size, x.shape.length - 2).every((n) => n === 1)) return globalMaxPool(x);
   const { from, to } = sizesOf(x, size, 'adaptiveMaxPool');
   const kernel = from.map((length, i) => length / to[i]!);

@@ -1,3 +1,4 @@
+import { FettleError } from '../../core/errors.ts';
 import type { Image } from '../../core/image.ts';
 import { createRng } from '../../core/rng.ts';
 import { type Tensor, tensor } from '../../core/tensor.ts';
@@ -16,7 +17,12 @@ export interface ReadContext {
  * `learner.predict`. It needs no label. Throws `bad-data` when it cannot be read.
  */
 export async function readItem({ spec, statistics }: ReadContext, source: string | Image): Promise<Tensor<'float32'>> {
-  const item = await itemDecoder(spec, 0)({ name: 'item', source, target: [] });
+  const decode = itemDecoder(spec, 0);
+  const item = await decode({ name: 'item', source, target: [] }).catch((cause: unknown) => {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const file = typeof source === 'string' ? source : 'memory';
+    throw new FettleError('bad-data', `readItem: expected a picture in ${file}, got none: ${reason}`, { cause });
+  });
   const views = { x: new Float32Array(xLength(spec)), y: new Float32Array(yLength(spec)) };
   writeSample(item, spec, 'valid', createRng('item'), views, statistics);
   return tensor('float32', xDims(spec), views.x);

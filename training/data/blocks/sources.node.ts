@@ -33,7 +33,10 @@ export interface FromCsvOptions {
 export const fromCsv =
   ({ folder, column, suffix = '', delimiter = ',' }: FromCsvOptions): Getter<string, RowItem> =>
   async (path) => {
-    const { columns, rows } = parseCsv(await readFile(path, 'utf8'), delimiter);
+    const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+      throw new FettleError('not-found', `fromCsv: expected a table at ${path}, found none (${cause})`, { cause });
+    });
+    const { columns, rows } = parseCsv(text, delimiter);
     const key = column ?? columns[0]!;
     ensure(
       columns.includes(key),
