@@ -21,6 +21,18 @@ const imageModelSpec = z.object({
   normalisation: z.object({ mean: z.array(z.number()), std: z.array(z.number()) }),
 });
 
+const colorByte = z.int().min(0).max(255);
+const segmentModelSpec = z.object({
+  inputName: z.string().min(1),
+  outputName: z.string().min(1),
+  shortSide: z.int().min(8).max(4096),
+  classes: z
+    .array(z.object({ name: z.string().min(1), color: z.tuple([colorByte, colorByte, colorByte]) }))
+    .min(2)
+    .max(255),
+  normalisation: z.object({ mean: z.array(z.number()), std: z.array(z.number()) }),
+});
+
 /** `config.json` of a version. */
 export const modelConfig: z.ZodType<ModelConfig> = z.object({
   name: modelName,
@@ -29,6 +41,7 @@ export const modelConfig: z.ZodType<ModelConfig> = z.object({
   createdAt: z.iso.datetime(),
   description: z.string(),
   image: imageModelSpec.exactOptional(),
+  segment: segmentModelSpec.exactOptional(),
   files: z.record(fileName, fileEntry),
   metrics: z.record(z.string(), z.number()),
 });

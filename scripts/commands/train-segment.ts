@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { SegmentRunConfig } from '../../training/apps/segment-run.node.ts';
 import { ensure } from '../../training/core/errors.ts';
+import type { Weights } from '../../training/nn/scope.ts';
 import { announceDevice, note, report } from '../cli.ts';
 import { consoleCallback, spread, stoppable, type TrainOptions } from './train.ts';
 
@@ -27,6 +28,13 @@ export function segmentConfig(defaults: SegmentRunConfig, options: Options): Seg
   };
 }
 
+/** Weights of a file that a run or an export has written. */
+async function startOf(path: string): Promise<Weights> {
+  const { readWeightsFile } = await import('../../training/learner/weights/read.node.ts');
+  const { tensors } = await readWeightsFile(path);
+  return new Map([...tensors].map(([name, { data }]) => [name, data as Float32Array]));
+}
+
 /** `fettle train segment`. */
 export async function trainSegment(command: Command, options: Options): Promise<void> {
   const foreign = (['damaged', 'samples', 'loss'] as const).find((name) => options[name] !== undefined);
@@ -42,8 +50,10 @@ export async function trainSegment(command: Command, options: Options): Promise<
   const device = await announceDevice(options.device);
   const threads = options.threads ?? availableParallelism();
   const silent = command.optsWithGlobals().json === true;
+  const start = options.from === undefined ? {} : { start: await startOf(options.from) };
   const result = await stoppable((signal) =>
     runSegment({
+      ...start,
       config: segmentConfig(segmentRunDefaults, options),
       data,
       out: options.out,

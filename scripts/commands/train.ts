@@ -20,6 +20,7 @@ export interface TrainOptions {
   readonly lr?: number;
   readonly loss?: 'mse' | 'l1';
   readonly seed: number;
+  readonly from?: string;
   readonly threads?: number;
   readonly workers?: number;
   readonly resume?: boolean;
@@ -46,7 +47,10 @@ const positive =
 /** Throws unless the task is one that can be trained. */
 export function checkTask(command: Command, task: string): void {
   if (task !== 'restore')
-    throw new FettleError('unsupported', `${command.name()}: expected the task restore, got ${task}`);
+    throw new FettleError(
+      'unsupported',
+      `${command.name()}: expected the task restore${command.name() === 'train' ? ' or segment' : ''}, got ${task}`,
+    );
 }
 
 /** Runs `body` with a signal that Ctrl-C (or SIGTERM) aborts; a second one ends the process at once. */
@@ -193,10 +197,9 @@ export function register(program: Command): void {
     .command('train')
     .description('train a model from scratch on a folder of photos')
     .argument('<task>', 'restore or segment');
-  trainOptions(command).option(
-    '--out <dir>',
-    'folder of the run: checkpoints, log.csv, pictures, model.onnx (default: runs/TASK)',
-  );
+  trainOptions(command)
+    .option('--out <dir>', 'folder of the run: checkpoints, log.csv, pictures, model.onnx (default: runs/TASK)')
+    .option('--from <file>', 'of segment: weights to start from, the best.safetensors of a run or a model.onnx');
   command.action(async (task: string, { out = join('runs', task), ...options }: TrainOptions & { out?: string }) => {
     if (task === 'segment') {
       const { trainSegment } = await import('./train-segment.ts');
@@ -208,6 +211,8 @@ export function register(program: Command): void {
 
 async function run(command: Command, task: string, options: TrainOptions & { readonly out: string }): Promise<void> {
   checkTask(command, task);
+  if (options.from !== undefined)
+    throw new FettleError('bad-argument', `--from: expected the task segment, got ${task}; fettle retrain fine-tunes`);
   const [{ restoreRunDefaults }, { exportRestore }, { writeDurably }] = await Promise.all([
     import('../../training/apps/restore-run.node.ts'),
     import('../../training/apps/restore.node.ts'),

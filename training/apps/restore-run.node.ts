@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
 import { type RestoreUnetConfig, restoreUnet, restoreUnetDefaults, unetMultiple } from '../../models/unet.ts';
@@ -38,6 +37,7 @@ import {
   type Stage,
   scoreRestore,
 } from './restore.node.ts';
+import { hashOfWeights, stopCallback } from './run-parts.node.ts';
 
 /** What `fettle train restore` trains with unless told otherwise. Numbers of the lesson's look vary a
  * little, so that others are erased too.
@@ -216,26 +216,10 @@ function logCallback(out: string, lastPairs: () => readonly RestoredPair[]): Cal
   };
 }
 
-/** Ends the run when the signal says so. */
-function stopCallback(signal: AbortSignal | undefined): Callback {
-  const look: NonNullable<Callback['afterBatch']> = ({ stop }) => {
-    if (signal?.aborted) stop();
-  };
-  return { name: 'stop', numbers: [], beforeFit: look, afterBatch: look, afterEpoch: look };
-}
-
-/** Hash of the weights that a run starts from. */
-function hashOf(weights: Weights): string {
-  const hash = createHash('sha256');
-  for (const [name, { buffer, byteOffset, byteLength }] of weights)
-    hash.update(name).update(new Uint8Array(buffer, byteOffset, byteLength));
-  return hash.digest('hex');
-}
-
 /** What decides the result: a run is resumed only with the same. */
 function describeRun({ config, damaged, start }: RestoreRunOptions, { train, valid }: Items): string {
   const names = (items: readonly Item[]): readonly string[] => items.map(({ name }) => name);
-  const startedFrom = start === undefined ? null : hashOf(start);
+  const startedFrom = start === undefined ? null : hashOfWeights(start);
   return JSON.stringify({
     config,
     damagedOnDisk: damaged !== undefined,

@@ -23,8 +23,10 @@ import type { EpochRow } from '../learner/recorder.ts';
 import { runFolder } from '../learner/run-folder.node.ts';
 import { decodeSafetensors } from '../learner/safetensors.ts';
 import type { OpenGraph } from '../learner/trainer.ts';
+import { importWeights } from '../nn/import.ts';
 import type { Weights } from '../nn/scope.ts';
 import * as o from '../ops/build.ts';
+import { hashOfWeights, stopCallback } from './run-parts.node.ts';
 import { balancedWeights, type SegmentNetConfig, segmentLoss, segmentNet, segmentNetDefaults } from './segment.ts';
 import { type SizeStage, stagedLoader } from './stages.ts';
 
@@ -74,6 +76,8 @@ export interface SegmentRunOptions {
   readonly out: string;
   readonly resume: boolean;
   readonly open: OpenGraph;
+  /** Weights to start from; random ones when left out. */
+  readonly start?: Weights;
   readonly workers?: number;
   readonly callbacks?: readonly Callback[];
   /** Aborting it ends the run after the batch that is being worked on, with a checkpoint; `runSegment` then throws `stopped`. */
@@ -144,19 +148,17 @@ const pictureCallback = (out: string, learner: () => Learner): Callback => ({
   },
 });
 
-/** Ends the run when the signal says so. */
-function stopCallback(signal: AbortSignal | undefined): Callback {
-  const look: NonNullable<Callback['afterBatch']> = ({ stop }) => {
-    if (signal?.aborted) stop();
-  };
-  return { name: 'stop', numbers: [], beforeFit: look, afterBatch: look, afterEpoch: look };
-}
-
 /** The run's folder, where a checkpoint also says which config and pictures it belongs to. */
-function storeOf({ out, config, data, onNote }: SegmentRunOptions): RunStore {
+function storeOf({ out, config, data, start, onNote }: SegmentRunOptions): RunStore {
   const store = runFolder(out, { best: { metric: 'iou', higher: true }, ...(onNote ? { onNote } : {}) });
   const names = (items: readonly MaskedItem[]): readonly string[] => items.map(({ name }) => name);
-  const described = { config, classes: data.classes, train: names(data.train), valid: names(data.valid) };
+  const described = {
+    config,
+    classes: data.classes,
+    startedFrom: start === undefined ? null : hashOfWeights(start),
+    train: names(data.train),
+    valid: names(data.valid),
+  };
   const whole = (run: string): string => JSON.stringify({ ...described, fit: JSON.parse(run) });
   return {
     ...store,
@@ -224,6 +226,7 @@ export async function runSegment(options: SegmentRunOptions): Promise<SegmentRun
       seed: config.seed,
     });
     const own = learner;
+    if (options.start !== undefined) own.load(importWeights(own.state.specs, options.start));
     const epochs = config.stages.reduce((sum, stage) => sum + stage.epochs, 0);
     const rows = await learner.fitOneCycle(epochs, config.lr, {
       pctStart: config.pctStart,

@@ -1,11 +1,16 @@
 import { type DynamicUnetConfig, dynamicUnet } from '../../models/dynamic-unet.ts';
 import { type SmallEncoderConfig, smallEncoder, smallEncoderDefaults } from '../../models/small-encoder.ts';
+import type { SegmentClass, SegmentModelSpec } from '../core/model-config.ts';
+import { anyDim } from '../core/shape.ts';
+import type { Size } from '../data/sizes.ts';
 import { imagenetStatistics, type Statistics } from '../data/transforms/normalise.ts';
 import type { Loss } from '../learner/compiled.ts';
 import { crossEntropyLoss } from '../nn/losses.ts';
-import type { Scope } from '../nn/scope.ts';
+import type { Scope, Weights } from '../nn/scope.ts';
+import { toOnnx } from '../onnx/export.ts';
 import type { Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
+import { buildInference, type Task } from '../step/train-step.ts';
 
 /** A segmentation net that takes pictures as they are. */
 export interface SegmentNetConfig {
@@ -55,4 +60,41 @@ export function balancedWeights(counts: readonly number[], power: number): reado
   const present = counts.filter((count) => count > 0).sort((a, b) => a - b);
   const median = present[present.length >> 1] ?? 1;
   return counts.map((count) => (count > 0 ? (median / count) ** power : 1));
+}
+
+/** How the exported net is fed, and what its classes are called. */
+export interface SegmentExportFacts {
+  readonly classes: readonly SegmentClass[];
+  readonly shortSide: number;
+}
+
+/** Opset of exported segmentation nets: the first whose Softmax is along one axis, which every backend has. */
+const segmentOpset = 13;
+
+/**
+ * exportSegment: the served graph: `image` f32[1,3,H,W] 0..1 -> `probabilities` f32[1,classes,H,W]. H and W are free, or fixed where a
+ * `size` is given: multiples of the encoder's largest reduction then need no `Resize`, which WebGL lacks.
+ */
+export function exportSegment(
+  config: SegmentNetConfig,
+  weights: Weights,
+  { classes, shortSide }: SegmentExportFacts,
+  size?: Size,
+): { readonly model: Uint8Array; readonly spec: SegmentModelSpec } {
+  const [height, width] = size === undefined ? [anyDim('H'), anyDim('W')] : [size.height, size.width];
+  const inputs: Task['inputs'] = [{ name: 'image', dtype: 'float32', shape: [1, 3, height, width] }];
+  const graph = buildInference('segment', inputs, weights, (scope, { image }) => ({
+    probabilities: o.softmax(segmentNet(scope, image!, config), 1),
+  }));
+  const metadata = { task: 'segment', config: JSON.stringify(config) };
+  return {
+    model: toOnnx(graph, { opset: segmentOpset, metadata }),
+    spec: {
+      inputName: 'image',
+      outputName: 'probabilities',
+      shortSide,
+      classes,
+      normalisation: config.normalisation,
+    },
+  };
 }

@@ -10,6 +10,8 @@ export interface ModelConfig {
   readonly description: string;
   /** Present for models that map pictures to pictures. */
   readonly image?: ImageModelSpec;
+  /** Present for models that give every pixel a class. */
+  readonly segment?: SegmentModelSpec;
   /** Every file of the version but config.json itself, by name. */
   readonly files: Readonly<Record<string, FileEntry>>;
   /** Numbers measured when the version was registered, by name (units in the name, e.g. `heldOutPsnrDb`). */
@@ -27,6 +29,24 @@ export interface ImageModelSpec {
   readonly multipleOf: number;
   /** Radius in pixels of the neighbourhood an output pixel sees, rounded up to `multipleOf`: the overlap of exact tiles. */
   readonly halo: number;
+  readonly normalisation: { readonly mean: readonly number[]; readonly std: readonly number[] };
+}
+
+/** A class; its id is its place in the list. */
+export interface SegmentClass {
+  readonly name: string;
+  /** RGB 0..255. */
+  readonly color: readonly [number, number, number];
+}
+
+/** Picture-to-classes contract: input f32[1,3,H,W] sRGB 0..1, any size; output f32[1,K,H,W], the probability of each of the K classes. */
+export interface SegmentModelSpec {
+  readonly inputName: string;
+  readonly outputName: string;
+  /** Pictures are scaled so that their short side has so many pixels: the size of things that the net was trained on. */
+  readonly shortSide: number;
+  readonly classes: readonly SegmentClass[];
+  /** Inside the graph; repeated for information. */
   readonly normalisation: { readonly mean: readonly number[]; readonly std: readonly number[] };
 }
 

@@ -2,19 +2,13 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ensure } from '../../core/errors.ts';
+import type { SegmentClass } from '../../core/model-config.ts';
 import type { FileItem } from '../blocks/types.ts';
 
 /** A photo and the picture of its class ids. */
 export interface MaskedItem extends FileItem {
   /** Path of the mask. */
   readonly mask: string;
-}
-
-/** One class of a segmentation: its id is its place in the list. */
-export interface SegmentClass {
-  readonly name: string;
-  /** RGB 0..255. */
-  readonly color: readonly [number, number, number];
 }
 
 /** A segmentation data set on disk, in the parts that its authors made. */

@@ -1,0 +1,119 @@
+import { createHash } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { zooDir } from '../../server/paths.ts';
+import { exportSegment } from '../../training/apps/segment.ts';
+import type { ModelConfig } from '../../training/core/model-config.ts';
+import type { SegmentData } from '../../training/data/segment/folder.node.ts';
+import type { SegmentRun, SegmentScore } from './segment.ts';
+
+const dataText = `CamVid in SegNet's form: 701 frames of four videos of Cambridge, 480 x 360, 11 classes and void; 367 to train on, 101 to validate, 233 to test, the
+published split. G. J. Brostow, J. Shotton, J. Fauqueur, R. Cipolla, "Segmentation and Recognition Using Structure from Motion Point Clouds", ECCV 2008;
+G. J. Brostow, J. Fauqueur, R. Cipolla, "Semantic Object Classes in Video", Pattern Recognition Letters 2009. The data is given for research. No other
+pictures and no pretrained weights were used.`;
+
+const licenceText = `Research only.
+
+The weights in this folder were trained on CamVid (G. J. Brostow, J. Shotton, J. Fauqueur, R. Cipolla; University of Cambridge), which is given for
+research, without a licence that would allow more. Use them for research and for trying the software out, not in a product. They are
+part of the repository and not of the npm package. The code around them is licensed under Apache-2.0.
+`;
+
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+
+/** Seconds of all epochs, as hours. */
+const hours = ({ rows }: SegmentRun): string => (rows.reduce((sum, row) => sum + row.seconds, 0) / 3600).toFixed(1);
+
+function trainingText(run: SegmentRun): string {
+  const { config, rows, best } = run;
+  const { stages, passes, batchSize } = config;
+  const total = stages.reduce((sum, stage) => sum + stage.epochs, 0);
+  const list = stages
+    .map(({ epochs, size }) => `${epochs * passes} passes at ${size.width} x ${size.height}`)
+    .join(', ');
+  const ended =
+    rows.length === total
+      ? ''
+      : ` The run was ended after ${rows.length * passes} passes, before its learning rate came down.`;
+  return `From random weights, seed ${config.seed}: ${list}; batches of ${batchSize}; AdamW, one-cycle, highest rate ${config.lr}, weight decay ${config.wd}; flips, zoom, light and
+contrast; cross-entropy without void pixels, label smoothing ${config.labelSmoothing}, class weights (median share / share)^${config.balance}; the weights are an exponential mean (decay ${config.emaDecay})
+of those of the steps, of epoch ${best.epoch} of ${rows.length}, the best mean IoU on the validation part.${ended} ${hours(run)} hours on one thread of a shared CPU.`;
+}
+
+function card(run: SegmentRun, { classes }: SegmentData, valid: SegmentScore, test: SegmentScore): string {
+  const rows = classes.map(({ name }, id) => `| ${name} | ${percent(valid.iou[id]!)} | ${percent(test.iou[id]!)} |`);
+  return `# segment, version 1
+
+Gives every pixel of a street scene one of ${classes.length} classes. fastai's DynamicUnet on a small residual encoder.
+
+## Data
+${dataText}
+
+## Training
+\`\`\`
+fettle train segment --data $FETTLE_DATA/camvid --out runs/segment --threads 1 --seed ${run.config.seed}
+\`\`\`
+${trainingText(run)}
+
+## Numbers
+Against the published masks at their own size, 480 x 360; void pixels do not count. Pictures go through the net with a short side of ${valid.shortSide} px, the
+best of three on the validation part; the test part was measured once.
+
+| | val (${valid.pictures}) | test (${test.pictures}) |
+|---|---|---|
+| pixel accuracy | ${percent(valid.accuracy)} | ${percent(test.accuracy)} |
+| mean IoU | ${percent(valid.meanIou)} | ${percent(test.meanIou)} |
+${rows.join('\n')}
+
+For comparison, on the test part: SegNet-style upsampling 86.8 %, FC-DenseNet56 88.9 % accuracy (from scratch, full size, on graphics cards). The lesson's 94.1 % is on
+another class set, on its validation part, and with an encoder pretrained on ImageNet.
+
+## Limits
+Four videos of one town, by day (and dusk): other towns, seasons, weather, night and cameras may go wrong, and what is none of the ${classes.length} classes gets one of them all the
+same. Thin and rare things (poles, signs, people, bicycles) are missed often, see the table. Not for driving, nor for anything where a mistake harms.
+
+## Licence
+Research only, as the data is; see LICENSE.
+`;
+}
+
+/** Puts a run's best weights into models/zoo/segment/1. */
+export async function shipSegment(
+  run: SegmentRun,
+  data: SegmentData,
+  valid: SegmentScore,
+  test: SegmentScore,
+): Promise<void> {
+  const net = { ...run.config.model, classes: data.classes.length };
+  const { model, spec } = exportSegment(net, run.weights, { classes: data.classes, shortSide: valid.shortSide });
+  const text = new TextEncoder();
+  const files = {
+    'model.onnx': model,
+    'card.md': text.encode(card(run, data, valid, test)),
+    LICENSE: text.encode(licenceText),
+  };
+  const entries = Object.entries(files).map(([name, content]) => {
+    const sha256 = createHash('sha256').update(content).digest('hex');
+    return [name, { sha256, sizeBytes: content.length }] as const;
+  });
+  const described: ModelConfig = {
+    name: 'segment',
+    task: 'segment',
+    version: 1,
+    createdAt: new Date().toISOString(),
+    description: 'street scenes, a class for every pixel; trained on CamVid, research only',
+    segment: spec,
+    files: Object.fromEntries(entries),
+    metrics: {
+      valAccuracy: valid.accuracy,
+      valMeanIou: valid.meanIou,
+      testAccuracy: test.accuracy,
+      testMeanIou: test.meanIou,
+    },
+  };
+  const target = join(zooDir, 'segment', '1');
+  await mkdir(target, { recursive: true });
+  for (const [name, content] of Object.entries(files)) await writeFile(join(target, name), content);
+  await writeFile(join(target, 'config.json'), `${JSON.stringify(described, null, 2)}\n`);
+  process.stdout.write(`${target}: ${model.length} bytes\n`);
+}
