@@ -20,6 +20,10 @@ import {
 } from '../training/index.ts';
 
 const epochs = Number(process.argv[2] ?? 10);
+if (!Number.isSafeInteger(epochs) || epochs < 1) {
+  console.error(`epochs: expected a whole number of at least 1, got ${process.argv[2]}`);
+  process.exit(2);
+}
 
 // The text: 38 different words, 50 082 of them to learn from.
 const { train, valid, vocab } = humanNumbers();

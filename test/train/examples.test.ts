@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -6,9 +6,11 @@ import { rootDir } from '../../scripts/source-files.ts';
 
 const data = process.env.FETTLE_DATA ?? join(rootDir, '..', 'shared', 'data');
 
+const fileOf = (name: string): string => join(rootDir, 'dist', 'examples', `${name}.js`);
+
 /** Runs an example of this build; returns what it prints. */
 const run = (name: string, args: readonly string[]): string =>
-  execFileSync(process.execPath, [join(rootDir, 'dist', 'examples', `${name}.js`), ...args], {
+  execFileSync(process.execPath, [fileOf(name), ...args], {
     encoding: 'utf8',
     env: { ...process.env, FETTLE_DATA: data },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -33,5 +35,29 @@ describe('the examples', function () {
     expect(printed).to.include('41,132');
     expect(Number(/accuracy ([\d.]+)/.exec(printed)![1])).to.be.above(0.8);
     expect(printed).to.match(/^first test digit: \d, with probability [01]\.\d{3}$/m);
+  });
+
+  it('mnist: 100 digits are fewer than a batch, to train on and to test with', function () {
+    if (!existsSync(join(data, 'mnist'))) return this.skip();
+    const printed = run('mnist', ['1', '100']);
+    expect(printed).to.match(/^epoch 0: accuracy 0\.\d\d00, /m);
+    expect(printed).to.match(/^first test digit: \d/m);
+  });
+
+  it('wrong arguments and a folder without digits are told, and nothing is trained', () => {
+    const told = (name: string, args: readonly string[], env = {}): string => {
+      const { status, stdout, stderr } = spawnSync(process.execPath, [fileOf(name), ...args], {
+        encoding: 'utf8',
+        env: { ...process.env, FETTLE_DATA: data, ...env },
+      });
+      expect([status, stdout]).to.deep.equal([2, '']);
+      return stderr;
+    };
+    expect(told('mnist', ['abc'])).to.match(/^epochs: expected a whole number of at least 1, got abc; use: /);
+    expect(told('mnist', ['1', '0'])).to.match(/^digits: expected a whole number of at least 1, got 0/);
+    expect(told('mnist', [], { FETTLE_DATA: '/nowhere' })).to.match(
+      /^expected MNIST's .* in \/nowhere\/mnist, found none/,
+    );
+    expect(told('human-numbers', ['1.5'])).to.match(/^epochs: .* got 1.5/);
   });
 });
