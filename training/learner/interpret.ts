@@ -120,6 +120,9 @@ export type View = (x: Tensor, index: number) => Tensor;
 
 /** x[N,C,H,W] with left and right swapped. */
 export const flipHorizontal: View = (x) => {
+  ensure(x.dims.length === 4, 'bad-shape', () => {
+    return `flipHorizontal: expected pictures x[N,C,H,W], got [${x.dims}]; give tta views of your own for other data`;
+  });
   const width = x.dims.at(-1)!;
   const data = x.data.slice() as Float32Array;
   for (let start = 0; start < data.length; start += width) data.subarray(start, start + width).reverse();

@@ -1,5 +1,7 @@
 import { writeFile } from 'node:fs/promises';
+import { extname } from 'node:path';
 import sharp from 'sharp';
+import { ensure } from '../../core/errors.ts';
 
 /** svgToPng: an SVG file -> PNG bytes, `scale` (2) pixels for each of its units. */
 export const svgToPng = (svg: string, scale = 2): Promise<Buffer> =>
@@ -9,5 +11,9 @@ export const svgToPng = (svg: string, scale = 2): Promise<Buffer> =>
 
 /** savePlot: writes a plot as .svg or .png, by the ending of `path`. */
 export async function savePlot(svg: string, path: string): Promise<void> {
-  await writeFile(path, path.endsWith('.png') ? await svgToPng(svg) : svg);
+  const ending = extname(path).toLowerCase();
+  ensure(ending === '.png' || ending === '.svg', 'bad-argument', () => {
+    return `savePlot: expected a path that ends in .svg or .png, got ${path}`;
+  });
+  await writeFile(path, ending === '.png' ? await svgToPng(svg) : svg);
 }
