@@ -91,7 +91,8 @@ async function runRow(row: string, options: Options): Promise<void> {
     opened.push(...(await openSides(row, options, folder)));
     // V8 compiles WebAssembly a second time, for speed, while the first steps run.
     const { rounds, threads } = options;
-    const standings = await race(opened, { rounds, warmUp: 4 });
+    const { firstTolerance = 1e-4 } = peerRows[row]!();
+    const standings = await race(opened, { rounds, warmUp: 4, tolerance: [firstTolerance, 5e-2] });
     const facts = opened.map(({ name, facts: own }) => ({ name, ...own }));
     const { parameters } = opened[0]!;
     process.stdout.write(`${JSON.stringify({ row, rounds, threads, parameters, ...machine(), facts, standings })}\n`);
