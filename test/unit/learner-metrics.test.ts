@@ -38,6 +38,19 @@ describe('metrics of the learner', () => {
     expect(over(metrics.accuracy({ ignore: 2 }), [[sure(3, 0, 0, 0), labels(0, 1, 2)]])).to.equal(0.5);
   });
 
+  it('that need the score of the label refuse one that has none', () => {
+    for (const label of [-1, 3])
+      for (const [name, metric] of Object.entries({
+        top_5: metrics.topK(),
+        confusion: metrics.iou(),
+        perplexity: metrics.perplexity(),
+      }))
+        expect(() => over(metric, [[sure(3, 0, 1), labels(0, label)]])).to.throw(
+          `${name}: expected labels 0..2, got ${label}; say ignore: ${label} if it stands for no class`,
+        );
+    expect(over(metrics.topK(1, { ignore: -1 }), [[sure(3, 0, 1), labels(0, -1)]])).to.equal(1);
+  });
+
   it('look along the axis of the classes', () => {
     // [N,C,2]: position 0 says class 0, position 1 class 1.
     const perPixel = tensorOf([1, 2, 2], [5, 0, 1, 7]);

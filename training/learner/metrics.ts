@@ -72,6 +72,13 @@ function checkLabels(where: string, prediction: Tensor, target: Tensor, axis: nu
   });
 }
 
+/** Throws `bad-data` for a label that has no score. */
+function needScore(where: string, label: number, classes: number): void {
+  ensure(label >= 0 && label < classes, 'bad-data', () => {
+    return `${where}: expected labels 0..${classes - 1}, got ${label}; say ignore: ${label} if it stands for no class`;
+  });
+}
+
 export interface LabelOptions {
   /** Axis of the classes; 1 when left out. */
   readonly axis?: number;
@@ -116,6 +123,7 @@ export function topK(k = 5, { axis = 1, ignore }: LabelOptions = {}): Metric {
     for (let i = 0; i < outer * inner; i++) {
       const label = Number(target.data[i]);
       if (label === ignore) continue;
+      needScore(name, label, classes);
       const start = Math.floor(i / inner) * classes * inner + (i % inner);
       const own = prediction.data[start + label * inner]!;
       let higher = 0;
@@ -157,7 +165,9 @@ export function addConfusion(
   checkLabels('confusion', prediction, target, axis);
   eachClass(prediction, axis, (predicted, i) => {
     const label = Number(target.data[i]);
-    if (label !== ignore) counts[label * classes + predicted]! += 1;
+    if (label === ignore) return;
+    needScore('confusion', label, classes);
+    counts[label * classes + predicted]! += 1;
   });
 }
 
@@ -252,6 +262,7 @@ export const perplexity = ({ axis = 1, ignore }: LabelOptions = {}): Metric =>
       for (let i = 0; i < outer * inner; i++) {
         const label = Number(target.data[i]);
         if (label === ignore) continue;
+        needScore('perplexity', label, classes);
         const start = Math.floor(i / inner) * classes * inner + (i % inner);
         let top = Number.NEGATIVE_INFINITY;
         for (let c = 0; c < classes; c++) top = Math.max(top, data[start + c * inner]!);
