@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { ensure, FettleError } from '../core/errors.ts';
 import type { Tensor } from '../core/tensor.ts';
 import type { TrainState } from '../step/state.ts';
+import { needMonitor } from './callbacks/track.ts';
 import { lockFolder } from './folder-lock.node.ts';
 import type { Callback } from './learner.ts';
 import type { EpochRow, Progress } from './recorder.ts';
@@ -77,7 +78,7 @@ export function decodeCheckpoint(bytes: Uint8Array, what = 'checkpoint'): Safete
 export function applyCheckpoint({ tensors, metadata }: SafetensorsFile, state: TrainState, run: string): Progress {
   const difference = showDifference(metadata.run ?? '', run);
   ensure(difference === undefined, 'bad-checkpoint', () => {
-    return `checkpoint: expected the run it was made by, got another one (${difference}); resume with the same options and data, or choose another --out`;
+    return `checkpoint: expected the run it was made by, got another one (${difference}); resume with the same options and data, or begin anew in another folder`;
   });
   for (const [name, { data }] of tensorsOf(state)) {
     const source = tensors.get(name)?.data;
@@ -184,8 +185,8 @@ export interface CheckpointOptions {
   readonly run: string;
   /** At most this long between checkpoints, seconds. */
   readonly intervalS: number;
-  /** The metric whose best epoch is kept apart, and whether more is better. */
-  readonly best: { readonly metric: string; readonly higher: boolean };
+  /** The metric whose best epoch is kept apart, and whether more is better; the lowest `valid_loss`, else `train_loss`, when left out. */
+  readonly best?: { readonly metric: string; readonly higher: boolean };
   /** Checkpoints of the last so many epochs are kept, as `epoch-NNN.safetensors`; 0 when left out. */
   readonly keep?: number;
 }
@@ -233,7 +234,8 @@ async function writeManifest(folder: string, { epoch, batch }: Progress, known: 
  * Saves the latest state every `intervalS`, after every epoch and when the run is stopped, and the weights of the best
  * epoch in a file of its own.
  */
-export function checkpointCallback({ folder, run, intervalS, best, keep = 0 }: CheckpointOptions): Callback {
+export function checkpointCallback({ folder, run, intervalS, keep = 0, ...options }: CheckpointOptions): Callback {
+  let best = options.best ?? { metric: 'valid_loss', higher: false };
   let savedMs = performance.now();
   let savedAt = '';
   const known: KnownHashes = new Map();
@@ -248,13 +250,19 @@ export function checkpointCallback({ folder, run, intervalS, best, keep = 0 }: C
     savedMs = performance.now();
     savedAt = placeOf(progress);
   };
-  const score = (row: EpochRow): number => (row.metrics[best.metric] ?? Number.NaN) * (best.higher ? 1 : -1);
+  const measured = (row: EpochRow): number | undefined =>
+    best.metric === 'train_loss' ? row.trainLoss : row.metrics[best.metric];
+  const score = (row: EpochRow): number => (measured(row) ?? Number.NaN) * (best.higher ? 1 : -1);
   return {
     name: 'checkpoint',
     // After everything else, so that what other callbacks do to the state is saved too.
     order: 100,
     // It asks for them when a checkpoint is due.
     numbers: [],
+    beforeFit: ({ metricNames }) => {
+      if (options.best === undefined && metricNames?.length === 0) best = { metric: 'train_loss', higher: false };
+      needMonitor('best.metric', metricNames, best.metric);
+    },
     // Between two batches of one update nothing is saved: the gradients gathered so far are not in a checkpoint.
     afterBatch: async ({ state, progress, updated }) => {
       if (updated && performance.now() - savedMs >= intervalS * 1000) await save(state, progress);
@@ -263,7 +271,7 @@ export function checkpointCallback({ folder, run, intervalS, best, keep = 0 }: C
     afterValidate: async ({ state, progress, row }) => {
       if (progress.rows.slice(0, -1).every((other) => !(score(other) >= score(row!)))) {
         await state.residence?.toHost(['params', 'buffers']);
-        const metadata = { epoch: String(row!.epoch), [best.metric]: String(row!.metrics[best.metric]) };
+        const metadata = { epoch: String(row!.epoch), [best.metric]: String(measured(row!)) };
         await writeDurably(join(folder, checkpointFiles.best), encodeSafetensors({ tensors: state.tensors, metadata }));
       }
     },

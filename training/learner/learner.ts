@@ -24,6 +24,8 @@ export interface FitContext {
   readonly updated: boolean;
   /** Hyper-parameters of the update that this batch is part of. */
   readonly hyper: Hyper;
+  /** What rows will have besides `train_loss`, where the run knows it beforehand: `valid_loss` and the metrics, or nothing. */
+  readonly metricNames?: readonly string[];
   /** The row of the epoch that just ended; set in `afterValidate` and `afterEpoch`. */
   readonly row?: EpochRow;
   /** In `beforeBatch`: trains on `batch` instead. */
@@ -48,6 +50,7 @@ export const events = {
   afterEpoch: 'the epoch is over; progress points at the next one',
   afterStop: 'the run was stopped; state and progress are where they were',
   afterFit: 'once, at the end',
+  afterFailure: 'instead of afterFit when something threw; the error goes on to the caller',
 } as const;
 export type Event = keyof typeof events;
 
@@ -60,6 +63,8 @@ export type Callback = {
    * it and taken back after it, so a callback that runs at every batch and needs none of them says `[]`.
    */
   readonly numbers?: readonly NumberGroup[];
+  /** It lets an update follow only every so many batches, and at the end of an epoch: schedules count on it. 1 when left out. */
+  readonly accumulates?: number;
 } & {
   readonly [E in Event]?: (context: FitContext) => Promise<void> | void;
 };
@@ -92,6 +97,8 @@ export interface FitOptions {
     notFinite: (text: string) => void,
   ) => Promise<Readonly<Record<string, number>>>;
   readonly seed: number;
+  /** See {@link FitContext}. */
+  readonly metricNames?: readonly string[];
   readonly callbacks?: readonly Callback[];
   /** Where to go on; from the beginning when left out. */
   readonly progress?: Progress;
@@ -118,9 +125,21 @@ export const fitLoop = (options: FitOptions): Promise<readonly EpochRow[]> =>
   keepResident(options.state, () => loop(options));
 
 async function loop(options: FitOptions): Promise<readonly EpochRow[]> {
-  const { state, epochs, progress = newProgress() } = options;
+  const { progress = newProgress() } = options;
   const run: Run = { ...freshRun };
   const emit = emitter(options, progress, run);
+  try {
+    await epochsOf(options, progress, run, emit);
+  } catch (error) {
+    // What failed may have taken with it what this needs, such as a device; the first error is the one to tell.
+    await emit('afterFailure').catch(() => undefined);
+    throw error;
+  }
+  return progress.rows;
+}
+
+async function epochsOf(options: FitOptions, progress: Progress, run: Run, emit: Emit): Promise<void> {
+  const { state, epochs } = options;
   await emit('beforeFit');
   while (progress.epoch < epochs && !run.stopped) {
     const source = await options.sourceOf(progress.epoch);
@@ -159,7 +178,6 @@ async function loop(options: FitOptions): Promise<readonly EpochRow[]> {
   }
   if (run.stopped) await emit('afterStop');
   await emit('afterFit');
-  return progress.rows;
 }
 
 const freshRun: Run = {
@@ -178,7 +196,7 @@ const doneShare = ({ state, totalBatches }: FitOptions, progress: Progress): num
   (state.step - (progress.firstStep ?? 0)) / totalBatches;
 
 function emitter(options: FitOptions, progress: Progress, run: Run): Emit {
-  const { state, epochs } = options;
+  const { state, epochs, metricNames } = options;
   const callbacks = inOrder(options.callbacks ?? []);
   const actions = {
     replaceBatch: (batch: Tensors) => {
@@ -199,9 +217,10 @@ function emitter(options: FitOptions, progress: Progress, run: Run): Emit {
       if (callback[event] === undefined) continue;
       await state.residence?.toHost(callback.numbers);
       const { loss, batches, batch, row, hyper, pending } = run;
-      const facts = { state, progress, epochs, batches, batch, loss, hyper, updated: pending === 0, ...actions };
+      const facts = { state, progress, epochs, batches, batch, loss, hyper, updated: pending === 0 };
       const done = doneShare(options, progress);
-      await callback[event]({ ...facts, done, ...(row ? { row } : {}) });
+      const sometimes = { ...(row ? { row } : {}), ...(metricNames ? { metricNames } : {}) };
+      await callback[event]({ ...facts, ...actions, done, ...sometimes });
       state.residence?.hostChanged(callback.numbers);
     }
   };

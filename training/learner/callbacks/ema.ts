@@ -1,4 +1,5 @@
 import { ensure } from '../../core/errors.ts';
+import { knownKeys } from '../../core/known-keys.ts';
 import type { TrainState } from '../../step/state.ts';
 import type { Callback } from '../learner.ts';
 
@@ -20,15 +21,28 @@ function swap(state: TrainState): void {
 
 /**
  * Exponential mean of all weights: after each update average += (1 - d) (weight - average), d = `decay`, or less in the
- * first updates: (1 + n) / (10 + n) after n of them. Validation and the end of the run use the averages.
+ * first updates: (1 + n) / (10 + n) after n of them. Validation and the end of the run, also of one that fails, use the averages.
  */
-export function ema({ decay = 0.999 }: { readonly decay?: number } = {}): Callback {
+export function ema(options: { readonly decay?: number } = {}): Callback {
+  knownKeys('ema', options, ['decay']);
+  const { decay = 0.999 } = options;
   ensure(decay > 0 && decay < 1, 'bad-argument', () => `ema: expected a decay between 0 and 1, got ${decay}`);
+  // Whether the averages are what the state has at present.
+  let swapped = false;
+  const swapThem = (state: TrainState): void => {
+    swap(state);
+    swapped = !swapped;
+  };
+  const takeAverages = (state: TrainState): void => {
+    if (state.extra.has(keys[0]) && !swapped) for (const [live, average] of pairsOf(state)) live.set(average);
+    for (const key of keys) state.extra.delete(key);
+  };
   return {
     name: 'ema',
     order: 50,
     numbers: ['params', 'buffers'],
     beforeFit: ({ state }) => {
+      swapped = false;
       if (state.extra.has(keys[0])) return;
       state.extra.set(keys[0], state.params.slice());
       state.extra.set(keys[1], state.buffers.slice());
@@ -40,11 +54,9 @@ export function ema({ decay = 0.999 }: { readonly decay?: number } = {}): Callba
       for (const [live, average] of pairsOf(state))
         for (let i = 0; i < live.length; i++) average[i]! += share * (live[i]! - average[i]!);
     },
-    beforeValidate: ({ state }) => swap(state),
-    afterEpoch: ({ state }) => swap(state),
-    afterFit: ({ state }) => {
-      for (const [live, average] of pairsOf(state)) live.set(average);
-      for (const key of keys) state.extra.delete(key);
-    },
+    beforeValidate: ({ state }) => swapThem(state),
+    afterEpoch: ({ state }) => swapThem(state),
+    afterFit: ({ state }) => takeAverages(state),
+    afterFailure: ({ state }) => takeAverages(state),
   };
 }

@@ -23,6 +23,7 @@ export function accumulateGradients(count: number): Callback {
     name: 'accumulateGradients',
     order: 10,
     numbers: ['grads'],
+    accumulates: count,
     beforeFit: ({ state }) => {
       sum = new Float32Array(state.grads.length);
       gathered = 0;

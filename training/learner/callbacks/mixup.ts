@@ -1,7 +1,9 @@
 import { ensure } from '../../core/errors.ts';
+import { knownKeys } from '../../core/known-keys.ts';
 import { createRng, type Rng } from '../../core/rng.ts';
 import type { Tensor } from '../../core/tensor.ts';
 import type { Callback } from '../learner.ts';
+import { needPositive } from '../numbers.ts';
 
 /** Gamma(shape, 1) by Marsaglia and Tsang (2000); below 1 by the boost U^(1/shape). */
 function gamma(rng: Rng, shape: number): number {
@@ -39,9 +41,13 @@ export interface MixOptions {
 /** A callback that makes of x and another item's x a mixed one, of which the share `mix` is the item itself. */
 function mixing(
   name: string,
-  { alpha, seed = 1 }: MixOptions & { readonly alpha: number },
+  usualAlpha: number,
+  options: MixOptions,
   blend: (x: Tensor<'float32'>, other: Float32Array, draw: number, rng: Rng) => { data: Float32Array; mix: number },
 ): Callback {
+  knownKeys(name, options, ['alpha', 'seed']);
+  const { alpha = usualAlpha, seed = 1 } = options;
+  needPositive(name, 'alpha', alpha);
   return {
     name,
     numbers: [],
@@ -62,8 +68,8 @@ function mixing(
  * the losses for both targets. That is the loss for the mixed target wherever a loss is linear in it, as cross-entropy
  * is, and it takes any loss. One mix from Beta(alpha, alpha), alpha 0.4, per batch, as the paper's code has it, at least 0.5.
  */
-export const mixup = ({ alpha = 0.4, ...rest }: MixOptions = {}): Callback =>
-  mixing('mixup', { alpha, ...rest }, (x, other, draw) => {
+export const mixup = (options: MixOptions = {}): Callback =>
+  mixing('mixup', 0.4, options, (x, other, draw) => {
     const mix = Math.max(draw, 1 - draw);
     return { data: x.data.map((value, i) => mix * value + (1 - mix) * other[i]!), mix };
   });
@@ -79,8 +85,8 @@ const cut = (size: number, middle: number, length: number): readonly [number, nu
  * batch; the loss is the mixture of the losses for both targets by area. The area's share is from Beta(alpha, alpha),
  * alpha 1, less what lies outside of the picture.
  */
-export const cutmix = ({ alpha = 1, ...rest }: MixOptions = {}): Callback =>
-  mixing('cutmix', { alpha, ...rest }, (x, other, draw, rng) => {
+export const cutmix = (options: MixOptions = {}): Callback =>
+  mixing('cutmix', 1, options, (x, other, draw, rng) => {
     const [, , height, width] = x.dims;
     ensure(x.dims.length === 4, 'bad-shape', () => `cutmix: expected pictures x[N,C,H,W], got [${x.dims}]; use mixup`);
     const side = Math.sqrt(1 - draw);

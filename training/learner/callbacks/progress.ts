@@ -1,4 +1,6 @@
+import { knownKeys, namesOf } from '../../core/known-keys.ts';
 import type { Callback, FitContext } from '../learner.ts';
+import { need } from '../numbers.ts';
 import { describeRow } from '../recorder.ts';
 
 export interface ProgressOptions {
@@ -19,7 +21,10 @@ function barOf({ progress, epochs, batches, loss }: FitContext): string {
 }
 
 /** Shows how far a run is: a bar that moves with the batches, and a line for each epoch. */
-export function showProgress({ write, bar = false }: ProgressOptions): Callback {
+export function showProgress(options: ProgressOptions): Callback {
+  knownKeys('showProgress', options, namesOf<ProgressOptions>({ write: true, bar: true }));
+  const { write, bar = false } = options;
+  need(typeof write === 'function', 'showProgress', 'write as a function (text) => …', write);
   let shown = 0;
   const clear = bar ? '\r\u001b[K' : '';
   return {

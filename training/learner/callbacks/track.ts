@@ -1,5 +1,7 @@
 import { ensure } from '../../core/errors.ts';
+import { knownKeys, namesOf, nearestName } from '../../core/known-keys.ts';
 import type { Callback, FitContext } from '../learner.ts';
+import { needCount, needNotNegative, needPositive } from '../numbers.ts';
 import type { EpochRow } from '../recorder.ts';
 
 /*
@@ -16,11 +18,28 @@ export interface TrackOptions {
   readonly minDelta?: number;
 }
 
+function monitorText(where: string, metricNames: readonly string[], monitor: string): string {
+  const names = ['train_loss', ...metricNames];
+  const nearest = nearestName(monitor, names);
+  const meant = nearest === undefined ? 'choose one of these' : `did you mean ${nearest}?`;
+  const help =
+    metricNames.length === 0 ? 'there is no validation set: give one as data.valid, or follow train_loss' : meant;
+  return `${where}: expected one of ${names.join(', ')}, got ${monitor}; ${help}`;
+}
+
+/** Throws `bad-argument` before anything is trained, unless rows will have the number that is followed. */
+export function needMonitor(where: string, metricNames: readonly string[] | undefined, monitor = 'valid_loss'): void {
+  const known = metricNames === undefined || monitor === 'train_loss' || metricNames.includes(monitor);
+  ensure(known, 'bad-argument', () => monitorText(where, metricNames ?? [], monitor));
+}
+
+const trackNames = namesOf<TrackOptions>({ monitor: true, higher: true, minDelta: true });
+
 /** The tracked number of a row, turned so that more is better. */
 function scoreOf(row: EpochRow, { monitor = 'valid_loss', higher }: TrackOptions): number {
   const value = monitor === 'train_loss' ? row.trainLoss : row.metrics[monitor];
   ensure(value !== undefined, 'bad-argument', () => {
-    return `monitor: expected one of train_loss, ${Object.keys(row.metrics).join(', ')}, got ${monitor}`;
+    return monitorText('monitor', Object.keys(row.metrics), monitor);
   });
   return (higher ?? !/loss|error|perplexity|mse|mae/.test(monitor)) ? value : -value;
 }
@@ -37,10 +56,10 @@ export function improvements(rows: readonly EpochRow[], options: TrackOptions): 
 }
 
 /** Ends the run after `patience` (1) epochs in a row without an improvement. */
-export function earlyStopping({
-  patience = 1,
-  ...track
-}: TrackOptions & { readonly patience?: number } = {}): Callback {
+export function earlyStopping(options: TrackOptions & { readonly patience?: number } = {}): Callback {
+  knownKeys('earlyStopping', options, [...trackNames, 'patience']);
+  const { patience = 1, ...track } = options;
+  needCount('earlyStopping', 'patience', patience, 1);
   const stopIfOver = ({ progress: { rows }, stop }: FitContext): void => {
     if (rows.length > 0 && rows.length - 1 - improvements(rows, track).lastIndexOf(true) >= patience) stop();
   };
@@ -48,7 +67,10 @@ export function earlyStopping({
     name: 'earlyStopping',
     numbers: [],
     // A run that was ended and is resumed ends at once.
-    beforeFit: stopIfOver,
+    beforeFit: (context) => {
+      needMonitor('earlyStopping: monitor', context.metricNames, track.monitor);
+      stopIfOver(context);
+    },
     afterEpoch: stopIfOver,
   };
 }
@@ -62,10 +84,16 @@ export interface PlateauOptions extends TrackOptions {
 }
 
 /** Divides the learning rates by `factor` after `patience` (1) epochs without an improvement, and again after as many more. */
-export function reduceOnPlateau({ patience = 1, factor = 10, minScale = 0, ...track }: PlateauOptions = {}): Callback {
+export function reduceOnPlateau(options: PlateauOptions = {}): Callback {
+  knownKeys('reduceOnPlateau', options, [...trackNames, 'patience', 'factor', 'minScale']);
+  const { patience = 1, factor = 10, minScale = 0, ...track } = options;
+  needCount('reduceOnPlateau', 'patience', patience, 1);
+  needPositive('reduceOnPlateau', 'factor', factor);
+  needNotNegative('reduceOnPlateau', 'minScale', minScale);
   return {
     name: 'reduceOnPlateau',
     numbers: [],
+    beforeFit: ({ metricNames }) => needMonitor('reduceOnPlateau: monitor', metricNames, track.monitor),
     afterEpoch: ({ progress }) => {
       let [waited, scale] = [0, 1];
       for (const improved of improvements(progress.rows, track)) {
@@ -81,22 +109,30 @@ export function reduceOnPlateau({ patience = 1, factor = 10, minScale = 0, ...tr
 
 const bestKeys = ['best/params', 'best/buffers'] as const;
 
-/** Keeps the weights of the best epoch and goes back to them at the end of the run. */
-export const saveBest = (track: TrackOptions = {}): Callback => ({
-  name: 'saveBest',
-  // After the averaged weights are swapped in and before they are swapped out (see `ema`).
-  order: 60,
-  numbers: ['params', 'buffers'],
-  afterValidate: ({ state, progress }) => {
-    if (improvements(progress.rows, track).at(-1) !== true) return;
-    state.extra.set(bestKeys[0], state.params.slice());
-    state.extra.set(bestKeys[1], state.buffers.slice());
-  },
-  afterFit: ({ state }) => {
-    const [params, buffers] = bestKeys.map((key) => state.extra.get(key));
-    if (params === undefined || buffers === undefined) return;
-    state.params.set(params);
-    state.buffers.set(buffers);
-    for (const key of bestKeys) state.extra.delete(key);
-  },
-});
+/** Puts the weights of the best epoch back, when there was one. */
+function restoreBest({ state }: FitContext): void {
+  const [params, buffers] = bestKeys.map((key) => state.extra.get(key));
+  if (params === undefined || buffers === undefined) return;
+  state.params.set(params);
+  state.buffers.set(buffers);
+  for (const key of bestKeys) state.extra.delete(key);
+}
+
+/** Keeps the weights of the best epoch and goes back to them at the end of the run, also of one that fails. */
+export function saveBest(track: TrackOptions = {}): Callback {
+  knownKeys('saveBest', track, trackNames);
+  return {
+    name: 'saveBest',
+    // After the averaged weights are swapped in and before they are swapped out (see `ema`).
+    order: 60,
+    numbers: ['params', 'buffers'],
+    beforeFit: ({ metricNames }) => needMonitor('saveBest: monitor', metricNames, track.monitor),
+    afterValidate: ({ state, progress }) => {
+      if (improvements(progress.rows, track).at(-1) !== true) return;
+      state.extra.set(bestKeys[0], state.params.slice());
+      state.extra.set(bestKeys[1], state.buffers.slice());
+    },
+    afterFit: restoreBest,
+    afterFailure: restoreBest,
+  };
+}
