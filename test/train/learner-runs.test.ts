@@ -5,13 +5,17 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { csvLog, tensorBoard } from '../../training/learner/callbacks/logs.node.ts';
 import { checkpointFiles, type RunManifest } from '../../training/learner/checkpoint.node.ts';
-import { createLearner, type Learner } from '../../training/learner/create-learner.ts';
+import { createLearner, type Learner, type LearnerOptions } from '../../training/learner/create-learner.ts';
 import { splitByPrefix } from '../../training/learner/groups.ts';
 import type { Callback } from '../../training/learner/learner.ts';
 import { accuracy } from '../../training/learner/metrics.ts';
 import { type RunFolderOptions, runFolder } from '../../training/learner/run-folder.node.ts';
+import { decodeSafetensors } from '../../training/learner/safetensors.ts';
+import { dropout } from '../../training/nn/layers.ts';
+import { crossEntropyLoss } from '../../training/nn/losses.ts';
+import { adam, adamw } from '../../training/optim/optimizers.ts';
 import { readEvents } from '../helpers/event-reader.ts';
-import { demanding, spiralOptions } from '../helpers/tiny-tasks.ts';
+import { demanding, spiralLoader, spiralNet, spiralOptions, spirals } from '../helpers/tiny-tasks.ts';
 
 const stopAt = (epoch: number, batch: number): Callback => ({
   name: 'stopAt',
@@ -19,6 +23,8 @@ const stopAt = (epoch: number, batch: number): Callback => ({
     if (progress.epoch === epoch && progress.batch === batch) stop();
   },
 });
+
+const labelSmoothed: LearnerOptions['loss'] = (p, y) => crossEntropyLoss(p, y, { labelSmoothing: 0.1 });
 
 const failureOf = (work: Promise<unknown>): Promise<string> =>
   work.then(
@@ -102,8 +108,13 @@ describe('runs of a Learner that are kept', function () {
   it('a finished run is not trained again', async () => {
     const first = await run('done', []);
     let batches = 0;
-    const again = await run('done', [{ name: 'count', afterBatch: () => void batches++ }]);
+    const notes: string[] = [];
+    const note = { onNote: (text: string) => void notes.push(text) };
+    const again = await run('done', [{ name: 'count', afterBatch: () => void batches++ }], note);
     expect(batches).to.equal(0);
+    expect(notes).to.deep.equal([
+      `${join(folder, 'done')}: this run is finished (4 of 4 epochs): nothing was trained, its weights and numbers are those of then; resume: false starts anew`,
+    ]);
     expect([...again.state.params]).to.deep.equal([...first.state.params]);
   });
 
@@ -113,6 +124,76 @@ describe('runs of a Learner that are kept', function () {
     const failure = await failureOf(learner.fitOneCycle(5, 0.02, { store: runFolder(join(folder, 'other')) }));
     expect(failure).to.match(/epochs was 4, is 5/);
     await learner.close();
+  });
+
+  it('a run of another learner is refused, in words that say which', async () => {
+    const plain = { metrics: [accuracy()], splitter: splitByPrefix(['body', 'norm'], ['middle']) };
+    const begin = async (options: Partial<LearnerOptions>, callbacks: Callback[], wd?: number): Promise<void> => {
+      const learner = await createLearner(spiralOptions(options));
+      const store = runFolder(join(folder, 'own'), { intervalS: 0 });
+      await learner.fitOneCycle(3, 0.02, { callbacks, store, ...(wd === undefined ? {} : { wd }) }).finally(() => {
+        return learner.close();
+      });
+    };
+    await begin(plain, [stopAt(0, 3)]);
+    const { data } = spiralOptions();
+    const smaller = { ...data, train: spiralLoader(spirals(500, 1), 32, 1) };
+    const others: readonly (readonly [Partial<LearnerOptions>, RegExp])[] = [
+      [{ wd: 0.1 }, /\(weight decay was 0.01, is 0.1\)/],
+      [{ hyper: { beta2: 0.9 } }, /\(hyper.beta2 was 0.99, is 0.9\)/],
+      [{ optimizer: adam }, /\(optimizer was "adamw", is "adam"\)/],
+      [{ wdNormBias: true }, /\(weight decay of norms and biases was false, is true\)/],
+      [{ moms: [0.9, 0.8, 0.9] }, /\(settings.moms was /],
+      [{ trainBn: false }, /\(training of frozen norms was true, is false\)/],
+      [{ splitter: () => 0 }, /\(parameter groups was 3, is 1\)/],
+      [{ metrics: [] }, /\(metrics: 1 gone: accuracy\)/],
+      [{ seed: 2 }, /\(seed was 1, is 2\)/],
+      [{ data: smaller }, /\(batches per epoch was 8, is 16; batch.x was "float32\[64,2\]", is "float32\[32,2\]"/],
+      [
+        { loss: labelSmoothed },
+        /\(the graph of model and loss is another \(.*this version of fettle builds it otherwise/,
+      ],
+      [{ model: (scope, x) => spiralNet(scope, dropout(scope, x, 0.1)) }, /\(the graph of model and loss is another/],
+    ];
+    for (const [options, text] of others) expect(await failureOf(begin({ ...plain, ...options }, []))).to.match(text);
+    expect(await failureOf(begin(plain, [], 0.2))).to.match(/\(weight decay was 0.01, is 0.2\)/);
+    // What is said by default and what is given as such are one.
+    await begin({ ...plain, wd: 0.01, optimizer: adamw, hyper: { beta2: 0.99 } }, []);
+  });
+
+  it('given again in the same learner after a failure, it goes on as in a new one', async () => {
+    const whole = await run('whole', []);
+    const learner = await createLearner(spiralOptions(demanding()));
+    const train = (callbacks: Callback[]): Promise<unknown> =>
+      learner.fitOneCycle(4, 0.02, { callbacks, store: runFolder(join(folder, 'again'), { intervalS: 0 }) });
+    for (const [epoch, batch] of [
+      [1, 4],
+      [2, 6],
+    ] as const) {
+      const broken: Callback = {
+        name: 'broken',
+        order: 200,
+        afterBatch: ({ progress }) => {
+          if (progress.epoch === epoch && progress.batch === batch) throw new Error('broken');
+        },
+      };
+      expect(await failureOf(train([broken]))).to.include('broken');
+    }
+    await train([]);
+    expect(numbers(learner)).to.deep.equal(numbers(whole));
+    await learner.close();
+  });
+
+  it('a best metric that is not measured is refused; without validation the training loss decides', async () => {
+    const wrong = { best: { metric: 'acuracy', higher: true } };
+    expect(await failureOf(run('wrong', [], wrong))).to.match(
+      /best.metric: expected one of train_loss, valid_loss, accuracy, got acuracy; did you mean accuracy\?/,
+    );
+    const learner = await createLearner(spiralOptions({ data: { train: spiralLoader(spirals(100, 1), 50) } }));
+    await learner.fit(2, 0.01, { store: runFolder(join(folder, 'alone')) });
+    await learner.close();
+    const { metadata } = decodeSafetensors(await readFile(join(folder, 'alone', checkpointFiles.best)), 'best');
+    expect(metadata.train_loss).to.match(/^\d/);
   });
 
   it('a folder serves one run at a time, and is free again when the run has failed', async () => {
@@ -163,6 +244,27 @@ describe('runs of a Learner that are kept', function () {
     const resumed = await run('damaged', [], { onNote: (text) => void notes.push(text) });
     expect(notes.join()).to.include('damaged');
     expect([...resumed.state.params]).to.deep.equal([...(await run('whole', [])).state.params]);
+  });
+
+  it('logs of both phases of fineTune follow each other, in folders that are made', async () => {
+    const [csv, logs] = [join(folder, 'new', 'deep', 'history.csv'), join(folder, 'new', 'logs')];
+    const learner = await createLearner(
+      spiralOptions({
+        splitter: splitByPrefix(['body', 'norm'], ['middle']),
+        callbacks: [csvLog(csv), tensorBoard(logs)],
+      }),
+    );
+    const rows = await learner.fineTune(2, { freezeEpochs: 2 });
+    await learner.close();
+    const lines = (await readFile(csv, 'utf8')).trim().split('\n').slice(1);
+    expect(lines.map((line) => line.split(',')[0])).to.deep.equal(['0', '1', '2', '3']);
+    lines.forEach((line, i) => {
+      expect(Number(line.split(',')[1])).to.be.closeTo(rows[i]!.trainLoss, 1e-4);
+    });
+    const files = await readdir(logs);
+    expect(files).to.have.length(1);
+    const events = readEvents(await readFile(join(logs, files[0]!))).filter(({ scalars }) => 'train/loss' in scalars);
+    expect(events.map(({ step }) => step)).to.deep.equal(Array.from({ length: 32 }, (_, i) => i + 1));
   });
 
   it('writes CSV and TensorBoard logs that read back', async () => {

@@ -9,6 +9,7 @@ import * as o from '../ops/build.ts';
 import type { Session, Tensors } from '../run/session.ts';
 import type { TrainState } from '../step/state.ts';
 import { buildForward, outputUpdates, type Task } from '../step/train-step.ts';
+import { needInput } from './input.ts';
 import {
   type CompiledEvaluation,
   type CompiledStep,
@@ -113,12 +114,15 @@ const openLimit = 8;
 export class CompiledModels {
   readonly #parts: ModelParts;
   readonly #open: OpenGraph;
+  readonly #sample: Tensor;
   readonly #kept = new Map<string, Releasable>();
   readonly #labelRules = new Map<string, readonly LabelRule[]>();
 
-  constructor(parts: ModelParts, open: OpenGraph) {
+  /** `sample` is the x[N,...] that the parameters were made for; batches of another kind are refused (`bad-shape`). */
+  constructor(parts: ModelParts, open: OpenGraph, sample: Tensor) {
     this.#parts = parts;
     this.#open = open;
+    this.#sample = sample;
   }
 
   async step(batch: Tensors, frozen: number, isTrained: (name: string) => boolean): Promise<CompiledStep> {
@@ -169,7 +173,9 @@ export class CompiledModels {
 
   async #get<T extends Releasable>(kind: string, batch: Tensors, make: () => Promise<T>): Promise<T> {
     const key = JSON.stringify([kind, ...inputsOf(batch)]);
-    const known = this.#kept.get(key) ?? (await make());
+    const kept = this.#kept.get(key);
+    if (kept === undefined) needInput(batch.x!, this.#sample, (x) => specsOf(this.#parts, x).specs);
+    const known = kept ?? (await make());
     this.#kept.delete(key);
     this.#kept.set(key, known);
     if (this.#kept.size > openLimit) await this.#dropOldest();

@@ -1,5 +1,4 @@
 import { ensure } from '../core/errors.ts';
-import { mixSeed } from '../core/rng.ts';
 import { sizeOf, type Tensor } from '../core/tensor.ts';
 import type { Weights } from '../nn/scope.ts';
 import { adamw } from '../optim/optimizers.ts';
@@ -7,6 +6,16 @@ import type { Tensors } from '../run/session.ts';
 import { createState, initState, setWeights, type TrainState } from '../step/state.ts';
 import { accumulateGradients } from './callbacks/gradients.ts';
 import { recordSeries } from './callbacks/record.ts';
+import {
+  checkCall,
+  checkCallbacks,
+  checkFineTune,
+  checkLearnerOptions,
+  fitNames,
+  flatCosNames,
+  oneCycleNames,
+  sgdrNames,
+} from './checks.ts';
 import {
   type Activation,
   activationOf,
@@ -16,36 +25,32 @@ import {
   specsOf,
 } from './compiled.ts';
 import { explainRun } from './explain.ts';
+import { type FitPlan, Fits, type Trained } from './fits.ts';
 import { countGroups, type LearningRate, learningRates, normTest, scaleRate, slice } from './groups.ts';
 import { atPlace, evaluationTrouble, failOnTrouble } from './health.ts';
-import { type Callback, fitLoop } from './learner.ts';
+import { needItem } from './input.ts';
+import type { Callback } from './learner.ts';
 import { findLearningRate, type LrFindOptions, type LrFound } from './lr-find.ts';
 import type {
   Batch,
   FineTuneOptions,
   FitCallOptions,
+  FlatCosCallOptions,
   History,
   LearnerOptions,
   Loader,
   OneCycleCallOptions,
   Predictions,
+  SgdrCallOptions,
   ValidateOptions,
 } from './options.ts';
 import { constantPolicy, flatCosPolicy, oneCyclePolicy, type Policy, sgdrEpochs, sgdrPolicy } from './policies.ts';
-import { type EpochRow, newProgress, type Progress } from './recorder.ts';
+import type { EpochRow } from './recorder.ts';
+import { type RunFacts, runKey } from './run-key.ts';
 import { formatSummary, summarise } from './summary.ts';
 import { type CompiledOptimizer, compileOptimizer, type Hyper } from './trainer.ts';
 
 export type * from './options.ts';
-
-interface FitPlan {
-  readonly kind: string;
-  readonly epochs: number;
-  readonly lr: LearningRate;
-  readonly policy: Policy;
-  /** What goes into the name of the run besides. */
-  readonly settings?: unknown;
-}
 
 /** A model, its loss, data and optimiser: what trains, measures and predicts. Made by {@link createLearner}. */
 export class Learner {
@@ -54,20 +59,23 @@ export class Learner {
   /** Number of parameter groups. */
   readonly groups: number;
   readonly compiled: CompiledModels;
-  readonly history: History = { rows: [], series: {} };
   readonly #parts: ModelParts;
   /** Inputs of one batch, for their shape. */
   readonly sample: Tensor;
   readonly #isNorm: (name: string) => boolean;
   #optimizer: CompiledOptimizer | undefined;
+  readonly #batch: Batch;
   #frozen = 0;
-  #epochs = 0;
+  readonly #fits: Fits;
 
-  constructor(options: LearnerOptions, sample: Tensor) {
+  /** `batch` is one of the training data, for its shapes. */
+  constructor(options: LearnerOptions, batch: Batch) {
+    const sample = batch.x;
     const { model, loss, name = 'model', activation = activationOf(loss), splitter = () => 0, seed = 1 } = options;
     this.options = options;
     this.#parts = { name, model, loss, activation };
     this.sample = sample;
+    this.#batch = batch;
     const { specs } = specsOf(this.#parts, sample);
     this.groups = countGroups(specs, splitter);
     this.#isNorm = normTest(specs);
@@ -75,38 +83,42 @@ export class Learner {
     const decaying = wdNormBias ? specs.map((spec) => ({ ...spec, decay: spec.kind === 'param' })) : specs;
     this.state = createState(decaying, { optimizer, groupOf: splitter, isNorm: this.#isNorm });
     initState(this.state, seed);
-    this.compiled = new CompiledModels(this.#parts, options.open);
+    this.compiled = new CompiledModels(this.#parts, options.open, sample);
+    this.#fits = new Fits(this, {
+      callbacks: () => this.#callbacks(),
+      key: (plan, facts) => this.#key(plan, facts),
+    });
   }
 
   /** Trains with a constant learning rate. */
-  fit(epochs: number, lr: LearningRate = this.lr, options: FitCallOptions = {}): Promise<readonly EpochRow[]> {
+  async fit(epochs: number, lr: LearningRate = this.lr, options: FitCallOptions = {}): Promise<readonly EpochRow[]> {
+    checkCall('fit', epochs, lr, options, fitNames);
     return this.#run({ kind: 'fit', epochs, lr, policy: constantPolicy }, options);
   }
 
   /** Trains with the one-cycle policy; `lrMax` is the rate at the top. */
-  fitOneCycle(epochs: number, lrMax: LearningRate = this.lr, options: OneCycleCallOptions = {}) {
+  async fitOneCycle(epochs: number, lrMax: LearningRate = this.lr, options: OneCycleCallOptions = {}) {
+    return this.#run(this.#oneCycle(epochs, lrMax, options), options);
+  }
+
+  #oneCycle(epochs: number, lrMax: LearningRate, options: OneCycleCallOptions): FitPlan {
+    checkCall('fitOneCycle', epochs, lrMax, options, oneCycleNames);
     const { wd: _, callbacks: __, store: ___, ...cycle } = options;
     const settings = { moms: this.options.moms ?? [0.95, 0.85, 0.95], ...cycle } as const;
-    return this.#run({ kind: 'oneCycle', epochs, lr: lrMax, policy: oneCyclePolicy(settings), settings }, options);
+    return { kind: 'oneCycle', epochs, lr: lrMax, policy: oneCyclePolicy(settings), settings };
   }
 
   /** Trains flat for the share `pctStart` (0.75), then down by half a cosine. */
-  fitFlatCos(
-    epochs: number,
-    lr: LearningRate = this.lr,
-    options: FitCallOptions & { readonly pctStart?: number; readonly divFinal?: number } = {},
-  ) {
+  async fitFlatCos(epochs: number, lr: LearningRate = this.lr, options: FlatCosCallOptions = {}) {
+    checkCall('fitFlatCos', epochs, lr, options, flatCosNames);
     const { pctStart = 0.75, divFinal = 1e5 } = options;
     const settings = { pctStart, divFinal };
     return this.#run({ kind: 'flatCos', epochs, lr, policy: flatCosPolicy(settings), settings }, options);
   }
 
   /** Trains with warm restarts: `cycles` cosines down to 0, the first over `length` (1) epochs, each `mult` (2) times as long as the one before. */
-  fitSgdr(
-    cycles: number,
-    lr: LearningRate = this.lr,
-    options: FitCallOptions & { readonly length?: number; readonly mult?: number } = {},
-  ) {
+  async fitSgdr(cycles: number, lr: LearningRate = this.lr, options: SgdrCallOptions = {}) {
+    checkCall('fitSgdr', cycles, lr, options, sgdrNames);
     const { length = 1, mult = 2 } = options;
     ensure(
       [cycles, length, mult].every((one) => Number.isInteger(one) && one > 0),
@@ -120,15 +132,44 @@ export class Learner {
     return this.#run({ kind: 'sgdr', epochs, lr, policy: sgdrPolicy(cycles, mult), settings }, options);
   }
 
-  /** fastai's recipe: the head alone for `freezeEpochs`, then everything with lower rates for earlier groups. */
+  /**
+   * fastai's recipe: the head alone for `freezeEpochs`, then everything with lower rates for earlier groups. When the first phase is
+   * stopped there is no second; then, and when something throws, the groups that were frozen before are so again.
+   */
   async fineTune(epochs: number, options: FineTuneOptions = {}): Promise<readonly EpochRow[]> {
+    checkFineTune(epochs, options);
+    return this.#fits.alone('fineTune', async () => {
+      const frozen = this.#frozen;
+      let whole = false;
+      try {
+        const { rows, stopped } = await this.#tune(epochs, options);
+        whole = !stopped;
+        return rows;
+      } finally {
+        if (!whole && this.#frozen !== frozen) await this.#freezeTo(frozen);
+      }
+    });
+  }
+
+  async #tune(epochs: number, options: FineTuneOptions): Promise<Trained> {
     const { baseLr = 2e-3, freezeEpochs = 1, lrMult = 100, pctStart = 0.3, div = 5, store, ...rest } = options;
-    const part = (name: string): FitCallOptions => ({ ...rest, ...(store ? { store: store.part(name) } : {}) });
-    await this.freeze();
-    const head = await this.fitOneCycle(freezeEpochs, slice(baseLr), { ...part('head'), pctStart: 0.99 });
-    await this.unfreeze();
-    const all = slice(baseLr / 2 / lrMult, baseLr / 2);
-    return [...head, ...(await this.fitOneCycle(epochs, all, { ...part('all'), pctStart, div }))];
+    const phase = (name: string, count: number, lr: LearningRate, cycle: OneCycleCallOptions): Promise<Trained> => {
+      const own = { ...rest, ...cycle, ...(store ? { store: store.part(name) } : {}) };
+      return this.#fits.train(this.#oneCycle(count, lr, own), own);
+    };
+    await this.#freezeTo(this.groups - 1);
+    const head = await phase('head', freezeEpochs, slice(baseLr), { pctStart: 0.99 });
+    if (head.stopped) return head;
+    await this.#freezeTo(0);
+    const lr = slice(baseLr / 2 / lrMult, baseLr / 2);
+    const all = await phase('all', epochs, lr, { pctStart, div });
+    // A stop in this phase ends the whole as one in a fit of its own.
+    return { rows: [...head.rows, ...all.rows], stopped: false };
+  }
+
+  /** Rows and series of all fits so far. */
+  get history(): History {
+    return this.#fits.history;
   }
 
   /** What makes answers of raw predictions. */
@@ -142,8 +183,8 @@ export class Learner {
   }
 
   /** Trains mock updates with rising rates and suggests one; weights are as before afterwards. */
-  lrFind(options: LrFindOptions = {}): Promise<LrFound> {
-    return findLearningRate(this, options);
+  async lrFind(options: LrFindOptions = {}): Promise<LrFound> {
+    return this.#fits.alone('lrFind', () => findLearningRate(this, options));
   }
 
   /** Freezes all groups but the last. */
@@ -157,7 +198,11 @@ export class Learner {
   }
 
   /** Freezes the groups before `group` (from the end when negative); the optimiser starts anew. */
-  async freezeTo(group: number): Promise<void> {
+  freezeTo(group: number): Promise<void> {
+    return this.#fits.alone('freezeTo', () => this.#freezeTo(group));
+  }
+
+  async #freezeTo(group: number): Promise<void> {
     const first = group < 0 ? group + this.groups : group;
     ensure(Number.isInteger(first) && first >= 0 && first < this.groups, 'bad-argument', () => {
       return `freezeTo: expected a group in ${-this.groups}..${this.groups - 1}, got ${group}`;
@@ -253,6 +298,7 @@ export class Learner {
 
   /** The answer for one item x[...] (without the batch's axis), after the activation. */
   async predict(x: Tensor): Promise<Tensor<'float32'>> {
+    needItem('predict', x, this.sample);
     const { dims, ...rest } = await this.compiled.forward(this.state, { ...x, dims: [1, ...x.dims] });
     return { ...rest, dims: dims.slice(1) };
   }
@@ -272,6 +318,7 @@ export class Learner {
 
   /** Which callback runs when, as text. */
   explain(callbacks: readonly Callback[] = []): string {
+    checkCallbacks('explain', callbacks);
     return explainRun([...this.#callbacks(), ...callbacks]);
   }
 
@@ -304,54 +351,21 @@ export class Learner {
     return [...(accumulate > 1 ? [accumulateGradients(accumulate)] : []), recordSeries(), ...callbacks];
   }
 
-  async #run(plan: FitPlan, { wd, callbacks = [], store }: FitCallOptions): Promise<readonly EpochRow[]> {
-    const { data, seed = 1, accumulate = 1 } = this.options;
-    const first = this.#epochs;
-    const { policy, ...described } = plan;
-    const run = JSON.stringify({ ...described, wd, seed, accumulate, first, frozen: this.#frozen });
-    this.state.extra.clear();
-    const progress = (await store?.begin(this.state, run)) ?? { ...newProgress(), firstStep: this.state.step };
-    const { train, valid } = data;
-    const measured = valid !== undefined && valid.batchesPerEpoch > 0;
-    try {
-      return await fitLoop({
-        state: this.state,
-        optimizer: { update: (_state, hyper) => this.update(hyper) },
-        epochs: plan.epochs,
-        totalBatches: plan.epochs * Math.ceil(train.batchesPerEpoch / accumulate),
-        sourceOf: () => ({
-          step: { gradients: (_state, batch, random) => this.gradients(batch, random?.seed ?? seed) },
-          batchesPerEpoch: train.batchesPerEpoch,
-          batches: (epoch, fromBatch) => onlyXY(train.epoch(first + epoch, { fromBatch })),
-        }),
-        hyperAt: (done) => this.hyperAt(done, plan.lr, policy, wd),
-        // Of a data set without validation items there is nothing to measure.
-        validate: async (_state, _epoch, notFinite) => (measured ? this.validate(valid, { notFinite }) : {}),
-        seed: mixSeed(seed, 'fit', first),
-        callbacks: [...this.#callbacks(), ...callbacks, ...(store ? [store.callback(run)] : [])],
-        progress,
-      });
-    } finally {
-      this.#epochs = first + progress.rows.length;
-      this.#remember(progress);
-      await store?.end();
-    }
+  #run(plan: FitPlan, options: FitCallOptions): Promise<readonly EpochRow[]> {
+    return this.#fits.alone(plan.kind, async () => (await this.#fits.train(plan, options)).rows);
   }
 
-  #remember(progress: Progress): void {
-    this.history.rows.push(...progress.rows);
-    for (const [name, values] of Object.entries(progress.series ?? {})) {
-      this.history.series[name] = [...(this.history.series[name] ?? []), ...values];
-    }
+  /** What tells the runs of this learner apart. */
+  #key(plan: FitPlan, facts: Pick<RunFacts, 'wd' | 'accumulate' | 'before'>): Promise<string> {
+    const { kind: schedule, epochs, lr, settings } = plan;
+    const place = { frozen: this.#frozen, groups: this.groups };
+    return runKey({ schedule, epochs, lr, settings, ...facts, ...place }, this.options, this.#parts, this.#batch);
   }
-}
-
-async function* onlyXY(batches: AsyncIterable<Batch>): AsyncIterable<Tensors> {
-  for await (const { x, y } of batches) yield { x, y };
 }
 
 /** A learner; reads one batch to learn the shape of the inputs. */
 export async function createLearner(options: LearnerOptions): Promise<Learner> {
-  for await (const { x } of options.data.train.epoch(0)) return new Learner(options, x);
+  checkLearnerOptions(options);
+  for await (const { x, y } of options.data.train.epoch(0)) return new Learner(options, { x, y });
   ensure(false, 'bad-data', () => 'createLearner: expected a training loader with batches, got an empty one');
 }

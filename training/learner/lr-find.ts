@@ -1,7 +1,9 @@
 import { ensure } from '../core/errors.ts';
+import { knownKeys, namesOf } from '../core/known-keys.ts';
 import type { Tensors } from '../run/session.ts';
 import { smoothed } from './callbacks/record.ts';
 import type { Learner } from './create-learner.ts';
+import { needCount, needPositive } from './numbers.ts';
 
 export interface LrFindOptions {
   /** 1e-7 and 10 when left out. */
@@ -51,9 +53,18 @@ function keepState({ state }: Learner): () => void {
   };
 }
 
+const optionNames = namesOf<LrFindOptions>({ startLr: true, endLr: true, iterations: true, stopDiverged: true });
+/** Losses that suggestions need at least. */
+const leastLosses = 10;
+
 /** Smith's range test: updates with rates rising exponentially from `startLr` to `endLr`. */
 export async function findLearningRate(learner: Learner, options: LrFindOptions): Promise<LrFound> {
   const { startLr = 1e-7, endLr = 10, iterations = 100, stopDiverged = true } = options;
+  knownKeys('lrFind', options, optionNames);
+  needPositive('lrFind', 'startLr', startLr);
+  needPositive('lrFind', 'endLr', endLr);
+  ensure(startLr < endLr, 'bad-argument', () => `lrFind: expected rates that rise, got ${startLr} to ${endLr}`);
+  needCount('lrFind', 'iterations', iterations, leastLosses);
   const restore = keepState(learner);
   const lrs: number[] = [];
   const raw: number[] = [];
@@ -82,8 +93,8 @@ export function suggestLr(
   allLrs: readonly number[],
   allLosses: readonly number[],
 ): Pick<LrFound, 'valley' | 'steep' | 'minimum'> {
-  ensure(allLrs.length >= 10, 'bad-data', () => {
-    return `lrFind: expected at least 10 finite losses, got ${allLrs.length}; start with a lower rate or look at the data`;
+  ensure(allLrs.length >= leastLosses, 'bad-data', () => {
+    return `lrFind: expected at least ${leastLosses} finite losses, got ${allLrs.length}; start with a lower rate or look at the data`;
   });
   const skip = Math.floor(allLrs.length / 10);
   const end = allLrs.length - Math.min(5, skip);

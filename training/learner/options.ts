@@ -42,6 +42,8 @@ export interface RunStore {
   callback(run: string): Callback;
   /** The run is over, whether it has ended, was stopped or has failed. */
   end(): Promise<void>;
+  /** Words for the user, e.g. that a run is finished. */
+  note(text: string): void;
   /** A store beside, for one of several runs that belong together: the phases of `fineTune`. */
   part(name: string): RunStore;
 }
@@ -91,14 +93,31 @@ export interface FitCallOptions {
 }
 export type OneCycleCallOptions = FitCallOptions & Omit<OneCycleOptions, 'lrMax'>;
 
+export interface FlatCosCallOptions extends FitCallOptions {
+  /** Share of the run with the full rate; 0.75 when left out. */
+  readonly pctStart?: number;
+  /** What the rate is divided by at the end; 1e5 when left out. */
+  readonly divFinal?: number;
+}
+export interface SgdrCallOptions extends FitCallOptions {
+  /** Epochs of the first cycle; 1 when left out. */
+  readonly length?: number;
+  /** How many times longer each cycle is than the one before; 2 when left out. */
+  readonly mult?: number;
+}
+
 export interface FineTuneOptions extends FitCallOptions {
   /** Keeps both phases, as its parts `head` and `all`. */
   readonly store?: RunStore;
   /** 2e-3 when left out. */
   readonly baseLr?: number;
+  /** 1 when left out. */
   readonly freezeEpochs?: number;
+  /** How many times lower the rate of the first group is than that of the last; 100 when left out. */
   readonly lrMult?: number;
+  /** Of the second phase; 0.3 when left out. */
   readonly pctStart?: number;
+  /** Of the second phase; 5 when left out. */
   readonly div?: number;
 }
 

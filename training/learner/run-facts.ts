@@ -16,6 +16,12 @@ function namesDifference(path: string, before: readonly string[], now: readonly 
   return `${path}: ${[...show('new', added), ...show('gone', gone)].join('; ') || 'another order'}`;
 }
 
+/** What is said of facts whose values tell a user nothing. */
+const sayings: Readonly<Record<string, string>> = {
+  graph:
+    'the graph of model and loss is another (a layer, an option of the model or of the loss has changed, or this version of fettle builds it otherwise: then go on with the version that began the run)',
+};
+
 function differences(path: string, before: unknown, now: unknown): string[] {
   if (isPlain(before) && isPlain(now)) {
     const names = [...new Set([...Object.keys(before), ...Object.keys(now)])];
@@ -23,6 +29,8 @@ function differences(path: string, before: unknown, now: unknown): string[] {
   }
   const [old, fresh] = [JSON.stringify(before), JSON.stringify(now)];
   if (old === fresh) return [];
+  const saying = sayings[path];
+  if (saying !== undefined && old !== undefined && fresh !== undefined) return [saying];
   if (isNames(before) && isNames(now)) return [namesDifference(path, before, now)];
   return [`${path || 'the run'} was ${old ?? 'not set'}, is ${fresh ?? 'not set'}`];
 }

@@ -1,21 +1,27 @@
 import { join } from 'node:path';
+import { knownKeys, namesOf } from '../core/known-keys.ts';
 import { type CheckpointOptions, checkpointCallback, prepareRunFolder, resumeFrom } from './checkpoint.node.ts';
 import type { RunStore } from './create-learner.ts';
 
 export interface RunFolderOptions extends Partial<Omit<CheckpointOptions, 'folder' | 'run'>> {
   /** Goes on from what is there; true when left out. Else what is there is written over. */
   readonly resume?: boolean;
-  /** Words for the user, e.g. about a damaged checkpoint that was passed over. */
+  /** Words for the user: about a damaged checkpoint that was passed over, or a run that is finished; on stderr when left out. */
   readonly onNote?: (text: string) => void;
 }
 
+const optionNames = namesOf<RunFolderOptions>({ resume: true, onNote: true, intervalS: true, best: true, keep: true });
+
+const tell = (text: string): void => void process.stderr.write(`${text}\n`);
+
 /**
  * Keeps a run in a folder: `checkpoint.safetensors`, all that is needed to go on exactly, every `intervalS` seconds (120)
- * and after every epoch; `best.safetensors`, the weights of the best epoch by `best.metric` (lowest `valid_loss`); the
+ * and after every epoch; `best.safetensors`, the weights of the best epoch by `best.metric` (lowest `valid_loss`, or `train_loss` without validation); the
  * checkpoints of the last `keep` epochs (0); `manifest.json`, written last, with the hash of each.
  */
 export function runFolder(folder: string, options: RunFolderOptions = {}): RunStore {
-  const { resume = true, intervalS = 120, onNote, best = { metric: 'valid_loss', higher: false }, ...rest } = options;
+  knownKeys('runFolder', options, optionNames);
+  const { resume = true, intervalS = 120, onNote = tell, ...rest } = options;
   let release: (() => Promise<void>) | undefined;
   return {
     async begin(state, run) {
@@ -33,7 +39,8 @@ export function runFolder(folder: string, options: RunFolderOptions = {}): RunSt
       await release?.();
       release = undefined;
     },
+    note: (text) => onNote(`${folder}: ${text}`),
     part: (name) => runFolder(join(folder, name), options),
-    callback: (run) => checkpointCallback({ ...rest, folder, run, intervalS, best }),
+    callback: (run) => checkpointCallback({ ...rest, folder, run, intervalS }),
   };
 }

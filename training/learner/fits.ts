@@ -1,0 +1,174 @@
+import { ensure } from '../core/errors.ts';
+import { mixSeed } from '../core/rng.ts';
+import type { Tensors } from '../run/session.ts';
+import type { Learner } from './create-learner.ts';
+import type { LearningRate } from './groups.ts';
+import { type Callback, fitLoop } from './learner.ts';
+import type { Batch, FitCallOptions, History } from './options.ts';
+import type { Policy } from './policies.ts';
+import { type EpochRow, newProgress, type Progress } from './recorder.ts';
+import type { RunFacts } from './run-key.ts';
+
+export interface FitPlan {
+  readonly kind: string;
+  readonly epochs: number;
+  readonly lr: LearningRate;
+  readonly policy: Policy;
+  /** What goes into the name of the run besides. */
+  readonly settings?: unknown;
+}
+
+/** What a run gave, and whether something called `stop()`. */
+export interface Trained {
+  readonly rows: readonly EpochRow[];
+  readonly stopped: boolean;
+}
+
+/** What of a learner only its runs need. */
+interface Own {
+  callbacks(): readonly Callback[];
+  key(plan: FitPlan, facts: Pick<RunFacts, 'wd' | 'accumulate' | 'before'>): Promise<string>;
+}
+
+/** The runs of a learner, one after the other, and what they recorded. */
+export class Fits {
+  readonly history: History = { rows: [], series: {} };
+  readonly #learner: Learner;
+  readonly #own: Own;
+  /** Epochs of the runs that did not fail. */
+  #epochs = 0;
+  /** What trains at present. */
+  #busy: string | undefined;
+  /** The history without the last run, when that failed. */
+  #beforeFailure: History | undefined;
+
+  constructor(learner: Learner, own: Own) {
+    this.#learner = learner;
+    this.#own = own;
+  }
+
+  /** Runs `work` while nothing else trains the learner; throws `busy` when something does. */
+  async alone<T>(what: string, work: () => Promise<T>): Promise<T> {
+    ensure(this.#busy === undefined, 'busy', () => {
+      return `${what}: expected a learner at rest, got one in ${this.#busy}; await that first, or make another learner`;
+    });
+    this.#busy = what;
+    try {
+      return await work();
+    } finally {
+      this.#busy = undefined;
+    }
+  }
+
+  /** One run, from the beginning or from where its store is. */
+  async train(plan: FitPlan, options: FitCallOptions): Promise<Trained> {
+    const { state, options: made } = this.#learner;
+    const { wd = made.wd ?? 0.01, store } = options;
+    const callbacks = [...this.#own.callbacks(), ...(options.callbacks ?? [])];
+    const accumulate = batchesPerUpdate(callbacks);
+    const run = store ? await this.#own.key(plan, { wd, accumulate, before: this.#epochs }) : '';
+    state.extra.clear();
+    const kept = await store?.begin(state, run);
+    const progress = kept ?? { ...newProgress(), firstStep: state.step };
+    if (kept !== undefined) this.#forgetFailed();
+    const begun = placeOf(progress);
+    let stopped = false;
+    const watch: Callback = {
+      name: 'watch',
+      numbers: [],
+      afterStop: () => {
+        stopped = true;
+      },
+    };
+    try {
+      const all = [watch, ...callbacks, ...(store ? [store.callback(run)] : [])];
+      const rows = await this.#loop(plan, { wd, accumulate, callbacks: all, progress });
+      if (kept !== undefined && placeOf(progress) === begun) store?.note(describeOver(rows.length, plan.epochs));
+      this.#epochs += rows.length;
+      this.#remember(progress);
+      return { rows, stopped };
+    } catch (error) {
+      // The epochs are not counted: given again, the run is the same one and goes on where its store is.
+      this.#rememberFailed(progress);
+      throw error;
+    } finally {
+      await store?.end();
+    }
+  }
+
+  #loop(
+    { epochs, lr, policy }: FitPlan,
+    run: Pick<RunFacts, 'wd' | 'accumulate'> & {
+      readonly callbacks: readonly Callback[];
+      readonly progress: Progress;
+    },
+  ): Promise<readonly EpochRow[]> {
+    const learner = this.#learner;
+    const { data, metrics = [], seed = 1 } = learner.options;
+    const { train, valid } = data;
+    const first = this.#epochs;
+    return fitLoop({
+      state: learner.state,
+      optimizer: { update: (_state, hyper) => learner.update(hyper) },
+      epochs,
+      totalBatches: epochs * Math.ceil(train.batchesPerEpoch / run.accumulate),
+      sourceOf: () => ({
+        step: { gradients: (_state, batch, random) => learner.gradients(batch, random?.seed ?? seed) },
+        batchesPerEpoch: train.batchesPerEpoch,
+        batches: (epoch, fromBatch) => onlyXY(train.epoch(first + epoch, { fromBatch })),
+      }),
+      hyperAt: (done) => learner.hyperAt(done, lr, policy, run.wd),
+      validate: (_state, _epoch, notFinite) => learner.validate(undefined, { notFinite }),
+      metricNames: valid === undefined ? [] : ['valid_loss', ...metrics.map(({ name }) => name)],
+      seed: mixSeed(seed, 'fit', first),
+      callbacks: run.callbacks,
+      progress: run.progress,
+    });
+  }
+
+  #remember(progress: Progress): void {
+    this.history.rows.push(...progress.rows);
+    for (const [name, values] of Object.entries(progress.series ?? {})) {
+      this.history.series[name] = [...(this.history.series[name] ?? []), ...values];
+    }
+    this.#beforeFailure = undefined;
+  }
+
+  #rememberFailed(progress: Progress): void {
+    const { rows, series } = this.history;
+    const before: History = { rows: [...rows], series: { ...series } };
+    this.#remember(progress);
+    this.#beforeFailure = before;
+  }
+
+  /** What a run that failed had recorded is a part of what goes on from its store. */
+  #forgetFailed(): void {
+    if (this.#beforeFailure === undefined) return;
+    const { rows, series } = this.#beforeFailure;
+    this.history.rows.splice(0, Number.POSITIVE_INFINITY, ...rows);
+    for (const name of Object.keys(this.history.series)) delete this.history.series[name];
+    Object.assign(this.history.series, series);
+    this.#beforeFailure = undefined;
+  }
+}
+
+async function* onlyXY(batches: AsyncIterable<Batch>): AsyncIterable<Tensors> {
+  for await (const { x, y } of batches) yield { x, y };
+}
+
+const placeOf = ({ epoch, batch }: Progress): string => `${epoch}/${batch}`;
+
+/** What is said of a run in a store that had nothing left to do. */
+const describeOver = (done: number, epochs: number): string =>
+  done >= epochs
+    ? `this run is finished (${epochs} of ${epochs} epochs): nothing was trained, its weights and numbers are those of then; resume: false starts anew`
+    : `this run was ended after ${done} of ${epochs} epochs and ends there again: nothing was trained; resume: false starts anew`;
+
+/** Batches of one update, as the callback that gathers them says. */
+function batchesPerUpdate(callbacks: readonly Callback[]): number {
+  const counts = callbacks.map(({ accumulates = 1 }) => accumulates).filter((count) => count > 1);
+  ensure(counts.length <= 1, 'bad-argument', () => {
+    return `fit: expected gradients to be accumulated in one place, got ${counts.length}; leave out the option accumulate or the callback`;
+  });
+  return counts[0] ?? 1;
+}

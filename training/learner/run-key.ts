@@ -1,0 +1,70 @@
+import type { Tensor } from '../core/tensor.ts';
+import { toOnnx } from '../onnx/export.ts';
+import { adamw } from '../optim/optimizers.ts';
+import { buildForward, outputUpdates } from '../step/train-step.ts';
+import { type ModelParts, taskOf } from './compiled.ts';
+import type { LearningRate } from './groups.ts';
+import type { Batch, LearnerOptions } from './options.ts';
+
+/** What decides the numbers of a run besides the options of its learner. */
+export interface RunFacts {
+  readonly schedule: string;
+  readonly epochs: number;
+  readonly lr: LearningRate;
+  /** Of the schedule. */
+  readonly settings: unknown;
+  readonly wd: number;
+  /** Batches of one update. */
+  readonly accumulate: number;
+  /** Epochs that the learner had trained before. */
+  readonly before: number;
+  /** The first parameter group that is trained, and how many there are. */
+  readonly frozen: number;
+  readonly groups: number;
+}
+
+/** SHA-256 of the training's forward graph with its loss, as ONNX: model, loss, dropout, class weights, every constant. */
+async function graphHash(parts: ModelParts, { x, y }: Batch): Promise<string | undefined> {
+  // Browsers have it on pages of https and of the machine itself.
+  if (globalThis.crypto?.subtle === undefined) return undefined;
+  const { graph, scope, loss } = buildForward(taskOf(parts, { x, y }), true);
+  graph.output('loss', loss);
+  outputUpdates(graph, scope);
+  const digest = await crypto.subtle.digest('SHA-256', new Uint8Array(toOnnx(graph)));
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+const showTensor = ({ dtype, dims }: Tensor): string => `${dtype}[${dims.join(',')}]`;
+
+/**
+ * All that a run's numbers follow from, but for the data themselves, as JSON: a checkpoint goes on only with the same. The names are the
+ * words in which `showDifference` tells the user what differs.
+ */
+export async function runKey(
+  { schedule, epochs, lr, settings, wd, accumulate, before, frozen, groups }: RunFacts,
+  { data, metrics = [], optimizer = adamw, hyper = {}, wdNormBias = false, trainBn = true, seed = 1 }: LearnerOptions,
+  parts: ModelParts,
+  batch: Batch,
+): Promise<string> {
+  const { lr: _, wd: __, ...defaults } = optimizer.hyper;
+  return JSON.stringify({
+    schedule,
+    epochs,
+    'learning rate': lr,
+    settings,
+    optimizer: optimizer.name,
+    hyper: { ...defaults, ...hyper },
+    'weight decay': wd,
+    'weight decay of norms and biases': wdNormBias,
+    seed,
+    accumulate,
+    'epochs trained before': before,
+    'parameter groups': groups,
+    'first trained group': frozen,
+    'training of frozen norms': trainBn,
+    'batches per epoch': data.train.batchesPerEpoch,
+    batch: { x: showTensor(batch.x), y: showTensor(batch.y) },
+    metrics: metrics.map(({ name }) => name),
+    graph: await graphHash(parts, batch),
+  });
+}
