@@ -84,11 +84,14 @@ async function drawResults(learner: Learner, folder: string): Promise<void> {
   await savePlot(plotConfusion(confusionMatrix(await learner.getPreds())), join(folder, 'confusion.png'));
 }
 
-/** Trains one seed; returns the rows of its epochs. */
-async function runSeed(
-  { net, epochs, data, out, threads, pictures }: Options,
-  seed: number,
-): Promise<readonly EpochRow[]> {
+/** What a seed gave, and whether it was trained just now: a run that had finished before is not repeated. */
+interface SeedResult {
+  readonly rows: readonly EpochRow[];
+  readonly trainedNow: boolean;
+}
+
+/** Trains one seed, or says that it has been. */
+async function runSeed({ net, epochs, data, out, threads, pictures }: Options, seed: number): Promise<SeedResult> {
   const recipe = recipes[net];
   const [train, test] = [await readDigits(data, 'train'), await readDigits(data, 't10k')];
   const learner = await mnistLearner(
@@ -101,8 +104,16 @@ async function runSeed(
   say(`mnist ${net}, seed ${seed}: ${learner.paramCount.toLocaleString('en')} parameters`);
   const folder = join(out, `${net}-${seed}`);
   await mkdir(folder, { recursive: true });
-  const store = runFolder(folder, { best: { metric: 'accuracy', higher: true }, intervalS: 60 });
-  const tell = { name: 'tell', afterEpoch: ({ row }: { readonly row?: EpochRow }) => say(describeRow(row!)) };
+  const store = runFolder(folder, { best: { metric: 'accuracy', higher: true }, intervalS: 60, onNote: say });
+  let trainedNow = false;
+  const tell = {
+    name: 'tell',
+    numbers: [],
+    afterBatch: () => {
+      trainedNow = true;
+    },
+    afterEpoch: ({ row }: { readonly row?: EpochRow }) => say(describeRow(row!)),
+  };
   const drawn = seed === 1 ? pictures : undefined;
   try {
     if (drawn !== undefined) await drawLrFind(learner, drawn);
@@ -113,7 +124,7 @@ async function runSeed(
       callbacks: [tell],
     });
     if (drawn !== undefined) await drawResults(learner, drawn);
-    return rows;
+    return { rows, trainedNow };
   } finally {
     await learner.close();
   }
@@ -122,15 +133,19 @@ async function runSeed(
 async function main(options: Options): Promise<void> {
   const finals: number[] = [];
   const results: unknown[] = [];
+  const old: number[] = [];
   for (let seed = 1; seed <= Number(options.seeds); seed++) {
-    const rows = await runSeed(options, seed);
+    const { rows, trainedNow } = await runSeed(options, seed);
+    if (!trainedNow) old.push(seed);
     finals.push(rows.at(-1)!.metrics.accuracy!);
-    results.push({ net: options.net, seed, rows });
+    results.push({ net: options.net, seed, trainedNow, rows });
     await writeDurably(join(options.out, `${options.net}.json`), `${JSON.stringify(results, null, 1)}\n`);
   }
   const mean = finals.reduce((sum, value) => sum + value, 0) / finals.length;
   const percent = (value: number): string => `${(100 * value).toFixed(2)} %`;
   say(`${options.net}: last epoch ${finals.map(percent).join(', ')}; mean ${percent(mean)}`);
+  if (old.length > 0)
+    say(`not trained now, the numbers are of an earlier run: seeds ${old.join(', ')}; another --out trains them again`);
 }
 
 if (process.argv[1] === import.meta.filename) {
