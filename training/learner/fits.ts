@@ -106,6 +106,7 @@ export class Fits {
     const learner = this.#learner;
     const { data, metrics = [], seed = 1 } = learner.options;
     const { train, valid } = data;
+    const measured = valid !== undefined && valid.batchesPerEpoch > 0;
     const first = this.#epochs;
     return fitLoop({
       state: learner.state,
@@ -118,8 +119,9 @@ export class Fits {
         batches: (epoch, fromBatch) => onlyXY(train.epoch(first + epoch, { fromBatch })),
       }),
       hyperAt: (done) => learner.hyperAt(done, lr, policy, run.wd),
-      validate: (_state, _epoch, notFinite) => learner.validate(undefined, { notFinite }),
-      metricNames: valid === undefined ? [] : ['valid_loss', ...metrics.map(({ name }) => name)],
+      // Of a data set without validation items there is nothing to measure.
+      validate: async (_state, _epoch, notFinite) => (measured ? learner.validate(valid, { notFinite }) : {}),
+      metricNames: measured ? ['valid_loss', ...metrics.map(({ name }) => name)] : [],
       seed: mixSeed(seed, 'fit', first),
       callbacks: run.callbacks,
       progress: run.progress,
