@@ -1,4 +1,5 @@
 import { ensure } from '../core/errors.ts';
+import { knownKeys, namesOf } from '../core/known-keys.ts';
 import { sameShape } from '../core/shape.ts';
 import { showValue, type Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
@@ -68,6 +69,20 @@ export interface ConvBlockOptions {
   readonly init?: Init;
 }
 
+const convBlockNames = namesOf<ConvBlockOptions>({
+  filters: true,
+  kernel: true,
+  stride: true,
+  padding: true,
+  norm: true,
+  activation: true,
+  bias: true,
+  normFirst: true,
+  transpose: true,
+  selfAttention: true,
+  init: true,
+});
+
 function activated(x: Value, activation: boolean | number): Value {
   if (activation === false) return x;
   return activation === true ? o.relu(x) : o.leakyRelu(x, activation);
@@ -78,6 +93,7 @@ function activated(x: Value, activation: boolean | number): Value {
  * Parameters in the scopes `conv`, `norm`, `attention`.
  */
 export function convBlock(scope: Scope, x: Value, options: ConvBlockOptions): Value {
+  knownKeys('convBlock', options, convBlockNames);
   const { filters, kernel = 3, stride = 1, norm = 'batch', activation = true, normFirst = false } = options;
   const bias = options.bias ?? !isActivationNorm(norm);
   const given = {
@@ -107,11 +123,14 @@ export interface ResBlockOptions {
   readonly bottle?: boolean;
 }
 
+const resBlockNames = namesOf<ResBlockOptions>({ weightNorm: true, norm: true, dense: true, bottle: true });
+
 /**
  * A residual block: x + conv(relu(conv(x))), ReLU after each convolution as fastai's `res_block`, channels unchanged (twice as
  * many when dense). Parameters in the scopes `conv1`, `conv2`, and `norm1`, `norm2` with a norm of the activations.
  */
 export function resBlock(scope: Scope, x: Value, options: ResBlockOptions = {}): Value {
+  knownKeys('resBlock', options, resBlockNames);
   const { weightNorm = false, dense = false, bottle = false } = options;
   const norm = weightNorm ? 'weight' : (options.norm ?? 'none');
   const channels = channelsOf(x, 'resBlock');
@@ -138,10 +157,13 @@ export interface ResNetBlockOptions {
   readonly init?: Init;
 }
 
+const resNetNames = namesOf<ResNetBlockOptions>({ filters: true, stride: true, zeroLast: true, init: true });
+
 type Step = readonly [kernel: number, filters: number, stride: number];
 
 /** conv-bn-ReLU steps in the scopes conv1, bn1, ..., the last ReLU after the shortcut was added. */
 function residual(scope: Scope, x: Value, steps: readonly Step[], options: ResNetBlockOptions): Value {
+  knownKeys('residual block', options, resNetNames);
   const { stride = 1, zeroLast = false, init } = options;
   const conv = (s: Scope, h: Value, [kernel, filters, step]: Step): Value =>
     conv2d(s, h, { filters, kernel, stride: step, bias: false, ...(init ? { init } : {}) });

@@ -1,4 +1,5 @@
 import { ensure } from '../core/errors.ts';
+import { knownKeys, namesOf } from '../core/known-keys.ts';
 import { staticShape } from '../core/shape.ts';
 import { showValue, type Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
@@ -39,6 +40,20 @@ export type Conv1dOptions = ConvLayerOptions;
 const axes = (value: PerAxis, rank: number): readonly number[] =>
   typeof value === 'number' ? Array.from({ length: rank }, () => value) : value;
 
+const layerNames = namesOf<ConvLayerOptions>({
+  filters: true,
+  kernel: true,
+  stride: true,
+  padding: true,
+  dilation: true,
+  groups: true,
+  bias: true,
+  weightNorm: true,
+  spectralNorm: true,
+  init: true,
+  biasInit: true,
+});
+
 /** Zeros that keep the size: all starts, then all ends. */
 function samePads(kernel: readonly number[], dilation: readonly number[], stride: readonly number[]): number[] {
   ensure(
@@ -56,6 +71,7 @@ const normOf = ({ weightNorm = false, spectralNorm = false }: ConvLayerOptions):
 /** A convolution layer over `rank` spatial axes. */
 function convolution(scope: Scope, x: Value, rank: number, options: ConvLayerOptions): Value {
   const where = `conv${rank}d`;
+  knownKeys(where, options, layerNames);
   ensure(
     x.shape.length === rank + 2,
     'bad-shape',
@@ -109,11 +125,24 @@ export interface ConvTranspose2dOptions {
   readonly init?: Init;
 }
 
+const transposeNames = namesOf<ConvTranspose2dOptions>({
+  filters: true,
+  kernel: true,
+  stride: true,
+  padding: true,
+  outputPadding: true,
+  dilation: true,
+  groups: true,
+  bias: true,
+  init: true,
+});
+
 /**
  * x[N,C,H,W] -> [N,filters,H',W'] with H' = (H - 1) stride - 2 padding + dilation (k - 1) + outputPadding + 1, PyTorch's
  * ConvTranspose2d. Parameters `weight` [C,filters/groups,k,k], `bias`.
  */
 export function convTranspose2d(scope: Scope, x: Value, options: ConvTranspose2dOptions): Value {
+  knownKeys('convTranspose2d', options, transposeNames);
   const { filters, kernel = 3, groups = 1, bias = true, init = kaimingNormal(), ...window } = options;
   const channels = channelsOf(x, 'convTranspose2d');
   ensure(
@@ -156,12 +185,12 @@ export interface PixelShuffleOptions {
   readonly weightNorm?: boolean;
 }
 
+const shuffleNames = namesOf<PixelShuffleOptions>({ filters: true, factor: true, blur: true, weightNorm: true });
+
 /** fastai's PixelShuffle_ICNR: x[N,C,H,W] -> 1x1 conv -> ReLU -> pixel shuffle -> (blur) -> [N,filters,H*factor,W*factor]. */
-export function pixelShuffleIcnr(
-  scope: Scope,
-  x: Value,
-  { filters, factor = 2, blur = false, weightNorm = true }: PixelShuffleOptions,
-): Value {
+export function pixelShuffleIcnr(scope: Scope, x: Value, options: PixelShuffleOptions): Value {
+  knownKeys('pixelShuffleIcnr', options, shuffleNames);
+  const { filters, factor = 2, blur = false, weightNorm = true } = options;
   const wide = scope.in('conv', (s) =>
     conv2d(s, x, { filters: filters * factor ** 2, kernel: 1, weightNorm, init: icnr(factor) }),
   );

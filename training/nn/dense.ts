@@ -1,3 +1,4 @@
+import { knownKeys, namesOf } from '../core/known-keys.ts';
 import type { Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
 import { channelsOf } from './common.ts';
@@ -15,6 +16,8 @@ export interface DenseBlockOptions {
   readonly dropout?: number;
 }
 
+const blockNames = namesOf<DenseBlockOptions>({ layers: true, growth: true, bottleneck: true, dropout: true });
+
 /** norm -> ReLU -> convolution, in the scopes `norm<i>` and `conv<i>`. */
 function normReluConv(scope: Scope, x: Value, index: number | '', filters: number, kernel: number): Value {
   const y = o.relu(scope.in(`norm${index}`, (s) => batchNorm(s, x)));
@@ -26,6 +29,7 @@ function normReluConv(scope: Scope, x: Value, index: number | '', filters: numbe
  * torchvision's names: `denselayer1.norm1`, `denselayer1.conv1`, ...
  */
 export function denseBlock(scope: Scope, x: Value, options: DenseBlockOptions): Value {
+  knownKeys('denseBlock', options, blockNames);
   const { layers, growth, bottleneck, dropout: p = 0 } = options;
   let all = x;
   for (let i = 1; i <= layers; i++) {

@@ -1,4 +1,5 @@
 import { ensure } from '../core/errors.ts';
+import { knownKeys, namesOf } from '../core/known-keys.ts';
 import { showValue, type Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
 import { needProbability } from './common.ts';
@@ -18,6 +19,14 @@ export interface EmbeddingOptions {
   readonly init?: Init;
 }
 
+const optionNames = namesOf<EmbeddingOptions>({
+  rows: true,
+  width: true,
+  paddingIndex: true,
+  dropout: true,
+  init: true,
+});
+
 const zeroRow =
   (init: Init, row: number | undefined): Init =>
   (shape, seed, made) => {
@@ -32,6 +41,7 @@ const zeroRow =
  * Throws `bad-dtype`, `bad-argument`.
  */
 export function embedding(scope: Scope, indices: Value, options: EmbeddingOptions): Value {
+  knownKeys('embedding', options, optionNames);
   const { rows, width, paddingIndex, dropout = 0, init = normalInit(1) } = options;
   needProbability(dropout, 'embedding');
   ensure(paddingIndex === undefined || (paddingIndex >= 0 && paddingIndex < rows), 'bad-argument', () => {

@@ -1,4 +1,5 @@
 import { ensure } from '../core/errors.ts';
+import { knownKeys, namesOf } from '../core/known-keys.ts';
 import { staticShape } from '../core/shape.ts';
 import { showValue, type Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
@@ -18,8 +19,17 @@ export interface LinearOptions {
   readonly weight?: Value;
 }
 
+const optionNames = namesOf<LinearOptions>({
+  bias: true,
+  init: true,
+  biasInit: true,
+  spectralNorm: true,
+  weight: true,
+});
+
 /** x[...,C] -> [...,features]: x wᵀ + b along the last axis. Parameters `weight` [features,C], `bias`. Throws `bad-shape`, `bad-argument`. */
 export function linear(scope: Scope, x: Value, features: number, options: LinearOptions = {}): Value {
+  knownKeys('linear', options, optionNames);
   const { bias = true, init = kaimingUniform, biasInit = zerosInit, spectralNorm = false } = options;
   ensure(Number.isSafeInteger(features) && features >= 1, 'bad-argument', () => {
     return `linear: expected a whole number of features, at least 1, got ${features}`;

@@ -1,4 +1,5 @@
 import { ensure } from '../core/errors.ts';
+import { knownKeys, namesOf } from '../core/known-keys.ts';
 import { staticShape } from '../core/shape.ts';
 import { showValue, type Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
@@ -21,16 +22,16 @@ export interface BatchNormOptions {
   readonly shift?: number;
 }
 
+const batchNames = namesOf<BatchNormOptions>({ eps: true, momentum: true, scale: true, shift: true });
+
 /**
  * Batch normalisation of x[N,C,...] over every axis but the channels. While training it uses the
  * batch's mean and biased variance, and keeps `running_mean` and (unbiased) `running_var`; else it uses those.
  * Parameters `weight`, `bias` [C]. Source: Ioffe & Szegedy 2015; PyTorch's conventions.
  */
-export function batchNorm(
-  scope: Scope,
-  x: Value,
-  { eps = 1e-5, momentum = 0.1, scale = 1, shift = 0 }: BatchNormOptions = {},
-): Value {
+export function batchNorm(scope: Scope, x: Value, options: BatchNormOptions = {}): Value {
+  knownKeys('batchNorm', options, batchNames);
+  const { eps = 1e-5, momentum = 0.1, scale = 1, shift = 0 } = options;
   const channels = channelsOf(x, 'batchNorm');
   const gamma = scope.param('weight', [channels], constantInit(scale));
   const beta = scope.param('bias', [channels], constantInit(shift));
@@ -103,6 +104,8 @@ export interface NormOptions {
   readonly affine?: boolean;
 }
 
+const normNames = namesOf<NormOptions>({ eps: true, affine: true });
+
 /** `y` times a trained scale plus a trained bias, as many as `shape` says, laid out by `like`. */
 function affined(
   scope: Scope,
@@ -121,11 +124,9 @@ function affined(
  * Layer normalisation of x over its last `axes` axes (1 when left out), each position on its own. Parameters `weight`, `bias` of the
  * shape of those axes. Source: Ba et al. 2016; PyTorch's LayerNorm.
  */
-export function layerNorm(
-  scope: Scope,
-  x: Value,
-  { eps = 1e-5, affine = true, axes = 1 }: NormOptions & { readonly axes?: number } = {},
-): Value {
+export function layerNorm(scope: Scope, x: Value, options: NormOptions & { readonly axes?: number } = {}): Value {
+  knownKeys('layerNorm', options, [...normNames, 'axes']);
+  const { eps = 1e-5, affine = true, axes = 1 } = options;
   const rank = x.shape.length;
   ensure(axes >= 1 && axes <= rank, 'bad-argument', () => {
     return `layerNorm: expected 1..${rank} axes for ${showValue(x)}, got ${axes}`;
@@ -139,12 +140,9 @@ export function layerNorm(
  * Group normalisation of x[N,C,...]: each sample's channels in `groups` groups of neighbours, each over its channels and
  * positions. Static shapes. Parameters `weight`, `bias` [C]. Source: Wu & He 2018; PyTorch's GroupNorm.
  */
-export function groupNorm(
-  scope: Scope,
-  x: Value,
-  groups: number,
-  { eps = 1e-5, affine = true }: NormOptions = {},
-): Value {
+export function groupNorm(scope: Scope, x: Value, groups: number, options: NormOptions = {}): Value {
+  knownKeys('groupNorm', options, normNames);
+  const { eps = 1e-5, affine = true } = options;
   const channels = channelsOf(x, 'groupNorm');
   ensure(Number.isInteger(channels / groups), 'bad-argument', () => {
     return `groupNorm: expected groups that divide ${channels} channels, got ${groups}`;
@@ -158,7 +156,9 @@ export function groupNorm(
  * Instance normalisation of x[N,C,...]: each channel of each sample over its positions, while training and after. Parameters
  * `weight`, `bias` [C], unless `affine` is false (PyTorch's default). Source: Ulyanov et al. 2016.
  */
-export function instanceNorm(scope: Scope, x: Value, { eps = 1e-5, affine = true }: NormOptions = {}): Value {
+export function instanceNorm(scope: Scope, x: Value, options: NormOptions = {}): Value {
+  knownKeys('instanceNorm', options, normNames);
+  const { eps = 1e-5, affine = true } = options;
   const axes = x.shape.map((_, i) => i).slice(2);
   ensure(axes.length > 0, 'bad-shape', () => `instanceNorm: expected [N,C,...] with positions, got ${showValue(x)}`);
   const y = standardised(x, axes, eps);

@@ -1,4 +1,5 @@
 import { ensure } from '../core/errors.ts';
+import { knownKeys, namesOf } from '../core/known-keys.ts';
 import { staticShape } from '../core/shape.ts';
 import { showValue, type Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
@@ -20,6 +21,15 @@ export interface RecurrentOptions {
   /** Dropout of the recurrent weights, one mask per step of training (Merity et al. 2017). */
   readonly weightDrop?: number;
 }
+
+const optionNames = namesOf<RecurrentOptions & { readonly nonlinearity?: string }>({
+  hidden: true,
+  layers: true,
+  bias: true,
+  dropout: true,
+  weightDrop: true,
+  nonlinearity: true,
+});
 
 export interface RecurrentOutput {
   /** The last layer's state at every time, [N,T,H]. */
@@ -109,6 +119,7 @@ function recurrent(
   options: RecurrentOptions,
   start: readonly Value[] | undefined,
 ): Layers {
+  knownKeys('recurrent layer', options, optionNames);
   ensure(x.shape.length === 3, 'bad-shape', () => `recurrent layer: expected x[N,T,C], got ${showValue(x)}`);
   const starts = start?.map((state) => splitLayers(state, options.layers ?? 1));
   return (scope.exported ? exportedLayers : trainedLayers)(scope, x, cell, options, starts);
