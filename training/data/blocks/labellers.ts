@@ -1,5 +1,6 @@
 import { ensure } from '../../core/errors.ts';
 import type { Image } from '../../core/image.ts';
+import type { MaskForm } from '../segment/mask-form.ts';
 import type { Named } from '../split.ts';
 import type { ArrayItem, Labeller, RowItem } from './types.ts';
 
@@ -111,6 +112,8 @@ export interface MaskOptions {
   readonly classes: readonly string[];
   /** The id of pixels that belong to no class; a loss leaves them out. May be one of the classes' ids or 255, say. */
   readonly ignoreId?: number;
+  /** How the files say the ids: as they are (when left out), by a colour for each class, or black and white. */
+  readonly maskForm?: MaskForm;
 }
 
 /** mask: a class for every pixel; `maskOf` gives the path of a one-channel picture of ids, or its pixels. */

@@ -175,6 +175,7 @@ function specOf<S, I extends PictureItem, K extends LabelKind>(
       classes,
       values: label.kind === 'numbers' ? valueCount(items) : 0,
       ignoreId: label.ignoreId,
+      ...(label.maskForm === undefined ? {} : { maskForm: label.maskForm }),
     },
   };
 }

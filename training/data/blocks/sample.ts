@@ -3,6 +3,7 @@ import type { Image } from '../../core/image.ts';
 import type { Rng } from '../../core/rng.ts';
 import { sizeOf } from '../../core/tensor.ts';
 import { luma } from '../damage/grey.ts';
+import type { MaskForm } from '../segment/mask-form.ts';
 import type { Size } from '../sizes.ts';
 import { type Drawn, drawTransforms, samplingOf, type TransformSet, tableOf } from '../transforms/augment.ts';
 import type { ResizeMethod } from '../transforms/frame.ts';
@@ -33,6 +34,8 @@ export interface LabelSpec {
   /** Numbers per item of kind `numbers`. */
   readonly values: number;
   readonly ignoreId: number | undefined;
+  /** How the files of masks say the ids; as they are when left out. */
+  readonly maskForm?: MaskForm;
 }
 
 /** xDims: of one sample, [C,H,W]. */

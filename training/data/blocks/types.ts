@@ -1,5 +1,6 @@
 import type { Image } from '../../core/image.ts';
 import type { Tensor } from '../../core/tensor.ts';
+import type { MaskForm } from '../segment/mask-form.ts';
 import type { Named } from '../split.ts';
 
 /** A picture on disk. */
@@ -55,6 +56,8 @@ export interface Labeller<I, K extends LabelKind> {
   readonly classes?: readonly string[];
   /** Of masks: the id of pixels that no class claims; also what lies outside of a picture padded with zeros. */
   readonly ignoreId?: number;
+  /** Of masks: how their files say the ids; as they are when left out. */
+  readonly maskForm?: MaskForm;
 }
 
 /** A label as a sample is made from it: class ids or numbers, or a picture (its path or pixels). */

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { ensure } from '../../core/errors.ts';
+import { ensure, FettleError } from '../../core/errors.ts';
 import type { SegmentClass } from '../../core/model-config.ts';
 import type { FileItem } from '../blocks/types.ts';
 
@@ -27,10 +27,20 @@ const classFile = z.object({
   classes: z.array(z.object({ id: byte, name: z.string().min(1), rgb: z.tuple([byte, byte, byte]) })),
 });
 
+/** The content of a JSON file; throws `bad-data` when it is none. */
+async function readJson(path: string): Promise<unknown> {
+  const text = await readFile(path, 'utf8');
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new FettleError('bad-data', `${path}: expected JSON, got ${(cause as Error).message}`, { cause });
+  }
+}
+
 /** Classes by id, the void one left out; throws `bad-data` unless the ids are 0, 1, ... */
 async function readClasses(folder: string): Promise<Pick<SegmentData, 'classes' | 'voidId'>> {
   const path = join(folder, 'classes.json');
-  const parsed = classFile.safeParse(JSON.parse(await readFile(path, 'utf8')));
+  const parsed = classFile.safeParse(await readJson(path));
   ensure(parsed.success, 'bad-data', () => {
     return `${path}: expected { void, classes: [{ id, name, rgb }] }, got ${z.prettifyError(parsed.error!)}`;
   });
@@ -60,12 +70,17 @@ async function readList(folder: string, file: string): Promise<MaskedItem[]> {
 }
 
 /**
- * readSegmentFolder: a data set in CamVid's form: `train.txt`, `val.txt` and `test.txt` with a photo and its mask per line, masks
+ * readSegmentFolder: a data set in CamVid's form: `train.txt`, `val.txt` and perhaps `test.txt` with a photo and its mask per line, masks
  * of class ids, and `classes.json` with names and colours. The split is the authors' own. Throws `bad-data`.
  */
 export async function readSegmentFolder(folder: string): Promise<SegmentData> {
-  const [train, valid, test] = await Promise.all(
-    ['train.txt', 'val.txt', 'test.txt'].map((file) => readList(folder, file)),
-  );
-  return { train: train!, valid: valid!, test: test!, ...(await readClasses(folder)) };
+  const there = new Set(await readdir(folder).catch(() => []));
+  const wanted = ['train.txt', 'val.txt', 'classes.json'];
+  const found = wanted.filter((name) => there.has(name));
+  ensure(found.length === wanted.length, 'bad-data', () => {
+    return `train segment: expected train.txt, val.txt and classes.json in ${folder}, got ${found.join(', ') || 'none of them'}; docs/training.md shows them`;
+  });
+  const [train, valid] = [await readList(folder, 'train.txt'), await readList(folder, 'val.txt')];
+  const test = there.has('test.txt') ? await readList(folder, 'test.txt') : [];
+  return { train, valid, test, ...(await readClasses(folder)) };
 }

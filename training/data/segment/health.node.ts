@@ -1,7 +1,7 @@
 import type { Image } from '../../core/image.ts';
-import { decodeMask } from '../blocks/decode.node.ts';
 import { sizeOfPicture } from '../image-io.node.ts';
 import type { MaskedItem, SegmentData } from './folder.node.ts';
+import { decodeMask } from './mask-file.node.ts';
 
 /** What is wrong with one pair. */
 export interface PairProblem {

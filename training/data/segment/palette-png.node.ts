@@ -1,0 +1,131 @@
+import { crc32, deflateSync, inflateSync } from 'node:zlib';
+import { ensure } from '../../core/errors.ts';
+import type { Image } from '../../core/image.ts';
+
+/*
+ * PNG files whose pixels are places in a table of colours. Picture libraries give the colours back, in which two places of one colour
+ * are the same; class ids need the places. Source: PNG specification, third edition, sections 7, 9 and 11.
+ */
+
+const signature = [137, 80, 78, 71, 13, 10, 26, 10];
+
+interface Header {
+  readonly width: number;
+  readonly height: number;
+  readonly depth: number;
+  readonly colorType: number;
+  readonly interlaced: boolean;
+}
+
+/** Type and content of every chunk. */
+function* chunksOf(bytes: Uint8Array): Generator<readonly [type: string, data: Uint8Array]> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = signature.length; at + 12 <= bytes.length; ) {
+    const length = view.getUint32(at);
+    const type = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
+    const end = at + 8 + length;
+    ensure(end + 4 <= bytes.length, 'bad-data', () => `png: expected ${length} bytes of ${type}, got fewer`);
+    ensure(crc32(bytes.subarray(at + 4, end)) === view.getUint32(end), 'bad-data', () => {
+      return `png: expected the checksum of ${type}, got another; the file is damaged`;
+    });
+    yield [type, bytes.subarray(at + 8, end)];
+    at = end + 4;
+  }
+}
+
+function headerOf(data: Uint8Array): Header {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  return {
+    width: view.getUint32(0),
+    height: view.getUint32(4),
+    depth: data[8]!,
+    colorType: data[9]!,
+    interlaced: data[12] !== 0,
+  };
+}
+
+/** a, b or c, whichever is nearest to a + b - c. */
+function paeth(a: number, b: number, c: number): number {
+  const [pa, pb, pc] = [Math.abs(b - c), Math.abs(a - c), Math.abs(a + b - 2 * c)];
+  return pa <= pb && pa <= pc ? a : pb <= pc ? b : c;
+}
+
+/** Takes the filters of the rows away, in place; returns the rows without their filter bytes. */
+function unfilter(raw: Uint8Array, rowBytes: number, height: number): Uint8Array {
+  const out = new Uint8Array(rowBytes * height);
+  for (let row = 0; row < height; row++) {
+    const [filter, from, to] = [raw[row * (rowBytes + 1)]!, row * (rowBytes + 1) + 1, row * rowBytes];
+    ensure(filter <= 4, 'bad-data', () => `png: expected filters 0..4, got ${filter}`);
+    for (let i = 0; i < rowBytes; i++) {
+      const left = i > 0 ? out[to + i - 1]! : 0;
+      const above = row > 0 ? out[to + i - rowBytes]! : 0;
+      const corner = i > 0 && row > 0 ? out[to + i - rowBytes - 1]! : 0;
+      const guess = [0, left, above, (left + above) >> 1, paeth(left, above, corner)][filter]!;
+      out[to + i] = raw[from + i]! + guess;
+    }
+  }
+  return out;
+}
+
+/**
+ * readPaletteIds: the places in the table that the pixels of a palette PNG have, one channel u8; undefined for any other file. Throws
+ * `bad-data` where it is damaged or interlaced.
+ */
+export function readPaletteIds(bytes: Uint8Array): Image | undefined {
+  if (!signature.every((byte, i) => bytes[i] === byte)) return undefined;
+  let header: Header | undefined;
+  const parts: Uint8Array[] = [];
+  for (const [type, data] of chunksOf(bytes)) {
+    if (type === 'IHDR') header = headerOf(data);
+    if (type === 'IDAT') parts.push(data);
+  }
+  if (header === undefined || header.colorType !== 3) return undefined;
+  const { width, height, depth, interlaced } = header;
+  ensure(!interlaced && [1, 2, 4, 8].includes(depth), 'bad-data', () => {
+    return `png: expected a palette of 1, 2, 4 or 8 bits without interlacing, got ${depth} bits${interlaced ? ', interlaced' : ''}; save it again`;
+  });
+  const rowBytes = Math.ceil((width * depth) / 8);
+  const size = (rowBytes + 1) * height;
+  const raw = inflateSync(Buffer.concat(parts), { maxOutputLength: size });
+  ensure(raw.length === size, 'bad-data', () => `png: expected ${size} bytes of pixels, got ${raw.length}`);
+  const rows = unfilter(raw, rowBytes, height);
+  const data = new Uint8Array(width * height);
+  for (let i = 0; i < data.length; i++) {
+    const bit = (i % width) * depth;
+    const byte = rows[Math.floor(i / width) * rowBytes + (bit >> 3)]!;
+    data[i] = (byte >> (8 - depth - (bit & 7))) & (2 ** depth - 1);
+  }
+  return { width, height, channels: 1, data };
+}
+
+function chunk(type: string, data: Uint8Array): Buffer {
+  const out = Buffer.alloc(12 + data.length);
+  out.writeUInt32BE(data.length, 0);
+  out.write(type, 4, 'latin1');
+  out.set(data, 8);
+  out.writeUInt32BE(crc32(out.subarray(4, 8 + data.length)), 8 + data.length);
+  return out;
+}
+
+/** encodePaletteIds: class ids, one channel u8, as a palette PNG in the classes' colours (RGB 0..255); ids beyond them are black. */
+export function encodePaletteIds(ids: Image, colors: readonly (readonly number[])[]): Uint8Array {
+  ensure(ids.channels === 1 && colors.length <= 256, 'bad-argument', () => {
+    return `encodePaletteIds: expected one channel and at most 256 colours, got ${ids.channels} and ${colors.length}`;
+  });
+  const { width, height, data } = ids;
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
+  header.set([8, 3, 0, 0, 0], 8);
+  const rows = new Uint8Array((width + 1) * height);
+  for (let row = 0; row < height; row++) rows.set(data.subarray(row * width, (row + 1) * width), row * (width + 1) + 1);
+  const most = data.reduce((largest, id) => Math.max(largest, id), colors.length - 1);
+  const table = Uint8Array.from({ length: 3 * (most + 1) }, (_, i) => colors[Math.floor(i / 3)]?.[i % 3] ?? 0);
+  const chunks = [
+    chunk('IHDR', header),
+    chunk('PLTE', table),
+    chunk('IDAT', deflateSync(rows)),
+    chunk('IEND', new Uint8Array()),
+  ];
+  return Buffer.concat([Uint8Array.from(signature), ...chunks]);
+}
