@@ -1,7 +1,10 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import type { Tensor } from '../../training/core/tensor.ts';
 import { ema } from '../../training/learner/callbacks/ema.ts';
 import { accumulateGradients } from '../../training/learner/callbacks/gradients.ts';
+import { tensorBoard } from '../../training/learner/callbacks/logs.node.ts';
 import { mixup } from '../../training/learner/callbacks/mixup.ts';
 import { earlyStopping, saveBest } from '../../training/learner/callbacks/track.ts';
 import {
@@ -15,6 +18,9 @@ import { slice, splitByPrefix } from '../../training/learner/groups.ts';
 import { tta } from '../../training/learner/interpret.ts';
 import type { Callback } from '../../training/learner/learner.ts';
 import { accuracy } from '../../training/learner/metrics.ts';
+import { plotTopLosses, showResults } from '../../training/learner/plot/cells.node.ts';
+import { savePlot } from '../../training/learner/plot/png.node.ts';
+import { runFolder } from '../../training/learner/run-folder.node.ts';
 import { conv2d, linear } from '../../training/nn/layers.ts';
 import { mseLoss } from '../../training/nn/losses.ts';
 import * as o from '../../training/ops/build.ts';
@@ -87,6 +93,18 @@ describe('what a Learner refuses', function () {
     );
     expect(await failureOf(() => learner.fit(1, 0.1, mistyped({ callback: [] })))).to.match(/did you mean callbacks\?/);
     expect(await failureOf(() => learner.lrFind(mistyped({ start: 1 })))).to.match(/startLr/);
+    expect(await failureOf(() => tta(learner, mistyped({ view: [] })))).to.match(/did you mean views\?/);
+    for (const [show, options, meant] of [
+      [showResults, { counts: 2 }, 'count'],
+      [plotTopLosses, { column: 2 }, 'columns'],
+    ] as const)
+      expect(await failureOf(() => show(learner, mistyped(options)))).to.include(`did you mean ${meant}?`);
+    expect(() => exportModel(learner, mistyped({ shapes: [2] }))).to.throw('did you mean shape?');
+    expect(() => runFolder('never-made', mistyped({ resumes: false }))).to.throw('did you mean resume?');
+    expect(() => tensorBoard('never-made', mistyped({ evry: 2 }))).to.throw('did you mean every?');
+    expect(await failureOf(() => savePlot('<svg/>', join(tmpdir(), 'fettle-plot.jpg')))).to.match(
+      /^bad-argument: savePlot: expected a path that ends in .svg or .png, got .*fettle-plot.jpg/,
+    );
     expect(() => mixup({ alpha: -1 })).to.throw(/mixup: expected alpha as a number above 0, got -1/);
     expect(() => earlyStopping(mistyped({ patiance: 2 }))).to.throw(/did you mean patience\?/);
   });

@@ -1,4 +1,5 @@
 import { ensure } from '../core/errors.ts';
+import { knownKeys, namesOf } from '../core/known-keys.ts';
 import { sizeOf, type Tensor } from '../core/tensor.ts';
 import { joinPredictions } from './compiled.ts';
 import type { Learner, Loader, Predictions } from './create-learner.ts';
@@ -139,8 +140,11 @@ export interface TtaOptions {
   readonly loader?: Loader;
 }
 
+const ttaNames = namesOf<TtaOptions>({ views: true, beta: true, useMax: true, loader: true });
+
 /** tta: predictions after the activation, beta * plain + (1 - beta) * mean over the views (fastai's test-time augmentation). */
 export async function tta(learner: Learner, options: TtaOptions = {}): Promise<Predictions> {
+  knownKeys('tta', options, ttaNames);
   const { views = [flipHorizontal], beta = 0.25, useMax = false, loader = learner.validLoader('tta') } = options;
   ensure(views.length > 0, 'bad-argument', () => 'tta: expected at least one view, got none');
   const predictions: Tensor[] = [];

@@ -1,4 +1,5 @@
 import type { Image } from '../../core/image.ts';
+import { knownKeys, namesOf } from '../../core/known-keys.ts';
 import { sameShape } from '../../core/shape.ts';
 import { sizeOf, type Tensor } from '../../core/tensor.ts';
 import { classColor, overlayMask } from '../../data/blocks/show.node.ts';
@@ -111,6 +112,15 @@ export interface ShowOptions {
   readonly ignoreId?: number;
 }
 
+const showNames = namesOf<ShowOptions>({
+  count: true,
+  loader: true,
+  columns: true,
+  names: true,
+  picture: true,
+  ignoreId: true,
+});
+
 /** How the items of a learner are shown. */
 interface Look {
   readonly name: (label: number) => string;
@@ -206,6 +216,7 @@ const legendOf = (item: ItemResult | undefined, { name }: Look): readonly Legend
  * pictures input, prediction, target.
  */
 export async function showResults(learner: Learner, options: ShowOptions = {}): Promise<string> {
+  knownKeys('showResults', options, showNames);
   const items = await firstResults(learner, options);
   const look = lookOf(learner, options);
   return pictureCells(
@@ -216,6 +227,7 @@ export async function showResults(learner: Learner, options: ShowOptions = {}): 
 
 /** plotTopLosses: the items with the highest losses, with target / prediction, loss and probability of the target -> SVG. */
 export async function plotTopLosses(learner: Learner, options: ShowOptions = {}): Promise<string> {
+  knownKeys('plotTopLosses', options, showNames);
   const items = await topLosses(learner, options);
   const look = lookOf(learner, options);
   const cells = items.map((item) => {
