@@ -241,7 +241,7 @@ export async function runSegment(options: SegmentRunOptions): Promise<SegmentRun
     if (rows.length < epochs)
       throw new FettleError(
         'stopped',
-        `train segment: stopped in epoch ${rows.length} of ${epochs}; add --resume to go on`,
+        `train segment: expected ${epochs} epochs, got stopped in epoch ${rows.length}; --resume goes on`,
       );
     return { rows, model, health, ...(await readBest(out, rows)) };
   } finally {

@@ -68,8 +68,8 @@ export interface SegmentExportFacts {
   readonly shortSide: number;
 }
 
-/** Opset of exported segmentation nets: the first whose Softmax is along one axis, which every backend has. */
-const segmentOpset = 13;
+/** Opset of exported segmentation nets: the first whose Softmax and Reshape are as we emit them. */
+const segmentOpset = 14;
 
 /**
  * exportSegment: the served graph: `image` f32[1,3,H,W] 0..1 -> `probabilities` f32[1,classes,H,W]. H and W are free, or fixed where a
