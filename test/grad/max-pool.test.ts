@@ -50,7 +50,10 @@ function byLoops(x: Tensor, dy: Tensor, { kernel, stride, padding }: Case): Floa
   return dx;
 }
 
-async function gradient(one: Case): Promise<{ readonly dx: Tensor; readonly wanted: Float64Array }> {
+async function gradient(
+  one: Case,
+  given = tied(one.x, 'x'),
+): Promise<{ readonly dx: Tensor; readonly wanted: Float64Array }> {
   const graph = new Graph('pool');
   const x = graph.input('x', 'float32', one.x);
   const y = o.maxPool(x, one);
@@ -58,7 +61,7 @@ async function gradient(one: Case): Promise<{ readonly dx: Tensor; readonly want
   const dy = graph.input('dy', 'float32', dims);
   graph.output('dx', backward(o.reduceSum(o.mul(y, dy)), [x]).get(x)!);
   const session = await openSession(toOnnx(graph), { threads: 1 });
-  const feeds = { x: tied(one.x, 'x'), dy: tied(dims, 'dy') };
+  const feeds = { x: given, dy: tied(dims, 'dy') };
   const { dx } = await session.run(feeds);
   await session.release();
   return { dx: dx!, wanted: byLoops(feeds.x, feeds.dy, one) };
@@ -71,4 +74,12 @@ describe('the gradient of max pooling', () => {
       expect(Array.from(dx.data, Number)).to.deep.equal(Array.from(wanted, (value) => value + 0));
     });
   }
+
+  it('is there beside infinities', async () => {
+    const x = tied([1, 1, 4, 4], 'infinite');
+    x.data[3] = Number.NEGATIVE_INFINITY;
+    x.data[12] = Number.POSITIVE_INFINITY;
+    const { dx, wanted } = await gradient({ x: [1, 1, 4, 4], kernel: 2, stride: 2, padding: 0 }, x);
+    expect(Array.from(dx.data, Number)).to.deep.equal(Array.from(wanted, (value) => value + 0));
+  });
 });

@@ -1,8 +1,7 @@
-import { staticShape } from '../core/shape.ts';
 import { sizeOf } from '../core/tensor.ts';
 import type { Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
-import { type ConvGeometry, columnsOf, padded, rowsOf, tapInput, taps } from '../ops/conv-parts.ts';
+import { type ConvGeometry, columnsOf, dimsOf, padded, range, rowsOf, tapInput, taps } from '../ops/conv-parts.ts';
 import { evenOdd } from '../ops/phases.ts';
 
 /*
@@ -10,9 +9,6 @@ import { evenOdd } from '../ops/phases.ts';
  * It is a matrix product whose right side is gathered from x, and on the CPU the gathering costs more than the product where it moves short
  * rows; so there are four forms, and {@link convFilterGrad} picks one by the shapes. What each costs: `scripts/bench/conv-forms`.
  */
-
-const dimsOf = (value: Value): readonly number[] => staticShape(value.shape, 'convolution gradient');
-const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
 /**
  * For every tap of the kernel one batched product of dy with the part of x that the tap meets. ONNX Runtime fuses the

@@ -1,7 +1,6 @@
-import { staticShape } from '../core/shape.ts';
 import type { Node, Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
-import { type ConvGeometry, reversedFilter } from '../ops/conv-parts.ts';
+import { type ConvGeometry, dimsOf, reversedFilter, spatialAxes } from '../ops/conv-parts.ts';
 import { intAttr, intsAttr } from './define.ts';
 
 export const convGeometry = (node: Node): ConvGeometry => ({
@@ -11,9 +10,6 @@ export const convGeometry = (node: Node): ConvGeometry => ({
   pads: intsAttr(node, 'pads'),
   groups: intAttr(node, 'group'),
 });
-
-const dimsOf = (value: Value): readonly number[] => staticShape(value.shape, 'convolution gradient');
-const spatialAxes = (rank: number): number[] => Array.from({ length: rank }, (_, i) => i + 2);
 
 /** dy[N,K,...] with `strides[i] - 1` zeros between neighbours of each spatial axis: [N,K,(size - 1) * stride + 1,...]. */
 function spread(dy: Value, strides: readonly number[]): Value {

@@ -20,9 +20,10 @@ const extremum =
 
 /**
  * 1 where x > 0 and `low` where x <= 0, for 0 <= low < 1: two vectorised passes over floats on every provider, a third of the
- * time that a comparison and Where take on the CPU. (Between 0 and 1e-30 it runs up from one to the other.)
+ * time that a comparison and Where take on the CPU. (Between 0 and 1e-20 it runs up from one to the other; and
+ * an infinite dy, which a comparison would have dropped where x <= 0, becomes NaN.)
  */
-const slope = (x: Value, low: number): Value => o.clip(o.mul(x, 1e30), low, 1);
+const slope = (x: Value, low: number): Value => o.clip(o.mul(x, 1e20), low, 1);
 
 const leakyReluGrad = (dy: Value, x: Value, alpha: number): Value =>
   alpha >= 0 && alpha < 1 ? o.mul(dy, slope(x, alpha)) : o.where(o.greater(x, 0), dy, o.mul(dy, alpha));

@@ -97,12 +97,14 @@ function moved(flat: Value, by: number, fill: number): Value {
 function byPhases(dy: Value, x: Value, y: Value, { kernel, pads }: PoolGeometry): Value {
   const [n, c, h, w] = dimsOf(y) as [number, number, number, number];
   const flat = (value: Value): Value => o.reshape(value, [n, c, h * w]);
-  const phases = evenOdd(x);
+  // The product would make NaN of a whole row with an infinity in it.
+  const finite = (value: Value): Value => o.clip(value, lowest, -lowest);
+  const phases = evenOdd(finite(x));
   const phase = (row: number, column: number): Value =>
     flat(o.slice(phases, { axes: [3, 4], starts: [row, column], ends: [row + 1, column + 1] }));
   const inner = Uint8Array.from({ length: h * w }, (_, i) => (i % w === 0 ? 0 : 1));
   const notFirstColumn = o.cast(x.graph.constant('float32', [1, 1, h * w], Float32Array.from(inner)), 'bool');
-  const maxima = new FirstMaximum(flat(dy), flat(y));
+  const maxima = new FirstMaximum(flat(dy), flat(finite(y)));
   const sums: (Value | undefined)[] = [undefined, undefined, undefined, undefined];
   for (const tap of taps(kernel)) {
     const [row, column] = tap.map((offset, axis) => offset - pads[axis]!) as [number, number];

@@ -17,9 +17,11 @@ export interface ConvGeometry {
   readonly groups: number;
 }
 
-const dimsOf = (value: Value): readonly number[] => staticShape(value.shape, 'convolution');
-const spatialAxes = (rank: number): number[] => Array.from({ length: rank }, (_, i) => i + 2);
-const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+/** The static sizes of a value. */
+export const dimsOf = (value: Value): readonly number[] => staticShape(value.shape, 'convolution');
+/** The axes behind batch and channels. */
+export const spatialAxes = (rank: number): number[] => Array.from({ length: rank }, (_, i) => i + 2);
+export const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
 /** Offsets of every tap of the kernel, row-major. */
 export const taps = (kernel: readonly number[]): number[][] =>
