@@ -73,8 +73,7 @@ async function runRow(name: string, row: StepRow, { rounds, threads, python }: O
       threads,
     };
     const torch = await openPeer('torch_step.py', settings, { python, folder });
-    const standings = await race([side, torch], { rounds });
-    torch.close();
+    const standings = await race([side, torch], { rounds }).finally(() => torch.close());
     const parameters = state.params.length;
     const facts = { row: name, threads, parameters, nodes, firstStepS, ...machine(), peer: torch.facts };
     process.stdout.write(`${JSON.stringify({ ...facts, standings })}\n`);
@@ -115,7 +114,13 @@ async function main(): Promise<void> {
       alone: { type: 'boolean', default: false },
     },
   });
-  const options = { rounds: Number(values.rounds), threads: Number(values.threads), python: values.python };
+  const whole = (name: 'rounds' | 'threads'): number => {
+    const value = Number(values[name]);
+    if (!Number.isInteger(value) || value < 1)
+      throw new Error(`step: expected a whole number for --${name}, got ${values[name]}`);
+    return value;
+  };
+  const options = { rounds: whole('rounds'), threads: whole('threads'), python: values.python };
   warnIfBusy(options.threads);
   const names = positionals.length > 0 ? positionals : Object.keys(stepRows);
   if (names.length > 1) return eachInItsProcess(names);
