@@ -16,6 +16,8 @@ export interface AwdLstmConfig {
   /** H: numbers in the states of all other LSTMs. */
   readonly hidden: number;
   readonly layers: number;
+  /** What the layers are; LSTMs when left out. */
+  readonly cell?: 'lstm' | 'gru';
   /** The word that fills up short texts: its embedding is zero at first and gets no gradient from the embedding. */
   readonly paddingIndex: number;
   readonly outputDrop: number;
@@ -40,10 +42,10 @@ export const awdLstmDefaults: Omit<AwdLstmConfig, 'words'> = {
   dropMult: 1,
 };
 
-/** The states of one LSTM, [1,N,H] each. */
+/** The states of one layer, [1,N,H] each; a GRU has no cell. */
 export interface LstmState {
   readonly hidden: Value;
-  readonly cell: Value;
+  readonly cell?: Value;
 }
 
 export interface AwdLstmBody {
@@ -89,35 +91,66 @@ export function awdLstmBody(
   const sizes = awdLstmSizes(config);
   const last = sizes.map((hidden, i) => {
     const options = { hidden, weightDrop: config.weightDrop * dropMult };
-    const net = scope.in(`rnns.${i}`, (s) => nn.lstm(s, y, options, states?.[i]));
-    y = i < sizes.length - 1 ? drop(net.output, config.hiddenDrop) : net.output;
-    return { hidden: net.hidden, cell: net.cell };
+    const { output, ...state } = scope.in(`rnns.${i}`, (s) => layer(s, y, config, options, states?.[i]));
+    y = i < sizes.length - 1 ? drop(output, config.hiddenDrop) : output;
+    return state;
   });
   return { raw: y, states: last };
+}
+
+/** One recurrent layer: x[N,T,C] -> output [N,T,H] and its last states. */
+function layer(
+  scope: Scope,
+  x: Value,
+  { cell = 'lstm' }: AwdLstmConfig,
+  options: nn.RecurrentOptions,
+  state: LstmState | undefined,
+): LstmState & { readonly output: Value } {
+  if (cell === 'gru') return nn.gru(scope, x, options, state?.hidden);
+  return nn.lstm(scope, x, options, state as Required<LstmState> | undefined);
 }
 
 /** The language model: words int32[N,T] -> scores f32[N,T,V]. Parameters those of {@link awdLstmBody}, and `decoder.bias` [V]. */
 export function awdLstm(scope: Scope, words: Value, config: AwdLstmConfig, states?: readonly LstmState[]): AwdLstm {
   const body = awdLstmBody(scope, words, config, states);
   const dropped = nn.variationalDropout(scope, body.raw, config.outputDrop * config.dropMult);
-  const weight = scope.in('encoder', (s) => s.param('weight', [config.words, config.width], uniformInit(0.1)));
-  const scores = scope.in('decoder', (s) => nn.linear(s, dropped, config.words, { weight }));
-  return { ...body, dropped, scores };
+  return { ...body, dropped, scores: awdLstmDecoder(scope, dropped, config) };
 }
+
+/** The decoder: states [...,width] -> scores [...,V], with the embedding's weight. */
+export function awdLstmDecoder(scope: Scope, x: Value, { words, width }: AwdLstmConfig): Value {
+  const weight = scope.in('encoder', (s) => s.param('weight', [words, width], uniformInit(0.1)));
+  return scope.in('decoder', (s) => nn.linear(s, x, words, { weight }));
+}
+
+/** The states of the whole net by name, `state.0.hidden`, `state.0.cell`, …, and the size H of each. */
+export const awdLstmStates = (config: AwdLstmConfig): readonly { readonly name: string; readonly size: number }[] =>
+  awdLstmSizes(config).flatMap((size, i) => statesOf(config).map((part) => ({ name: `state.${i}.${part}`, size })));
+
+const statesOf = ({ cell = 'lstm' }: AwdLstmConfig): readonly (keyof LstmState)[] =>
+  cell === 'gru' ? ['hidden'] : ['hidden', 'cell'];
+
+/** States by the names of {@link awdLstmStates} -> one per layer, and back. */
+export const layerStates = (
+  config: AwdLstmConfig,
+  byName: (name: string, size: number) => Value,
+): readonly LstmState[] =>
+  awdLstmSizes(config).map((size, i) => {
+    const parts = statesOf(config).map((part) => [part, byName(`state.${i}.${part}`, size)] as const);
+    return Object.fromEntries(parts) as unknown as LstmState;
+  });
+export const namedStates = (states: readonly LstmState[]): readonly (readonly [name: string, value: Value])[] =>
+  states.flatMap(({ hidden, cell }, i) => [
+    [`state.${i}.hidden`, hidden] as const,
+    ...(cell === undefined ? [] : [[`state.${i}.cell`, cell] as const]),
+  ]);
 
 /** States that are kept from batch to batch as buffers `state.0.hidden`, …, zeros at first. */
 export function carriedStates(scope: Scope, batch: number, config: AwdLstmConfig) {
-  const places = awdLstmSizes(config).map((size, i) => {
-    const buffer = (name: string): Value => scope.buffer(`state.${i}.${name}`, [1, batch, size], zerosInit);
-    return { hidden: buffer('hidden'), cell: buffer('cell') };
-  });
   return {
-    states: places as readonly LstmState[],
+    states: layerStates(config, (name, size) => scope.buffer(name, [1, batch, size], zerosInit)),
     keep(next: readonly LstmState[]): void {
-      next.forEach((state, i) => {
-        scope.update(`state.${i}.hidden`, o.detach(state.hidden));
-        scope.update(`state.${i}.cell`, o.detach(state.cell));
-      });
+      for (const [name, value] of namedStates(next)) scope.update(name, o.detach(value));
     },
   };
 }
