@@ -7,10 +7,13 @@
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { sizeOf } from '../../training/core/tensor.ts';
 import { compileOptimizer, compileStep } from '../../training/learner/trainer.ts';
+import type { Graph, Value } from '../../training/onnx/graph.ts';
 import { adam } from '../../training/optim/optimizers.ts';
 import { openSession } from '../../training/run/ort.node.ts';
 import { createState, initState, type TrainState } from '../../training/step/state.ts';
@@ -20,12 +23,27 @@ import { type StepRow, stepRows } from './step-rows.ts';
 
 const hyper = { lr: 1e-3, beta1: 0.9, beta2: 0.99, eps: 1e-5, wd: 0 };
 
+/** Megabytes that the nodes of a graph with static shapes read and write in one run; a Reshape moves none. */
+function movedMb({ nodes }: Graph): number {
+  const bytes = (value: Value | undefined): number => (value === undefined ? 0 : 4 * sizeOf(value.shape as number[]));
+  const sum = (values: readonly (Value | undefined)[]): number => values.reduce((total, one) => total + bytes(one), 0);
+  const all = nodes.reduce(
+    (total, { op, inputs, outputs }) => total + (op === 'Reshape' ? 0 : sum(inputs) + sum(outputs)),
+    0,
+  );
+  return all / 2 ** 20;
+}
+
+const ortVersion = (): string =>
+  (createRequire(import.meta.url)('onnxruntime-node/package.json') as { readonly version: string }).version;
+
 interface Ours {
   readonly side: Side;
   readonly state: TrainState;
   /** Seconds from nothing to the end of the first step. */
   readonly firstStepS: number;
   readonly nodes: number;
+  readonly movedMb: number;
 }
 
 async function openOurs({ task, batch }: StepRow, threads: number): Promise<Ours> {
@@ -51,7 +69,8 @@ async function openOurs({ task, batch }: StepRow, threads: number): Promise<Ours
       }),
     close: () => undefined,
   };
-  return { side, state, firstStepS, nodes: step.graphs.training.nodes.length };
+  const { training } = step.graphs;
+  return { side, state, firstStepS, nodes: training.nodes.length, movedMb: movedMb(training) };
 }
 
 interface Options {
@@ -63,7 +82,7 @@ interface Options {
 async function runRow(name: string, row: StepRow, { rounds, threads, python }: Options): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'fettle-bench-'));
   try {
-    const { side, state, firstStepS, nodes } = await openOurs(row, threads);
+    const { side, state, firstStepS, nodes, movedMb } = await openOurs(row, threads);
     const settings = {
       net: row.net,
       config: row.config,
@@ -75,10 +94,20 @@ async function runRow(name: string, row: StepRow, { rounds, threads, python }: O
     const torch = await openPeer('torch_step.py', settings, { python, folder });
     const standings = await race([side, torch], { rounds }).finally(() => torch.close());
     const parameters = state.params.length;
-    const facts = { row: name, threads, parameters, nodes, firstStepS, ...machine(), peer: torch.facts };
+    const facts = {
+      row: name,
+      onnxruntime: ortVersion(),
+      threads,
+      parameters,
+      nodes,
+      movedMb,
+      firstStepS,
+      ...machine(),
+      peer: torch.facts,
+    };
     process.stdout.write(`${JSON.stringify({ ...facts, standings })}\n`);
     process.stdout.write(
-      `${name}: ${describe(standings)}; first step after ${firstStepS.toFixed(1)} s, ${nodes} nodes\n`,
+      `${name}: ${describe(standings)}; first step after ${firstStepS.toFixed(1)} s, ${nodes} nodes that move ${movedMb.toFixed(0)} MB\n`,
     );
   } finally {
     rmSync(folder, { recursive: true });
