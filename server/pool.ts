@@ -1,4 +1,4 @@
-import '../training/run/no-telemetry.node.ts';
+import '../training/run/environment.node.ts';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { FettleError } from '../training/core/errors.ts';

@@ -1,4 +1,4 @@
-import './no-telemetry.node.ts';
+import './environment.node.ts';
 import * as ort from 'onnxruntime-node';
 import { ensure, FettleError } from '../core/errors.ts';
 import type { Tensor } from '../core/tensor.ts';
