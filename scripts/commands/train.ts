@@ -7,6 +7,7 @@ import type { Callback } from '../../training/learner/learner.ts';
 import type { NodeDevice } from '../../training/run/ort.node.ts';
 import { announceDevice, deviceOption, note, parseWhole, report } from '../cli.ts';
 import { createProgress } from '../progress.ts';
+import { textOptions } from './text-options.ts';
 
 /** Options that `train` and `retrain` share. */
 export interface TrainOptions {
@@ -73,7 +74,7 @@ export async function stoppable<T>(body: (signal: AbortSignal) => Promise<T>): P
 
 export function trainOptions(command: Command): Command {
   return deviceOption(command)
-    .requiredOption('--data <dir>', 'folder of photos, with its subfolders')
+    .requiredOption('--data <dir>', 'folder of photos, with its subfolders; of text: a folder of .txt or .txt.gz files')
     .option('--damaged <dir>', 'damaged copies of the same names; without it photos are damaged on the fly')
     .option(
       '--size <n>',
@@ -195,15 +196,19 @@ export async function runFromOptions(
 export function register(program: Command): void {
   const command = program
     .command('train')
-    .description('train a model from scratch on a folder of photos')
-    .argument('<task>', 'restore or segment');
-  trainOptions(command)
+    .description('train a model from scratch on a folder of photos or texts')
+    .argument('<task>', 'restore, segment or text');
+  textOptions(trainOptions(command))
     .option('--out <dir>', 'folder of the run: checkpoints, log.csv, pictures, model.onnx (default: runs/TASK)')
     .option('--from <file>', 'of segment: weights to start from, the best.safetensors of a run or a model.onnx');
   command.action(async (task: string, { out = join('runs', task), ...options }: TrainOptions & { out?: string }) => {
     if (task === 'segment') {
       const { trainSegment } = await import('./train-segment.ts');
       return trainSegment(command, { ...options, out });
+    }
+    if (task === 'text') {
+      const { trainText } = await import('./train-text.ts');
+      return trainText(command, { ...options, out });
     }
     return run(command, task, { ...options, out });
   });

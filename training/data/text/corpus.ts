@@ -48,6 +48,31 @@ export class Corpus {
     this.length += chunk.length;
   }
 
+  /** The first and the last part of the text, `share` of its tokens in the latter. */
+  split(share: number): { readonly train: Corpus; readonly valid: Corpus } {
+    const words = [...this.#places.keys()];
+    const cut = Math.round(this.length * (1 - share));
+    const [train, valid] = [new Corpus(), new Corpus()];
+    let at = 0;
+    for (const chunk of this.#chunks) {
+      const here = Math.min(chunk.length, Math.max(0, cut - at));
+      for (const [corpus, ids] of [
+        [train, chunk.subarray(0, here)],
+        [valid, chunk.subarray(here)],
+      ] as const)
+        if (ids.length > 0) corpus.#append(words, ids);
+      at += chunk.length;
+    }
+    return { train, valid };
+  }
+
+  /** Adds ids of `words`, of which only some occur. */
+  #append(words: readonly string[], ids: Int32Array): void {
+    const own = [...new Set(ids)];
+    const places = new Map(own.map((id, place) => [id, place]));
+    this.add({ words: own.map((id) => words[id]!), ids: ids.map((id) => places.get(id)!) });
+  }
+
   #place(word: string): number {
     const known = this.#places.get(word);
     if (known !== undefined) return known;
