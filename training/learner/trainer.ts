@@ -1,4 +1,5 @@
 import { ensure, FettleError } from '../core/errors.ts';
+import { knownKeys } from '../core/known-keys.ts';
 import { type Tensor, zeros } from '../core/tensor.ts';
 import { toOnnx } from '../onnx/export.ts';
 import { buildOptimizer, type OptimizerDef } from '../optim/define.ts';
@@ -104,9 +105,12 @@ export async function compileEvaluation(task: Task, open: OpenGraph): Promise<Co
   };
 }
 
-/** The optimiser of `state`, updating parameters and moments in place. */
+/** The optimiser of one state, updating its parameters and moments in place. */
 export interface CompiledOptimizer {
-  /** One update from the gradients in the state. Hyper-parameters not given keep the optimiser's defaults. */
+  /**
+   * One update from the gradients in `state`, which is the one that this was compiled for, else `bad-argument`. Hyper-parameters not
+   * given keep the optimiser's defaults; unknown names are refused. `state.step` counts the updates that were made.
+   */
   update(state: TrainState, hyper: Hyper): Promise<void>;
   release(): Promise<void>;
 }
@@ -221,14 +225,23 @@ export async function compileOptimizer(
         (name) => [`${name}.${i}`, scalar(name === 'wd' && !decay ? 0 : hyperOf(def, hyper, name, group))] as const,
       ),
     );
-    return { ...Object.fromEntries(values), step: scalar(state.step) };
+    return { ...Object.fromEntries(values), step: scalar(state.step + 1) };
   };
+  const apply = async (hyper: Hyper): Promise<void> => {
+    const feeds = hypersOf(hyper);
+    if (hyper.maxNorm === undefined) return plain.update(feeds);
+    clipping ??= await openUpdate(def, state, segments, open, true);
+    await clipping.update({ ...feeds, maxNorm: scalar(Number(hyper.maxNorm)) });
+  };
+  const hyperNames = [...Object.keys(def.hyper), 'maxNorm'];
   return {
-    async update(_state, hyper) {
+    async update(given, hyper) {
+      ensure(given === state, 'bad-argument', () => {
+        return `update: expected the state that this ${def.name} was compiled for, got another; compile an optimizer for each state`;
+      });
+      knownKeys(`update of ${def.name}`, hyper, hyperNames);
+      await apply(hyper);
       state.step += 1;
-      if (hyper.maxNorm === undefined) return plain.update(hypersOf(hyper));
-      clipping ??= await openUpdate(def, state, segments, open, true);
-      await clipping.update({ ...hypersOf(hyper), maxNorm: scalar(Number(hyper.maxNorm)) });
     },
     async release() {
       await plain.release();
