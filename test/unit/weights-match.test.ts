@@ -66,6 +66,7 @@ describe('weights by name', () => {
       mismatched: [],
       missing: [],
       unused: [],
+      notFinite: [],
       ignored: ['bn.num_batches_tracked'],
     });
     expect([...values.get('bn.running_mean')!]).to.deep.equal([10, 11]);
@@ -132,6 +133,34 @@ describe('weights by name', () => {
     expect([...values.get('encoder.bn.running_mean')!]).to.deep.equal([10, 11]);
     const clash = refusal(() => matchWeights(model, same, { rename: () => 'fc.weight' }));
     expect(clash.message).to.match(/got fc\.weight for stem\.weight and bn\.running_mean/);
+  });
+
+  it('rules that there are not are refused, and what was meant is said', () => {
+    const told = (rules: object): string => {
+      const { code, message } = refusal(() => matchWeights(model, same, rules as WeightRules));
+      expect(code).to.equal('bad-argument');
+      return message;
+    };
+    expect(told({ inputchannels: 'zeros' })).to.match(/got inputchannels; did you mean inputChannels\?/);
+    expect(told({ inputChannels: 'avg' })).to.match(
+      /expected inputChannels to be one of repeat, zeros, got the text 'avg'/,
+    );
+    expect(told({ strict: 'no' })).to.match(/expected strict to be true or false, got the text 'no'/);
+    expect(told({ prefix: 1 })).to.match(/expected prefix to be a text, got 1/);
+    expect(told({ rename: 'module.' })).to.match(/expected rename to be a function/);
+  });
+
+  it('values that are not finite are taken and told', () => {
+    const broken = fileOf({
+      ...Object.fromEntries(same.tensors),
+      'fc.weight': f32([4, 2], [0, 1, 2, Number.NaN, 4, 5, 6, 7]),
+      'bn.running_mean': f32([2], [1, Number.POSITIVE_INFINITY]),
+    });
+    const { report } = matchWeights(model, broken);
+    expect(report.notFinite).to.deep.equal(['bn.running_mean', 'fc.weight']);
+    expect(formatWeightReport(report).split('\n').slice(1, 2)).to.deep.equal([
+      '  NaN or infinite             2  bn.running_mean, fc.weight',
+    ]);
   });
 
   it('other types become f32, and shapes must agree axis by axis', () => {

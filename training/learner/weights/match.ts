@@ -1,11 +1,15 @@
 import { ensure } from '../../core/errors.ts';
+import { knownKeys, namesOf } from '../../core/known-keys.ts';
 import { sizeOf, type Tensor } from '../../core/tensor.ts';
 import { parameterValue } from '../../nn/import.ts';
 import type { ParamSpec } from '../../nn/scope.ts';
+import { allFinite } from '../health.ts';
+import { need } from '../numbers.ts';
 import type { WeightFile } from './read.ts';
 
 /** See {@link WeightRules.inputChannels}. */
 export type ChannelRule = 'repeat' | 'zeros';
+const channelRules: readonly unknown[] = ['repeat', 'zeros'] satisfies readonly ChannelRule[];
 
 /** How weights of a file find their places in a model. */
 export interface WeightRules {
@@ -21,6 +25,20 @@ export interface WeightRules {
    * fewer channels, else the file's as they are and zeros in the new ones.
    */
   readonly inputChannels?: ChannelRule;
+}
+
+const where = 'rules for weights';
+const ruleNames = namesOf<WeightRules>({ strict: true, prefix: true, rename: true, inputChannels: true });
+
+/** Throws `bad-argument` for rules that say nothing that {@link WeightRules} knows. */
+function checkRules(rules: WeightRules): void {
+  knownKeys(where, rules, ruleNames);
+  const check = (name: keyof WeightRules, fits: boolean, wanted: string): void =>
+    need(rules[name] === undefined || fits, where, `${name} to be ${wanted}`, rules[name]);
+  check('strict', typeof rules.strict === 'boolean', 'true or false');
+  check('prefix', typeof rules.prefix === 'string', 'a text');
+  check('rename', typeof rules.rename === 'function', 'a function of a name');
+  check('inputChannels', channelRules.includes(rules.inputChannels), `one of ${channelRules.join(', ')}`);
 }
 
 /** A tensor that is in both, with different shapes. */
@@ -43,6 +61,8 @@ export interface WeightReport {
   readonly missing: readonly string[];
   /** In the file, not in the model. */
   readonly unused: readonly string[];
+  /** Names among `matched` whose values are not all finite: the model computes NaN with them. */
+  readonly notFinite: readonly string[];
   /** In the file, known to be needless: PyTorch's counters `num_batches_tracked`, and what `rename` left out. */
   readonly ignored: readonly string[];
 }
@@ -137,9 +157,10 @@ function find(
 
 /**
  * Finds the file's tensor for every parameter and buffer of a model. Throws `bad-checkpoint` when something is left over, missing or
- * of another shape, unless `rules.strict` is false, and when nothing is found.
+ * of another shape, unless `rules.strict` is false, and when nothing is found; `bad-argument` for rules that there are not.
  */
 export function matchWeights(specs: readonly ParamSpec[], file: WeightFile, rules: WeightRules = {}): MatchedWeights {
+  checkRules(rules);
   const { wanted, ignored } = renamed(file, rules);
   const firstConv = specs.find(({ shape }) => shape.length === 4)?.name;
   const found = specs.map(({ name }, i) => {
@@ -156,6 +177,7 @@ export function matchWeights(specs: readonly ParamSpec[], file: WeightFile, rule
     mismatched: changes(false),
     missing: found.filter(({ source }) => source === undefined).map(({ name }) => name),
     unused: [...wanted].filter(([name]) => !used.has(name)).map(([, { from }]) => from),
+    notFinite: [...values].filter(([, value]) => !allFinite(value)).map(([name]) => name),
     ignored,
   };
   checkReport(report, rules.strict ?? true);
@@ -191,7 +213,7 @@ function differences({ mismatched, missing, unused }: WeightReport): string {
 
 /** The report as lines for people. */
 export function formatWeightReport(report: WeightReport): string {
-  const { file, matched, adapted, mismatched, missing, unused, ignored } = report;
+  const { file, matched, adapted, mismatched, missing, unused, notFinite, ignored } = report;
   const total = matched.length + mismatched.length + missing.length;
   const row = (label: string, names: readonly string[]): string[] =>
     names.length === 0 ? [] : [`  ${label.padEnd(24)}${String(names.length).padStart(5)}  ${some(names, 4)}`];
@@ -201,6 +223,7 @@ export function formatWeightReport(report: WeightReport): string {
     ...row('another shape, kept', mismatched.map(showChange)),
     ...row('not in the file, kept', missing),
     ...row('only in the file', unused),
+    ...row('NaN or infinite', notFinite),
     ...row('ignored', ignored),
   ].join('\n');
 }
