@@ -2,6 +2,7 @@ import { dtypes } from '../core/dtype.ts';
 import { type Dim, showDim } from '../core/shape.ts';
 import type { Tensor } from '../core/tensor.ts';
 import type { Attr, Graph, Node, Value } from './graph.ts';
+import { defaultOpset, needOpsetOf } from './opsets.ts';
 import {
   type AttributeProto,
   attributeTypes,
@@ -15,7 +16,7 @@ import {
 } from './schema.ts';
 
 export interface ExportOptions {
-  /** Version of the default operator set; 18 unless told otherwise. */
+  /** Version of the default operator set, 18 unless told otherwise: up to 21, down to the oldest that has the graph's nodes as they are (12 to 18). */
   readonly opset?: number;
   /** Further operator sets by domain. */
   readonly domains?: Readonly<Record<string, number>>;
@@ -23,7 +24,6 @@ export interface ExportOptions {
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
-const defaultOpset = 18;
 /** IR version that goes with each opset we emit; the pairs of the ONNX release table. */
 const irVersionOf = (opset: number): number => (opset <= 12 ? 7 : opset <= 18 ? 8 : 10);
 
@@ -122,9 +122,10 @@ function graphProto(graph: Graph, outerName?: NameOf): GraphProto {
   };
 }
 
-/** The graph as a `ModelProto`. */
+/** The graph as a `ModelProto`; throws `bad-argument` for an opset under which its nodes would mean something else or nothing. */
 export function toModelProto(graph: Graph, options: ExportOptions = {}): ModelProto {
   const opset = options.opset ?? defaultOpset;
+  needOpsetOf(graph, opset);
   return {
     irVersion: irVersionOf(opset),
     producerName: 'fettle',
