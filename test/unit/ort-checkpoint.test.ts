@@ -76,6 +76,32 @@ describe('ort-checkpoint: the file of ONNX Runtime training', () => {
     expect(of(changed(version, 3))).to.match(/^bad-checkpoint .*got version 3/);
   });
 
+  it('refuses properties that would read back as something else', () => {
+    const empty = { trained: new Map(), frozen: new Map() };
+    const write = (value: unknown) => () =>
+      encodeOrtCheckpoint({ ...empty, properties: new Map([['p', value as number]]) });
+    for (const value of [true, undefined, null, { a: 1 }, [1], 1n, 1e300, -1e39, 2 ** 200])
+      expect(write(value), String(value))
+        .to.throw(/expected the property p as a text or a number that f32 has, got .*; make a text of it/)
+        .with.property('code', 'bad-argument');
+    expect(() => encodeOrtCheckpoint({ ...empty, properties: { p: 1 } as unknown as Map<string, number> })).to.throw(
+      /properties as a Map/,
+    );
+    for (const value of [3e38, -2.5, 2 ** 53 - 1, Infinity, ''])
+      expect(decodeOrtCheckpoint(write(value)()).properties!.get('p')).to.equal(
+        typeof value === 'number' && !Number.isSafeInteger(value) ? Math.fround(value) : value,
+      );
+  });
+
+  it('refuses what is too large, and names what helps', () => {
+    // Zeros that nobody reads take no memory.
+    const data = new Float32Array(2 ** 28);
+    const trained = new Map([['w', { dtype: 'float32', dims: [data.length], data }] as const]);
+    expect(() => encodeOrtCheckpoint({ trained, frozen: new Map() }))
+      .to.throw(/less than 1073741824 bytes, got about 1073743104; train fewer parameters, or export before the first/)
+      .with.property('code', 'unsupported');
+  });
+
   it('refuses parts that share memory until they would fill it', () => {
     // 4096 parameters, all of them the same table with the same 256 kB.
     const builder = new Builder();

@@ -22,7 +22,7 @@ export interface OrtCheckpoint {
   readonly frozen: ReadonlyMap<string, Tensor>;
   /** The one group that the runtime knows, `group0`. */
   readonly optimizer?: OrtOptimizerState;
-  /** The user's own facts: whole numbers, other numbers (kept as f32) and texts. */
+  /** The user's own facts: whole numbers, other numbers (kept as f32, so at most 3.4e38) and texts. */
   readonly properties?: ReadonlyMap<string, number | string>;
 }
 
@@ -133,7 +133,22 @@ const groupOut = ({ step, initialLr, moments }: OrtOptimizerState): GroupTable =
   })),
 });
 
+/** Throws `bad-argument` where the file would not give back what is put in. */
+function checkProperties(properties: ReadonlyMap<string, number | string>): void {
+  ensure(properties instanceof Map, 'bad-argument', () => {
+    return 'encodeOrtCheckpoint: expected properties as a Map of names to numbers and texts, got something else';
+  });
+  for (const [name, value] of properties as ReadonlyMap<unknown, unknown>) {
+    const fits = typeof value === 'number' && (Number.isFinite(Math.fround(value)) || !Number.isFinite(value));
+    ensure(typeof name === 'string' && (typeof value === 'string' || fits), 'bad-argument', () => {
+      const got = typeof value === 'number' ? value : typeof value;
+      return `encodeOrtCheckpoint: expected the property ${name} as a text or a number that f32 has, got ${got}; make a text of it`;
+    });
+  }
+}
+
 function bagOut(properties: ReadonlyMap<string, number | string>): BagTable {
+  checkProperties(properties);
   const all = sorted(properties).map(([name, value]) => ({ name, value }));
   const numbers = all.filter((one): one is { name: string; value: number } => typeof one.value === 'number');
   return {
@@ -153,7 +168,7 @@ export function encodeOrtCheckpoint(checkpoint: OrtCheckpoint): Uint8Array {
   const { trained, frozen, optimizer, properties } = checkpoint;
   const sizeBytes = sizeBytesOf(checkpoint);
   ensure(sizeBytes < limitBytes, 'unsupported', () => {
-    return `encodeOrtCheckpoint: expected less than ${limitBytes} bytes, got about ${sizeBytes}; leave the moments out or train fewer parameters`;
+    return `encodeOrtCheckpoint: expected less than ${limitBytes} bytes, got about ${sizeBytes}; train fewer parameters, or export before the first update, when there are no moments yet`;
   });
   const table: CheckpointTable = {
     version,
