@@ -6,6 +6,7 @@ import { packageRoot } from '../server/paths.ts';
 import { FettleError } from '../training/core/errors.ts';
 import * as crappify from './commands/crappify.ts';
 import * as exporting from './commands/export.ts';
+import * as generate from './commands/generate.ts';
 import * as models from './commands/models.ts';
 import * as restore from './commands/restore.ts';
 import * as retrain from './commands/retrain.ts';
@@ -24,6 +25,7 @@ const commands: readonly { readonly register: (program: Command) => void }[] = [
   crappify,
   train,
   retrain,
+  generate,
   summary,
   exporting,
 ];
@@ -31,7 +33,7 @@ const commands: readonly { readonly register: (program: Command) => void }[] = [
 function createProgram(): Command {
   const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string };
   const program = new Command('fettle')
-    .description('Train, fine-tune and serve image models on the stock ONNX Runtime.')
+    .description('Train, fine-tune and serve image and text models on the stock ONNX Runtime.')
     .version(version)
     .option('--json', 'print results as JSON lines, for machines')
     .showHelpAfterError('(fettle --help tells what there is)')

@@ -5,9 +5,11 @@ import type { ModelStore, ModelVersion } from '../../server/store.ts';
 import type { RestoreRunConfig, RestoreRunResult } from '../../training/apps/restore-run.node.ts';
 import { note, report } from '../cli.ts';
 import { restoreCard } from '../model-card.ts';
+import type { RetrainTextOptions } from './retrain-text.ts';
+import { textOptions } from './text-options.ts';
 import { checkTask, runConfig, runFromOptions, type TrainOptions, trainOptions } from './train.ts';
 
-interface RetrainOptions extends TrainOptions {
+export interface RetrainOptions extends TrainOptions {
   readonly from: string;
   readonly store?: string;
   readonly out?: string;
@@ -24,17 +26,26 @@ const toleranceDb = 0.02;
 export function register(program: Command): void {
   const command = program
     .command('retrain')
-    .description('fine-tune a served model on your own photos, compare, register the next version and serve it')
-    .argument('<task>', 'restore');
-  trainOptions(command)
-    .option('--from <name[@v]>', 'the model to start from', 'restore')
+    .description(
+      'fine-tune a served model on your own photos or posts, compare, register the next version and serve it',
+    )
+    .argument('<task>', 'restore or text');
+  textOptions(trainOptions(command))
+    .option('--column <name>', 'of text: where the text is in a table of posts (default: text, full_text, content …)')
+    .option('--from <name[@v]>', 'the model to start from (default: TASK); of text also a model.onnx')
     .option('--store <dir>', 'where trained models are (FETTLE_STORE, else ./fettle-models)')
     .option(
       '--out <dir>',
       'folder of the run: checkpoints, log.csv, pictures (default: runs/retrain-NAME-VERSION, numbered)',
     )
     .option('--keep-active', 'register the new version, but do not serve it', false);
-  command.action((task: string, options: RetrainOptions) => run(command, task, options));
+  command.action(async (task: string, given: Omit<RetrainTextOptions, 'from'> & { readonly from?: string }) => {
+    const options = { from: task, ...given };
+    if (task !== 'text') return run(command, task, options);
+    const { retrainText } = await import('./retrain-text.ts');
+    const folder = (name: string) => freeFolder(join('runs', `retrain-${name}`), options.resume === true);
+    await retrainText(command, options, await openStores(options.store), folder);
+  });
 }
 
 /** Short and gentle: the model knows its work already. */
@@ -82,7 +93,9 @@ async function freeFolder(base: string, resume: boolean): Promise<string> {
   const { checkpointFiles } = await import('../../training/learner/checkpoint.node.ts');
   const folder = (i: number): string => (i === 1 ? base : `${base}-${i}`);
   let taken = 0;
-  while (existsSync(join(folder(taken + 1), checkpointFiles.latest))) taken++;
+  const holdsRun = (path: string): boolean =>
+    [path, join(path, 'head')].some((one) => existsSync(join(one, checkpointFiles.latest)));
+  while (holdsRun(folder(taken + 1))) taken++;
   return folder(resume && taken > 0 ? taken : taken + 1);
 }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { SegmentRunConfig } from '../../training/apps/segment-run.node.ts';
 import { ensure } from '../../training/core/errors.ts';
+import { shortSideOf } from '../../training/data/sizes.ts';
 import type { Weights } from '../../training/nn/scope.ts';
 import { announceDevice, note, report } from '../cli.ts';
 import { consoleCallback, spread, stoppable, type TrainOptions } from './train.ts';
@@ -39,14 +40,17 @@ async function startOf(path: string): Promise<Weights> {
 export async function trainSegment(command: Command, options: Options): Promise<void> {
   const foreign = (['damaged', 'samples', 'loss'] as const).find((name) => options[name] !== undefined);
   ensure(foreign === undefined, 'bad-argument', () => `--${foreign}: expected the task restore, got segment`);
-  const [{ runSegment, segmentRunDefaults }, { readSegmentFolder }, { openSession }, { describeRow }] =
+  const [{ runSegment, segmentRunDefaults }, { readSegmentFolder }, { openSession }, { describeRow }, app, files] =
     await Promise.all([
       import('../../training/apps/segment-run.node.ts'),
       import('../../training/data/segment/folder.node.ts'),
       import('../../training/run/ort.node.ts'),
       import('../../training/learner/recorder.ts'),
+      import('../../training/apps/segment.ts'),
+      import('../../training/learner/checkpoint.node.ts'),
     ]);
-  const data = await readSegmentFolder(options.data);
+  const config = segmentConfig(segmentRunDefaults, options);
+  const data = await readSegmentFolder(options.data, options.seed);
   const device = await announceDevice(options.device);
   const threads = options.threads ?? availableParallelism();
   const silent = command.optsWithGlobals().json === true;
@@ -54,7 +58,7 @@ export async function trainSegment(command: Command, options: Options): Promise<
   const result = await stoppable((signal) =>
     runSegment({
       ...start,
-      config: segmentConfig(segmentRunDefaults, options),
+      config,
       data,
       out: options.out,
       resume: options.resume === true,
@@ -65,10 +69,13 @@ export async function trainSegment(command: Command, options: Options): Promise<
       ...(options.workers === undefined ? {} : { workers: options.workers }),
     }),
   );
-  const { best, rows } = result;
+  const { best, rows, weights } = result;
+  const path = join(options.out, 'model.onnx');
+  const facts = { classes: data.classes, shortSide: shortSideOf(config.validSize) };
+  await files.writeDurably(path, app.exportSegment(result.model, weights, facts).model);
   report(
     command,
-    { best, rows, out: options.out },
-    `best: epoch ${best.epoch}, accuracy ${(100 * best.metrics.acc_camvid!).toFixed(2)} %, mean IoU ${best.metrics.iou!.toFixed(4)}; ${join(options.out, 'best.safetensors')}`,
+    { model: path, best, rows },
+    `best: epoch ${best.epoch}, accuracy ${(100 * best.metrics.acc_camvid!).toFixed(2)} %, mean IoU ${best.metrics.iou!.toFixed(4)}; ${path}`,
   );
 }

@@ -1,0 +1,123 @@
+import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import type { Command } from 'commander';
+import { FettleError } from '../../training/core/errors.ts';
+import type { GenerateOptions, OpenTextModel } from '../../training/data/text/generate.ts';
+import { announceDevice, deviceOption, parseWhole, report } from '../cli.ts';
+
+interface Options {
+  readonly model: string;
+  readonly store?: string;
+  readonly device: 'auto' | 'cpu' | 'webgpu' | 'cuda';
+  readonly threads?: number;
+  readonly n: number;
+  readonly maxTokens: number;
+  readonly temperature: number;
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly repetitionPenalty: number;
+  readonly seed: number;
+  readonly stop?: readonly string[];
+  readonly beams?: number;
+}
+
+const number =
+  (option: string) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isFinite(value))
+      throw new FettleError('bad-argument', `${option}: expected a number, got ${text}`);
+    return value;
+  };
+
+/** `fettle generate [PROMPT]`. */
+export function register(program: Command): void {
+  const command = program
+    .command('generate')
+    .description('write texts that go on where a prompt ends')
+    .argument('[prompt]', 'what the texts begin with', '');
+  deviceOption(command)
+    .option('--model <name[@v]>', 'a text model of the store, or a model.onnx', 'text')
+    .option('--store <dir>', 'where trained models are (FETTLE_STORE, else ./fettle-models)')
+    .option('--threads <n>', 'threads of the arithmetic (default: all cores)', parseWhole('--threads', 1, 256))
+    .option('-n, --n <n>', 'texts', parseWhole('--n', 1, 64), 1)
+    .option('--max-tokens <n>', 'tokens of a text at most', parseWhole('--max-tokens', 1, 10_000), 60)
+    .option(
+      '--temperature <x>',
+      'below 1: likely words become likelier; 0: always the likeliest',
+      number('--temperature'),
+      0.8,
+    )
+    .option('--top-k <n>', 'only the n likeliest words; 0: all', parseWhole('--top-k', 0, 1_000_000), 0)
+    .option('--top-p <x>', 'only the likeliest words that together have this probability', number('--top-p'), 0.95)
+    .option('--min-p <x>', 'only words with this share of the likeliest one’s probability', number('--min-p'), 0)
+    .option(
+      '--repetition-penalty <x>',
+      'above 1: words that occurred become less likely',
+      number('--repetition-penalty'),
+      1,
+    )
+    .option('--seed <n>', 'same seed, same texts', parseWhole('--seed', 0, 2 ** 31), 1)
+    .option('--stop <text...>', 'a text ends before any of these')
+    .option(
+      '--beams <n>',
+      'instead of chance, the likeliest texts that a beam of n finds',
+      parseWhole('--beams', 1, 1000),
+    );
+  command.action((prompt: string, options: Options) => run(command, prompt, options));
+}
+
+async function readModel({ model, store }: Options): Promise<Uint8Array> {
+  if (model.endsWith('.onnx')) return readFile(model);
+  const [{ openStore }, { storeDirOf, zooDir }] = await Promise.all([
+    import('../../server/store.ts'),
+    import('../../server/paths.ts'),
+  ]);
+  const models = openStore({ zooDir, storeDir: storeDirOf(store) });
+  return models.read(await models.resolve(model), 'model.onnx');
+}
+
+async function run(command: Command, prompt: string, options: Options): Promise<void> {
+  const [{ openTextModel }, { openSession }] = await Promise.all([
+    import('../../training/apps/text.ts'),
+    import('../../training/run/ort.node.ts'),
+  ]);
+  const bytes = await readModel(options);
+  const device = await announceDevice(options.device);
+  const threads = options.threads ?? availableParallelism();
+  const model = await openTextModel(bytes, (graph) => openSession(graph, { device, threads }));
+  try {
+    await (options.beams === undefined
+      ? sample(command, model, prompt, options)
+      : search(command, model, prompt, options));
+  } finally {
+    await model.session.release();
+  }
+}
+
+/** One text is written as it comes; several at the end. */
+async function sample(command: Command, model: OpenTextModel, prompt: string, options: Options): Promise<void> {
+  const { generateText } = await import('../../training/data/text/generate.ts');
+  const live = options.n === 1 && process.stdout.isTTY && command.optsWithGlobals().json !== true;
+  const request: GenerateOptions = { ...options, prompt };
+  if (live) {
+    process.stdout.write(prompt);
+    await generateText(model, { ...request, onText: (_, piece) => process.stdout.write(piece) });
+    process.stdout.write('\n');
+    return;
+  }
+  const candidates = await generateText(model, request);
+  report(
+    command,
+    { prompt, seed: options.seed, candidates },
+    candidates.map(({ text }) => (prompt + text).trim()).join('\n\n'),
+  );
+}
+
+async function search(command: Command, model: OpenTextModel, prompt: string, options: Options): Promise<void> {
+  const { beamSearch } = await import('../../training/data/text/generate.ts');
+  const found = await beamSearch(model, { prompt, beams: options.beams!, maxTokens: options.maxTokens });
+  const candidates = found.slice(0, options.n);
+  report(command, { prompt, candidates }, candidates.map(({ text }) => (prompt + text).trim()).join('\n\n'));
+}
