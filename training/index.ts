@@ -10,10 +10,11 @@ export { type ResNetConfig, resnet, resnetConfigs, resnetEncoder } from '../mode
 export { type SmallEncoderConfig, smallEncoder, smallEncoderDefaults } from '../models/small-encoder.ts';
 export { type RestoreUnetConfig, restoreUnet, restoreUnetDefaults, unetMultiple } from '../models/unet.ts';
 export { type VggConfig, vgg, vggConfigs, vggEncoder } from '../models/vgg.ts';
+export * from './apps/segment.ts';
 export * from './core/dtype.ts';
 export * from './core/errors.ts';
 export type { Image } from './core/image.ts';
-export type { FileEntry, ImageModelSpec, ModelConfig } from './core/model-config.ts';
+export type { FileEntry, ImageModelSpec, ModelConfig, SegmentClass, SegmentModelSpec } from './core/model-config.ts';
 export * from './core/rng.ts';
 export { anyDim, type Dim, type Shape, symDim } from './core/shape.ts';
 export * from './core/tensor.ts';
@@ -22,7 +23,11 @@ export * from './data/blocks/splitters.ts';
 export type * from './data/blocks/types.ts';
 export { type CsvTable, parseCsv } from './data/csv.ts';
 export { parseIdx } from './data/idx.ts';
+export { classIds, segmentInput, segmentSize } from './data/masks.ts';
 export { psnr, ssim } from './data/metrics.ts';
+export { type CocoMasks, parseCoco } from './data/segment/coco.ts';
+export type { MaskForm } from './data/segment/mask-form.ts';
+export { encodeRle, paintPolygon, paintRle, type Rle } from './data/segment/rle.ts';
 export * from './data/split.ts';
 export { type HumanNumbers, humanNumbers } from './data/text/human-numbers.ts';
 export { type StreamBatch, type TokenStream, textOf, tokenStream } from './data/text/stream.ts';
@@ -36,7 +41,12 @@ export {
 } from './data/transforms/normalise.ts';
 export * as transforms from './data/transforms/pixels.ts';
 export { backward } from './grad/backward.ts';
-export { exportOrtTraining, exportTraining } from './learner/artifacts.ts';
+export {
+  exportOrtTraining,
+  exportTraining,
+  type OrtTrainingExportOptions,
+  type TrainingExportOptions,
+} from './learner/artifacts.ts';
 export { ema } from './learner/callbacks/ema.ts';
 export { accumulateGradients, gradientClip } from './learner/callbacks/gradients.ts';
 export { cutmix, type MixOptions, mixup } from './learner/callbacks/mixup.ts';
@@ -84,8 +94,13 @@ export * from './optim/define.ts';
 export * from './optim/optimizers.ts';
 export * as schedules from './optim/schedules.ts';
 export type { Device, Session, SkippedDevice, Tensors } from './run/session.ts';
-export { type ArtifactSegment, trainingArtifacts } from './step/artifacts.ts';
-export { type ArtifactSet, artifactNames, ortArtifacts } from './step/ort-artifacts.ts';
-export { decodeOrtCheckpoint, encodeOrtCheckpoint, type OrtCheckpoint } from './step/ort-checkpoint.ts';
+export { type ArtifactOptions, type ArtifactSegment, trainingArtifacts } from './step/artifacts.ts';
+export { type ArtifactSet, artifactNames, type OrtArtifactOptions, ortArtifacts } from './step/ort-artifacts.ts';
+export {
+  decodeOrtCheckpoint,
+  encodeOrtCheckpoint,
+  type OrtCheckpoint,
+  type OrtOptimizerState,
+} from './step/ort-checkpoint.ts';
 export * from './step/state.ts';
 export { buildInference, buildStep, type StepGraphs, type Task } from './step/train-step.ts';

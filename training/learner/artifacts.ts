@@ -1,10 +1,14 @@
-import { ensure } from '../core/errors.ts';
+import { ensure, FettleError } from '../core/errors.ts';
+import { knownKeys, namesOf } from '../core/known-keys.ts';
 import { adamw } from '../optim/optimizers.ts';
 import { momentsOf, trainingArtifacts } from '../step/artifacts.ts';
 import { type ArtifactSet, type OrtArtifactOptions, ortArtifacts } from '../step/ort-artifacts.ts';
 import type { Task } from '../step/train-step.ts';
 import { taskOf } from './compiled.ts';
 import type { Learner } from './create-learner.ts';
+import { type LearningRate, learningRates } from './groups.ts';
+import { need, needNotNegative } from './numbers.ts';
+import type { Hyper } from './trainer.ts';
 
 /** The task of a learner at the shapes of its first training batch. */
 async function taskOfLearner(learner: Learner): Promise<Task> {
@@ -14,37 +18,73 @@ async function taskOfLearner(learner: Learner): Promise<Task> {
   ensure(false, 'bad-data', () => 'exportTraining: expected a training loader with batches, got an empty one');
 }
 
-/** Hyper-parameters of a learner that are plain numbers. */
-function hyperOf({ options }: Learner): Record<string, number> {
+/** Hyper-parameters of a learner besides its rates: numbers, or one for each group. */
+function hyperOf({ options }: Learner): Hyper {
   const { optimizer = adamw, hyper = {}, wd = 0.01 } = options;
-  const all = Object.entries({ ...('wd' in optimizer.hyper ? { wd } : {}), ...hyper });
-  return Object.fromEntries(all.filter((entry): entry is [string, number] => typeof entry[1] === 'number'));
+  const { lr: _, ...others } = { ...('wd' in optimizer.hyper ? { wd } : {}), ...hyper } as Hyper;
+  return others;
 }
 
 export interface TrainingExportOptions {
+  /** 18..21; 18 when left out. */
   readonly opset?: number;
   /** The user's own facts, kept in the checkpoint. */
   readonly properties?: ReadonlyMap<string, number | string>;
 }
 
-/** The artifacts with which any ONNX Runtime goes on training where the learner stands, at the shapes of its batches. */
+const trainingNames = namesOf<TrainingExportOptions>({ opset: true, properties: true });
+
+/**
+ * The artifacts with which any ONNX Runtime goes on training where the learner stands, at the shapes of its batches, each segment with
+ * the rates of its group.
+ */
 export async function exportTraining(learner: Learner, options: TrainingExportOptions = {}): Promise<ArtifactSet> {
+  knownKeys('exportTraining', options, trainingNames);
   const { optimizer = adamw } = learner.options;
-  const lr = typeof learner.lr === 'number' ? { lr: learner.lr } : {};
+  const lr = typeof learner.lr === 'number' ? learner.lr : learningRates(learner.lr, learner.groups);
   return trainingArtifacts(await taskOfLearner(learner), {
     state: learner.state,
     optimizer,
-    hyper: { ...hyperOf(learner), ...lr },
+    hyper: { ...hyperOf(learner), lr },
     isTrained: (name) => learner.isTrained(name),
     ...options,
   });
 }
 
-export type OrtTrainingExportOptions = TrainingExportOptions &
-  Pick<OrtArtifactOptions, 'lr' | 'maxNorm'> & {
-    /** Weight decay; the learner's when left out. */
-    readonly wd?: number;
-  };
+export interface OrtTrainingExportOptions extends TrainingExportOptions, Pick<OrtArtifactOptions, 'lr' | 'maxNorm'> {
+  /** Weight decay; the learner's when left out. */
+  readonly wd?: number;
+}
+
+const ortNames = namesOf<OrtTrainingExportOptions>({
+  opset: true,
+  properties: true,
+  lr: true,
+  maxNorm: true,
+  wd: true,
+});
+
+/** The one rate of a learner. A list would be taken for a schedule over updates, which a learner's rates are not. */
+function rateOf(lr: LearningRate): number {
+  if (typeof lr === 'number') return lr;
+  const got = JSON.stringify(lr);
+  throw new FettleError(
+    'unsupported',
+    `exportOrtTraining: expected a learner with one learning rate, got ${got}; pass lr, the runtime has no parameter groups`,
+  );
+}
+
+/** The one number of every hyper-parameter. */
+const numbersOf = (hyper: Hyper): Record<string, number> =>
+  Object.fromEntries(
+    Object.entries(hyper).map(([name, value]) => {
+      if (typeof value === 'number') return [name, value];
+      throw new FettleError(
+        'unsupported',
+        `exportOrtTraining: expected a learner with one ${name}, got [${value}]; the runtime has no parameter groups, exportTraining keeps them`,
+      );
+    }),
+  );
 
 /**
  * The artifacts for ONNX Runtime's own on-device training. It has one learning rate and one weight decay for all parameters, so a
@@ -54,12 +94,12 @@ export async function exportOrtTraining(
   learner: Learner,
   options: OrtTrainingExportOptions = {},
 ): Promise<ArtifactSet> {
+  knownKeys('exportOrtTraining', options, ortNames);
   const { optimizer = adamw } = learner.options;
-  const { wd, lr = learner.lr, ...others } = options;
-  const { lr: _, ...hyper } = { ...hyperOf(learner), ...(wd === undefined ? {} : { wd }) } as Record<string, number>;
-  ensure(typeof lr === 'number' || Array.isArray(lr), 'unsupported', () => {
-    return `exportOrtTraining: expected one learning rate, got ${JSON.stringify(lr)}; pass lr, the runtime has no parameter groups`;
-  });
+  const { wd, lr = rateOf(learner.lr), ...others } = options;
+  need(typeof lr === 'number' || Array.isArray(lr), 'exportOrtTraining', 'lr as a number or one for each update', lr);
+  if (wd !== undefined) needNotNegative('exportOrtTraining', 'wd', wd);
+  const hyper = numbersOf({ ...hyperOf(learner), ...(wd === undefined ? {} : { wd }) });
   const { state } = learner;
   const trained = [...state.gradTensors.keys()].filter((name) => learner.isTrained(name));
   const spared = state.specs.filter(({ name, decay }) => trained.includes(name) && !decay);
@@ -71,7 +111,7 @@ export async function exportOrtTraining(
     isTrained: (name) => learner.isTrained(name),
     optimizer,
     hyper,
-    lr: lr as number | readonly number[],
+    lr,
     ...(state.step === 0 ? {} : { progress: { step: state.step, moments: momentsOf(state, trained) } }),
     ...others,
   });

@@ -1,4 +1,5 @@
 import { ensure, FettleError } from '../core/errors.ts';
+import { knownKeys } from '../core/known-keys.ts';
 import { toModelProto } from '../onnx/export.ts';
 import { Graph, type Value } from '../onnx/graph.ts';
 import {
@@ -27,7 +28,7 @@ export interface OrtOptimizerOptions {
   readonly lr?: number | readonly number[];
   /** Clips the gradients by their norm over all parameters. */
   readonly maxNorm?: number;
-  /** Version of ONNX's operators, 13..21; 18 when left out. */
+  /** Version of ONNX's operators, 18..21; 18 when left out. */
   readonly opset?: number;
 }
 
@@ -79,12 +80,24 @@ function sgdNode({ momentum, wd }: Readonly<Record<string, number>>): OrtOptimiz
   };
 }
 
+/** Throws `bad-argument` unless `value` is a number that `fits`. */
+function needNumber(name: string, value: unknown, fits: (number: number) => boolean): void {
+  ensure(typeof value === 'number' && fits(value), 'bad-argument', () => {
+    return `ortArtifacts: expected ${name} as a finite number in its range, got ${value}`;
+  });
+}
+
 function nodeOf(def: OptimizerDef, hyper: Readonly<Record<string, number>>): OrtOptimizer {
   const known = Object.keys(def.hyper).filter((name) => name !== 'lr');
-  const foreign = Object.keys(hyper).filter((name) => !known.includes(name));
-  ensure(foreign.length === 0, 'bad-argument', () => {
-    return `ortArtifacts: expected hyper-parameters of ${known}, got ${foreign}`;
-  });
+  knownKeys(`ortArtifacts: hyper of ${def.name}`, hyper, known);
+  for (const [name, value] of Object.entries<unknown>(hyper)) {
+    ensure(!Array.isArray(value), 'unsupported', () => {
+      return `ortArtifacts: expected one ${name} for all parameters, got [${value}]; the runtime has no parameter groups, pass a number`;
+    });
+    // The decays of moments are shares below 1.
+    const below = name.startsWith('beta') || name === 'momentum' ? 1 : Infinity;
+    needNumber(name, value, (number) => number >= 0 && number < below);
+  }
   const all = { ...def.hyper, ...hyper };
   if (def.name === adamw.name) return adamwNode(all);
   if (def.name === sgd.name) return sgdNode(all);
@@ -117,6 +130,7 @@ const sequence = (name: string): ValueInfoProto => ({
 export function ortOptimizerModel(options: OrtOptimizerOptions): Uint8Array {
   const { optimizer = adamw, hyper = {}, lr, maxNorm, opset = 18 } = options;
   const { op, attributes, moments, nodeInputs, flagDims } = nodeOf(optimizer, hyper);
+  if (maxNorm !== undefined) needNumber('maxNorm', maxNorm, (norm) => norm > 0 && norm < Infinity);
   const graph = new Graph(`${optimizer.name}_optimizer`);
   const fed = graph.input('learning_rate', 'float32', [1]);
   graph.output('rate', rateOf(graph, fed, graph.input('step', 'int64', [1]), lr));

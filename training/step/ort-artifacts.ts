@@ -1,8 +1,10 @@
 import { ensure } from '../core/errors.ts';
+import { knownKeys, namesOf } from '../core/known-keys.ts';
 import { sizeOf, type Tensor } from '../core/tensor.ts';
 import type { ParamSpec, Weights } from '../nn/scope.ts';
 import { toOnnx } from '../onnx/export.ts';
 import type { Graph, Node, Value } from '../onnx/graph.ts';
+import { defaultOpset, needOpset } from '../onnx/opsets.ts';
 import * as o from '../ops/build.ts';
 import { type OrtOptimizerOptions, ortDomain, ortOptimizerModel } from './ort-artifacts-optimizer.ts';
 import { encodeOrtCheckpoint } from './ort-checkpoint.ts';
@@ -17,6 +19,10 @@ export const artifactNames = ['training_model.onnx', 'eval_model.onnx', 'optimiz
 /** The bytes of the four files. */
 export type ArtifactSet = Readonly<Record<(typeof artifactNames)[number], Uint8Array>>;
 
+/** Throws `bad-argument` unless all graphs of a training may be written for `opset`: reductions have their form of 18. */
+export const needArtifactOpset = (where: string, opset: number): void =>
+  needOpset(where, opset, defaultOpset, 'gradients are sums with the axes as an input, older opsets have none such');
+
 export interface OrtArtifactOptions extends OrtOptimizerOptions {
   /** Of every parameter and buffer. */
   readonly weights: Weights;
@@ -27,6 +33,18 @@ export interface OrtArtifactOptions extends OrtOptimizerOptions {
   /** The user's own facts, kept in the checkpoint. */
   readonly properties?: ReadonlyMap<string, number | string>;
 }
+
+const optionNames = namesOf<OrtArtifactOptions>({
+  weights: true,
+  optimizer: true,
+  hyper: true,
+  lr: true,
+  maxNorm: true,
+  opset: true,
+  isTrained: true,
+  progress: true,
+  properties: true,
+});
 
 const bufferName = (param: string): string => `${param}_grad.accumulation.buffer`;
 /** Outputs of such names are the runtime's own and hidden from its users. */
@@ -179,10 +197,9 @@ function checkpointOf({ specs, trained }: OrtTraining, options: OrtArtifactOptio
  * are overwritten in place.
  */
 export function ortArtifacts(task: Task, options: OrtArtifactOptions): ArtifactSet {
-  const { isTrained = () => true, opset = 18 } = options;
-  ensure(Number.isInteger(opset) && opset >= 13 && opset <= 21, 'bad-argument', () => {
-    return `ortArtifacts: expected an opset in 13..21, got ${opset}; the last release with training knows no others`;
-  });
+  knownKeys('ortArtifacts', options, optionNames);
+  const { isTrained = () => true, opset = defaultOpset } = options;
+  needArtifactOpset('ortArtifacts', opset);
   checkNames(task);
   const training = trainingGraph(task, isTrained);
   const model = { opset, domains: { [ortDomain]: 1 } };
