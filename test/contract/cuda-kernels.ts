@@ -5,6 +5,8 @@ import type { DType } from '../../training/core/dtype.ts';
 import type { Graph, Node, Value } from '../../training/onnx/graph.ts';
 
 interface OperatorRow {
+  /** Versions of the operator, the first of them that of opset 18; a model's opset means the newest that is not newer. */
+  readonly since: readonly number[];
   readonly in: readonly string[];
   readonly out: readonly string[];
   /** `opset` is `13+`, `13-18` or `18`; `types` are separated by spaces. */
@@ -27,9 +29,14 @@ const onnxNames: Readonly<Record<DType, string>> = {
   bool: 'bool',
 };
 
-function covers(range: string, opset: number): boolean {
-  const [first, last] = range.replace('+', '-Infinity').split('-');
-  return opset >= Number(first) && opset <= Number(last ?? first);
+/**
+ * Whether a kernel takes a version of its operator: one with an end takes all between, one without takes none but its first. Source:
+ * `VerifyVersion` in onnxruntime/core/framework/kernel_registry.cc.
+ */
+function takes(range: string, version: number): boolean {
+  if (range.endsWith('+')) return Number(range.slice(0, -1)) === version;
+  const [first, last] = range.split('-').map(Number);
+  return version >= first! && version <= (last ?? first!);
 }
 
 /** Why the values do not fit the parameters, or undefined. */
@@ -62,8 +69,9 @@ export function whyNoKernel(
 ): string | undefined {
   const row = domain === '' ? cudaKernels.operators[op] : undefined;
   if (row === undefined) return `${domain}${op}: no kernel at all`;
-  const kernel = row.kernels.find(({ opset: range }) => covers(range, opset));
-  if (kernel === undefined) return `${op}: none at opset ${opset}`;
+  const version = row.since.findLast((one) => one <= opset);
+  const kernel = version && row.kernels.find(({ opset: range }) => takes(range, version));
+  if (!kernel) return `${op}: none at opset ${opset}`;
   const bound = new Map<string, string>();
   const reason = misfit(inputs, row.in, kernel.types, bound) ?? misfit(outputs, row.out, kernel.types, bound);
   return reason && `${op}: ${reason}`;

@@ -3,6 +3,7 @@ import { knownKeys } from '../core/known-keys.ts';
 import { type Tensor, zeros } from '../core/tensor.ts';
 import { toOnnx } from '../onnx/export.ts';
 import { buildOptimizer, type OptimizerDef } from '../optim/define.ts';
+import { memoryOf } from '../run/memory-of.ts';
 import type { Session, Tensors } from '../run/session.ts';
 import { flatNames } from '../step/flat-state.ts';
 import type { Segment, TrainState } from '../step/state.ts';
@@ -50,18 +51,19 @@ export function keepUpdates(state: TrainState, results: Tensors): void {
     if (name.startsWith(prefix)) state.tensors.get(name.slice(prefix.length))!.data.set(data as Float32Array);
 }
 
-/** Builds and opens the training graph of `task`; parameters that `isTrained` refuses are frozen. */
+/**
+ * Builds and opens the training graph of `task`; parameters that `isTrained` refuses are frozen. On a device with memory of its own the
+ * graph has the layout of a state, so it is opened, and may be refused there, with the first one.
+ */
 export async function compileStep(
   task: Task,
   open: OpenGraph,
   isTrained?: (name: string) => boolean,
 ): Promise<CompiledStep> {
   const graphs = buildStep(task, isTrained);
-  const session = await open(toOnnx(graphs.training));
-  if (session.memory !== undefined) {
-    // This one has told which device it is, and that the graph loads there.
-    await session.release();
-    const { gradients, release } = residentStep(graphs, session.memory);
+  const memory = await memoryOf(open);
+  if (memory !== undefined) {
+    const { gradients, release } = residentStep(graphs, memory);
     return {
       graphs,
       gradients: (state, batch, random = { seed: 0 }) =>
@@ -69,6 +71,7 @@ export async function compileStep(
       release,
     };
   }
+  const session = await open(toOnnx(graphs.training));
   const updated = graphs.training.outputs.filter(({ name }) => name.startsWith(nextName('')));
   // Not written into the state itself: the backward pass may still read the old value (the state of a recurrent net).
   const next = Object.fromEntries(
@@ -154,7 +157,19 @@ const inPieces = ({ offset, size }: Segment, segment: number) =>
     size: Math.min(pieceSize, size - i * pieceSize),
   }));
 
+/** The graph in which the host updates these segments, and the stretch that is each of its tensors. */
+export function buildUpdate(def: OptimizerDef, segments: readonly Segment[], clip: boolean) {
+  const pieces = segments.flatMap(inPieces);
+  const sizes = pieces.map(({ size }) => size);
+  return { pieces, graph: buildOptimizer(def, sizes, { clip, hyperOf: pieces.map(({ segment }) => segment) }) };
+}
+
 type Update = (hyper: Readonly<Record<string, Tensor>>) => Promise<void>;
+
+interface OpenedUpdate {
+  readonly update: Update;
+  release(): Promise<void>;
+}
 
 /** Opens `def`'s graph over segments of `state`, on the host's numbers or on those that a device keeps. */
 async function openUpdate(
@@ -163,25 +178,24 @@ async function openUpdate(
   segments: readonly Segment[],
   open: OpenGraph,
   clip: boolean,
-): Promise<{ readonly update: Update; release(): Promise<void> }> {
-  const pieces = segments.flatMap(inPieces);
-  const hyperOf = pieces.map(({ segment }) => segment);
-  const session = await open(
-    toOnnx(
-      buildOptimizer(
-        def,
-        pieces.map(({ size }) => size),
-        { clip, hyperOf },
-      ),
-    ),
-  );
-  if (session.memory !== undefined) {
-    await session.release();
-    const sizes = segments.map(({ size }) => size);
-    const model = toOnnx(buildOptimizer(def, sizes, { clip }));
-    const { update, release } = await residentUpdate(model, session.memory, residentPlaces(def, state, segments));
-    return { update: (hyper) => update(state, hyper), release };
-  }
+): Promise<OpenedUpdate> {
+  const memory = await memoryOf(open);
+  if (memory === undefined) return openHostUpdate(def, state, segments, open, clip);
+  const sizes = segments.map(({ size }) => size);
+  const model = toOnnx(buildOptimizer(def, sizes, { clip }));
+  const { update, release } = await residentUpdate(model, memory, residentPlaces(def, state, segments));
+  return { update: (hyper) => update(state, hyper), release };
+}
+
+async function openHostUpdate(
+  def: OptimizerDef,
+  state: TrainState,
+  segments: readonly Segment[],
+  open: OpenGraph,
+  clip: boolean,
+): Promise<OpenedUpdate> {
+  const { pieces, graph } = buildUpdate(def, segments, clip);
+  const session = await open(toOnnx(graph));
   const feeds: Record<string, Tensor> = {};
   const fetches: Record<string, Tensor> = clip ? { gradNorm: scalar(0) } : {};
   for (const [i, { offset, size }] of pieces.entries()) {
