@@ -12,8 +12,8 @@ import { compileOptimizer, compileStep } from '../../training/learner/trainer.ts
 import { linear } from '../../training/nn/layers.ts';
 import { mseLoss } from '../../training/nn/losses.ts';
 import { adamw } from '../../training/optim/optimizers.ts';
-import { openSession } from '../../training/run/ort.node.ts';
-import { probeModel } from '../../training/run/probe.ts';
+import { memoryOf } from '../../training/run/memory-of.ts';
+import { type OpenOptions, openSession } from '../../training/run/ort.node.ts';
 import type { DeviceMemory, Session } from '../../training/run/session.ts';
 import { createState, initState, type TrainState } from '../../training/step/state.ts';
 import { spiralOptions } from '../helpers/tiny-tasks.ts';
@@ -56,17 +56,13 @@ async function openHosted(model: Uint8Array): Promise<Session> {
   return { device, inputNames, outputNames, ...session };
 }
 
-async function memoryOf(): Promise<DeviceMemory> {
-  const session = await open(probeModel());
-  await session.release();
-  return session.memory!;
-}
+const memoryHere = async (): Promise<DeviceMemory> => (await memoryOf(open))!;
 
 const numbersOf = ({ params, buffers, moments, step }: TrainState): Numbers => ({ params, buffers, moments, step });
 
 /** Trains a net with batch norm for two epochs of 8 batches. */
 async function train(opener: typeof open, callbacks: readonly Callback[], rest: TrainOptions = {}): Promise<Trained> {
-  const memory = await memoryOf();
+  const memory = await memoryHere();
   const live: number[] = [];
   const count: Callback = { name: 'count', numbers: [], order: 90, afterBatch: () => void live.push(memory.live) };
   const learner = await createLearner(spiralOptions({ open: opener, accumulate: rest.accumulate ?? 1 }));
@@ -119,7 +115,7 @@ function meddling(): readonly Callback[] {
 
 /** Many steps of a net of 0.15 MB: what is not disposed of shows. */
 async function long(steps: number): Promise<Long> {
-  const memory = await memoryOf();
+  const memory = await memoryHere();
   const [n, width] = [4, 192];
   const step = await compileStep(
     {
@@ -154,8 +150,20 @@ async function long(steps: number): Promise<Long> {
   return { live: live!, liveAfter: memory.live, rss: rss as unknown as Long['rss'], replaced, losses: losses! };
 }
 
+/** Whether sessions that are opened alike share a memory, and others do not. */
+async function sharing(): Promise<readonly boolean[]> {
+  const memoryWith = (options: OpenOptions) =>
+    memoryOf((model) => openSession(model, { device: 'webgpu', strict: true, ...options }));
+  const one = await memoryWith({ threads: 1 });
+  const others = [{ threads: 1 }, { threads: 2 }, { threads: 1, spin: false }, { threads: 1, strict: false }];
+  const same: boolean[] = [];
+  for (const options of others) same.push((await memoryWith(options)) === one);
+  return same;
+}
+
 /** What the test may ask for. */
 export const requests = {
+  sharing,
   resident: () => train(open, []),
   hosted: () => train(openHosted, []),
   'resident, meddled with': () => train(open, meddling(), { accumulate: 2 }),
@@ -183,7 +191,7 @@ process.on('message', async ({ name, argument = '' }: Request) => {
   );
 });
 process.once('disconnect', () => process.exit());
-await memoryOf().then(
+await memoryHere().then(
   () => send({ answer: 'ready' }),
   (error: unknown) => send({ failure: textOf(error) }),
 );

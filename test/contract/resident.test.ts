@@ -74,6 +74,10 @@ describe('training on WebGPU in Node with its numbers staying there', function (
       expect(numbersOf(resumed)).to.deep.equal(numbersOf(hosted));
     }));
 
+  it('a memory opens its graphs as the sessions that it belongs to, with their threads, spinning and strictness', async () => {
+    expect(await ask<readonly boolean[]>('sharing')).to.deep.equal([true, false, false, false]);
+  });
+
   it('memory is flat over 1 000 steps', async () => {
     const { live, liveAfter, rss, replaced, losses } = await ask<Long>('long', '1000');
     expect(live.length).to.equal(1000);

@@ -1,3 +1,4 @@
+import { FettleError } from '../core/errors.ts';
 import type { Tensor } from '../core/tensor.ts';
 import type { DeviceMemory, DeviceTensor, ResidentGraph, Tensors } from '../run/session.ts';
 import { flatNames, flatStep } from '../step/flat-state.ts';
@@ -23,6 +24,9 @@ function partsOf({ segments, params, grads, moments, buffers }: TrainState): Map
   ]);
   return new Map([...parts, [flatNames.buffers, part('buffers', buffers)]]);
 }
+
+const lost = 'training: expected the numbers that the device keeps, which are newer than those of the state';
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Keeps the numbers of a state on a device from step to step, and fetches them when they are asked for. */
 export class ResidentState implements Residence {
@@ -53,10 +57,21 @@ export class ResidentState implements Residence {
     part.ahead = true;
   }
 
+  /** All that is newer on the device, or nothing of it: parameters of one step with the moments of another are of no use. */
   async toHost(groups: readonly NumberGroup[] = numberGroups): Promise<void> {
-    for (const part of this.#parts.values()) {
-      if (!part.ahead || !groups.includes(part.group)) continue;
-      await this.#memory!.download(part.tensor!, part.host);
+    const ahead = [...this.#parts.values()].filter((part) => part.ahead && groups.includes(part.group));
+    const fetched: Float32Array[] = [];
+    try {
+      for (const { tensor, host } of ahead) {
+        const into = new Float32Array(host.length);
+        await this.#memory!.download(tensor!, into);
+        fetched.push(into);
+      }
+    } catch (cause) {
+      throw new FettleError('no-device', `${lost}, got: ${textOf(cause)}; go on from a checkpoint`, { cause });
+    }
+    for (const [i, part] of ahead.entries()) {
+      part.host.set(fetched[i]!);
       part.ahead = false;
     }
   }
@@ -84,18 +99,25 @@ async function residing<T>(state: TrainState, work: (numbers: ResidentState) => 
   }
 }
 
+/** Of a run that failed the numbers are wanted too. Where the device itself has failed there are none to be had, and the error says so. */
+async function afterFailure(numbers: ResidentState, error: unknown): Promise<never> {
+  const gone = await numbers.toHost().then(
+    () => undefined,
+    (reason: unknown) => textOf(reason),
+  );
+  if (gone === undefined) throw error;
+  const code = error instanceof FettleError ? error.code : 'no-device';
+  throw new FettleError(code, `${textOf(error)} (afterwards, ${gone})`, { cause: error });
+}
+
 /** The state on the device for {@link residing}, for as long as `run` lasts. */
 export async function keepResident<T>(state: TrainState, run: () => Promise<T>): Promise<T> {
   const numbers = new ResidentState(state);
   state.residence = numbers;
   try {
-    const result = await run();
+    const result = await run().catch((error: unknown) => afterFailure(numbers, error));
     await numbers.toHost();
     return result;
-  } catch (error) {
-    // Of a run that failed the numbers are wanted too; where the device itself has, there are none to be had.
-    await numbers.toHost().catch(() => undefined);
-    throw error;
   } finally {
     state.residence = undefined;
     numbers.hostChanged();
@@ -109,7 +131,9 @@ export function residentStep({ training }: StepGraphs, memory: DeviceMemory) {
   let made: { readonly state: TrainState; readonly graph: ResidentGraph } | undefined;
   const graphFor = async (state: TrainState): Promise<ResidentGraph> => {
     if (made?.state === state) return made.graph;
-    await made?.graph.release();
+    const before = made;
+    made = undefined;
+    await before?.graph.release();
     const { model, results } = flatStep(training, state);
     made = { state, graph: await memory.open(model, results) };
     return made.graph;
@@ -127,8 +151,9 @@ export function residentStep({ training }: StepGraphs, memory: DeviceMemory) {
       });
     },
     async release(): Promise<void> {
-      await made?.graph.release();
+      const before = made;
       made = undefined;
+      await before?.graph.release();
     },
   };
 }

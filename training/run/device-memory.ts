@@ -45,20 +45,67 @@ export function toTensor(value: Ort.Tensor, name: string, data: Ort.Tensor['data
   return { dtype: type as DType, dims: value.dims, data: data as Tensor['data'] };
 }
 
+/** A graph of one Identity, opened when something is to be carried; after a failure or {@link release}, opened anew. */
+class Carrier {
+  readonly #open: () => Promise<Ort.InferenceSession>;
+  readonly #running = new Set<Promise<unknown>>();
+  #session: Promise<Ort.InferenceSession> | undefined;
+
+  constructor(open: () => Promise<Ort.InferenceSession>) {
+    this.#open = open;
+  }
+
+  /** y = x, where this graph leaves its results. */
+  async carry(x: Ort.Tensor): Promise<Ort.Tensor> {
+    const run = this.#run(x);
+    this.#running.add(run);
+    try {
+      return await run;
+    } finally {
+      this.#running.delete(run);
+    }
+  }
+
+  async release(): Promise<void> {
+    const session = this.#session;
+    this.#session = undefined;
+    await Promise.allSettled(this.#running);
+    await (await session?.catch(() => undefined))?.release();
+  }
+
+  async #run(x: Ort.Tensor): Promise<Ort.Tensor> {
+    const { y } = await (await this.#opened()).run({ x });
+    return y as Ort.Tensor;
+  }
+
+  #opened(): Promise<Ort.InferenceSession> {
+    if (this.#session !== undefined) return this.#session;
+    const opening = this.#open();
+    this.#session = opening;
+    opening.catch(() => {
+      if (this.#session === opening) this.#session = undefined;
+    });
+    return opening;
+  }
+}
+
 /**
  * Memory of a GPU, reached through sessions whose outputs stay there. Numbers go there and come back by a graph of one
- * Identity: in Node, `getData()` of such a tensor ends the process (ONNX Runtime 1.30).
+ * Identity, released with the last graph: in Node, `getData()` of such a tensor ends the process (ONNX Runtime 1.30).
  */
 export class GpuMemory implements DeviceMemory {
   readonly #tensorClass: TensorClass;
   readonly #open: OpenKept;
-  #up: Promise<Ort.InferenceSession> | undefined;
-  #down: Promise<Ort.InferenceSession> | undefined;
+  readonly #up: Carrier;
+  readonly #down: Carrier;
   #live = 0;
+  #graphs = 0;
 
   constructor(tensorClass: TensorClass, open: OpenKept) {
     this.#tensorClass = tensorClass;
     this.#open = open;
+    this.#up = new Carrier(() => open(identityModel(), ['y']));
+    this.#down = new Carrier(() => open(identityModel(), []));
   }
 
   get live(): number {
@@ -67,23 +114,25 @@ export class GpuMemory implements DeviceMemory {
 
   async open(model: Uint8Array, kept: readonly string[]): Promise<ResidentGraph> {
     const session = await this.#open(model, kept);
+    this.#graphs += 1;
     return {
       inputNames: session.inputNames,
       run: async (feeds) => this.#sort(await session.run(this.#wrap(feeds, session.inputNames)), new Set(kept)),
-      release: () => session.release(),
+      release: async () => {
+        await session.release();
+        this.#graphs -= 1;
+        if (this.#graphs === 0) await Promise.all([this.#up.release(), this.#down.release()]);
+      },
     };
   }
 
   async upload(tensor: Tensor<'float32'>): Promise<DeviceTensor> {
-    this.#up ??= this.#open(identityModel(), ['y']);
-    const { y } = await (await this.#up).run(this.#wrap({ x: tensor }, ['x']));
-    return this.#hold(y as Ort.Tensor);
+    return this.#hold(await this.#up.carry(this.#wrap({ x: tensor }, ['x']).x!));
   }
 
   async download(from: DeviceTensor, into: Float32Array): Promise<void> {
-    this.#down ??= this.#open(identityModel(), []);
-    const { y } = await (await this.#down).run(this.#wrap({ x: from }, ['x']));
-    into.set((y as Ort.Tensor).data as Float32Array);
+    const { data } = await this.#down.carry(this.#wrap({ x: from }, ['x']).x!);
+    into.set(data as Float32Array);
   }
 
   #hold(tensor: Ort.Tensor): DeviceTensor {

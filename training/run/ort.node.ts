@@ -125,18 +125,19 @@ async function whyNot(device: NodeDevice): Promise<string | undefined> {
 const shortened = (message: string): string =>
   (message.trim().split('\n', 1)[0] ?? '').replace(/^.* was false\. /, '').slice(0, 300);
 
-/** The memory of the WebGPU device, by whether its graphs are strict: one for all sessions, which may hand tensors to each other. */
-const gpuMemories = new Map<boolean, DeviceMemory>();
+/** Memories of the WebGPU device, by how their graphs are opened: one for all sessions that are opened alike. */
+const gpuMemories = new Map<string, DeviceMemory>();
 
-function webgpuMemory({ strict = false, ...options }: OpenOptions): DeviceMemory {
-  const settings = sessionOptions('webgpu', { ...options, strict });
-  const known =
-    gpuMemories.get(strict) ??
-    new GpuMemory(ort.Tensor, (model, kept) =>
-      create(model, 'webgpu', { ...settings, preferredOutputLocation: placesOf(kept) }),
-    );
-  gpuMemories.set(strict, known);
-  return known;
+function webgpuMemory(options: OpenOptions): DeviceMemory {
+  const settings = sessionOptions('webgpu', options);
+  const key = JSON.stringify(settings);
+  const known = gpuMemories.get(key);
+  if (known !== undefined) return known;
+  const memory = new GpuMemory(ort.Tensor, (model, kept) =>
+    create(model, 'webgpu', { ...settings, preferredOutputLocation: placesOf(kept) }),
+  );
+  gpuMemories.set(key, memory);
+  return memory;
 }
 
 class OrtSession implements Session {
