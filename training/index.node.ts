@@ -7,6 +7,12 @@ export {
   restoreRunDefaults,
   runRestore,
 } from './apps/restore-run.node.ts';
+export {
+  runSegment,
+  type SegmentRunConfig,
+  type SegmentRunOptions,
+  segmentRunDefaults,
+} from './apps/segment-run.node.ts';
 export { createDataLoaders, type DataBlock, dataBlock } from './data/blocks/block.node.ts';
 export type { DataLoader, DataLoaders, LoaderOptions } from './data/blocks/loaders.node.ts';
 export type { BatchTransform, DataBlockOptions } from './data/blocks/plan.ts';
@@ -19,6 +25,9 @@ export { defineDamage } from './data/damage/types.ts';
 export { decodeRgb, encodeJpeg, encodePng, resizeImage } from './data/image-io.node.ts';
 export { listImages, listPairs } from './data/items.node.ts';
 export { createPairLoader, type PairBatch, type PairLoader, type PairLoaderOptions } from './data/loader.node.ts';
+export { type MaskedItem, readSegmentFolder, type SegmentData } from './data/segment/folder.node.ts';
+export { decodeMask } from './data/segment/mask-file.node.ts';
+export { encodePaletteIds, readPaletteIds } from './data/segment/palette-png.node.ts';
 export { showBatch } from './data/show.node.ts';
 export { createValidationPairs } from './data/validation.node.ts';
 export { csvLog, tensorBoard } from './learner/callbacks/logs.node.ts';

@@ -1,23 +1,28 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BackboneName, backbones } from '../../models/backbones.ts';
-import { ensure } from '../../training/core/errors.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
 import { loadWeights } from '../../training/learner/weights/load.ts';
 import { formatWeightReport } from '../../training/learner/weights/match.ts';
 import { readWeightsFile } from '../../training/learner/weights/read.node.ts';
 import { createScope, type ParamSpec } from '../../training/nn/scope.ts';
-import { toOnnx } from '../../training/onnx/export.ts';
 import { Graph } from '../../training/onnx/graph.ts';
 import * as o from '../../training/ops/build.ts';
 import { adamw } from '../../training/optim/optimizers.ts';
-import { openSession } from '../../training/run/ort.node.ts';
-import type { Tensors } from '../../training/run/session.ts';
 import { createState, type TrainState } from '../../training/step/state.ts';
-import { buildEvaluation, buildStep, gradName, nextName, type Task } from '../../training/step/train-step.ts';
+import { buildEvaluation, type Task } from '../../training/step/train-step.ts';
 import { rootDir } from '../source-files.ts';
+import {
+  describeErrors,
+  findPython,
+  type PeerError,
+  peerLimit,
+  relativeError,
+  runGraph,
+  trainingErrors,
+} from './torch-peer.ts';
 
 /*
  * torchvision's four models with random weights: the state dict as PyTorch saved it loads by name, and gives PyTorch's scores (all four)
@@ -25,29 +30,7 @@ import { rootDir } from '../source-files.ts';
  *   npm run build:ts && node dist/scripts/results/torchvision.js
  */
 
-const limit = 1e-4;
-
 type Numbers = ReadonlyMap<string, Tensor>;
-
-/** The first Python that has torchvision. */
-function findPython(): string {
-  const candidates = [process.env.FETTLE_PYTHON, 'python3', '/usr/bin/python3'].filter((one) => one !== undefined);
-  const found = candidates.find((one) => spawnSync(one, ['-c', 'import torchvision']).status === 0);
-  ensure(found, 'unsupported', () => {
-    return `torchvision: expected a Python with torchvision, got none of ${candidates.join(', ')}; set FETTLE_PYTHON`;
-  });
-  return found;
-}
-
-const largest = (data: ArrayLike<number>): number =>
-  Array.from(data).reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-
-/** Largest difference as a share of the largest value of `theirs`. */
-function relativeError(ours: Tensor, theirs: Tensor): number {
-  const [a, b] = [ours.data as Float32Array, theirs.data as Float32Array];
-  ensure(a.length === b.length, 'internal', () => `compare: expected ${b.length} values, got ${a.length}`);
-  return largest(b.map((value, i) => value - a[i]!)) / largest(b);
-}
 
 const taskOf = (name: BackboneName, x: Tensor): Task => ({
   name,
@@ -67,28 +50,6 @@ function specsOf(name: BackboneName): readonly ParamSpec[] {
   return scope.specs;
 }
 
-async function runWith(graph: Graph, state: TrainState, batch: Tensors): Promise<Tensors> {
-  const session = await openSession(toOnnx(graph), { threads: 2 });
-  try {
-    const wanted = new Set(session.inputNames);
-    const tensors = [...state.tensors, ...Object.entries(batch)].filter(([name]) => wanted.has(name));
-    return await session.run(Object.fromEntries(tensors));
-  } finally {
-    await session.release();
-  }
-}
-
-/** Relative errors of every gradient and running statistic, largest first. */
-async function trainingErrors(name: BackboneName, state: TrainState, expected: Numbers) {
-  const [x, dy] = [expected.get('trainingX')!, expected.get('dy')!];
-  const out = await runWith(buildStep(taskOf(name, x)).training, state, { x, dy });
-  const rows = state.specs.map(({ name: own, kind }) => {
-    const [ours, theirs] = kind === 'param' ? [gradName(own), `grad/${own}`] : [nextName(own), `next/${own}`];
-    return { name: ours, error: relativeError(out[ours]!, expected.get(theirs)!) };
-  });
-  return rows.sort((a, b) => b.error - a.error);
-}
-
 /** A state with the weights of a file, and what to tell of it. */
 async function loadedState(
   name: BackboneName,
@@ -105,8 +66,14 @@ async function loadedState(
 async function scoreError(name: BackboneName, state: TrainState, expected: Numbers): Promise<number> {
   const x = expected.get('x')!;
   const dy: Tensor = { dtype: 'float32', dims: [x.dims[0]!, 1000], data: new Float32Array(x.dims[0]! * 1000) };
-  const { scores } = await runWith(buildEvaluation(taskOf(name, x)), state, { x, dy });
+  const { scores } = await runGraph(buildEvaluation(taskOf(name, x)), state, { x, dy });
   return relativeError(scores!, expected.get('scores')!);
+}
+
+/** Relative errors of a training step, largest first. */
+function stepErrors(name: BackboneName, state: TrainState, expected: Numbers): Promise<readonly PeerError[]> {
+  const [x, dy] = [expected.get('trainingX')!, expected.get('dy')!];
+  return trainingErrors(taskOf(name, x), state, { x, dy }, expected);
 }
 
 /** Makes, loads and compares one model; whether all errors are below the limit. */
@@ -116,16 +83,11 @@ async function compare(name: BackboneName, python: string, folder: string): Prom
   const { tensors: expected } = await readWeightsFile(join(folder, `${name}.expected.pth`));
   const { state, told } = await loadedState(name, join(folder, `${name}.pth`));
   const error = await scoreError(name, state, expected);
-  const rows = expected.has('dy') ? await trainingErrors(name, state, expected) : [];
+  const rows = expected.has('dy') ? await stepErrors(name, state, expected) : [];
   const lines = [versions, told, `  scores: ${error.toExponential(1)}`];
-  if (rows.length > 0) {
-    const [worst, median] = [rows[0]!, rows[rows.length >> 1]!];
-    lines.push(
-      `  ${rows.length} gradients and statistics: at most ${worst.error.toExponential(1)} (${worst.name}), median ${median.error.toExponential(1)}`,
-    );
-  }
+  if (rows.length > 0) lines.push(`  ${describeErrors(rows)}`);
   process.stdout.write(`${lines.join('\n')}\n`);
-  return error < limit && rows.every((row) => row.error < limit);
+  return error < peerLimit && rows.every((row) => row.error < peerLimit);
 }
 
 const python = findPython();

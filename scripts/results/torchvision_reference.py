@@ -2,7 +2,8 @@
 
 Started by that script as: torchvision_reference.py FOLDER MODEL. Writes FOLDER/MODEL.pth, the state dict, and
 FOLDER/MODEL.expected.pth: what PyTorch computes with it in float64, as tensors of float32: the scores of x in evaluation, and for
-resnet18 the gradients of sum(scores * dy) in training and the running statistics after that step.
+resnet18 the gradients of sum(scores * dy) in training and the running statistics after that step. With the seed no activation of that
+step lies so near zero that rounding decides its side of a ReLU; one that does (seed 4) changes gradients by 1e-1.
 """
 import os
 import sys
@@ -12,7 +13,7 @@ import torchvision
 from torch import nn
 
 folder, name = sys.argv[1:]
-torch.manual_seed(4)
+torch.manual_seed(5)
 net = getattr(torchvision.models, name)(weights=None)
 for module in net.modules():
     if isinstance(module, nn.BatchNorm2d):

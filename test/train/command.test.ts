@@ -94,7 +94,10 @@ describe('fettle train', function () {
       [on('photos', '--lr', '-1'), /--lr: expected a number above 0/],
       [[...on('photos', '--size', '32'), '--out', 'file'], /expected a folder at file/],
       [['train', 'classify', '--data', 'photos'], /train: expected the task restore or segment, got classify/],
-      [['train', 'segment', '--data', 'photos'], /expected train.txt, val.txt and classes.json in photos, got none/],
+      [
+        ['train', 'segment', '--data', 'photos'],
+        /expected classes.json, and train.txt with val.txt or the folders images and masks in photos, got none/,
+      ],
       [['train', 'segment', '--data', 'photos', '--loss', 'l1'], /--loss: expected the task restore, got segment/],
       [['retrain', 'restore', '--data', 'photos', '--from', 'restore@99', '--store', 's'], /restore@99/],
       [['retrain', 'segment', '--data', 'photos'], /retrain: expected the task restore/],

@@ -179,8 +179,9 @@ describe('train segment', function () {
     ];
     const { code, stdout, stderr } = await fettle({ cwd: dir }, ...args, '--threads', '1', '--out', 'cli');
     expect(code, stderr).to.equal(0);
-    expect(stdout).to.match(/^best: epoch 0, accuracy \d+\.\d\d %, mean IoU 0\.\d+; cli\/best\.safetensors$/m);
-    const again = await fettle({ cwd: dir }, ...args, '--out', 'cli-2', '--from', 'cli/best.safetensors');
+    expect(stdout).to.match(/^best: epoch 0, accuracy \d+\.\d\d %, mean IoU 0\.\d+; cli\/model\.onnx$/m);
+    expect(await readdir(at('cli'))).to.include.members(['best.safetensors', 'log.csv', 'epoch-000.png', 'model.onnx']);
+    const again = await fettle({ cwd: dir }, ...args, '--out', 'cli-2', '--from', 'cli/model.onnx');
     expect(again.code, again.stderr).to.equal(0);
   });
 });

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { balancedWeights } from '../../training/apps/segment.ts';
@@ -56,10 +56,31 @@ describe('a data set of photos and masks', () => {
       expect(data.voidId).to.equal(255);
     }));
 
+  it('is read from two folders of equal names, a part held out', () =>
+    withFolder(async (folder) => {
+      await write(folder);
+      for (const name of ['train.txt', 'val.txt']) await rm(join(folder, name));
+      for (let i = 0; i < 20; i++) {
+        await writePhoto(join(folder, 'images'), `s/${i}.jpg`, plainImage(6, 4, 50));
+        await writePhoto(join(folder, 'masks'), `s/${i}.png`, plainImage(6, 4, 0));
+      }
+      const { train, valid, test } = await readSegmentFolder(folder);
+      expect([train.length + valid.length, test.length]).to.deep.equal([20, 0]);
+      expect(valid.length).to.be.within(1, 9);
+      for (const { name, mask } of [...train, ...valid])
+        expect(mask).to.equal(join(folder, 'masks', name.replace('.jpg', '.png')));
+      const other = await readSegmentFolder(folder, 2);
+      expect(other.valid.map(({ name }) => name)).not.to.deep.equal(valid.map(({ name }) => name));
+      await writePhoto(join(folder, 'images'), 'valid/x.jpg', plainImage(6, 4, 50));
+      expect(await failureOf(readSegmentFolder(folder))).to.match(/expected a mask for images\/valid\/x.jpg, got none/);
+      await writePhoto(join(folder, 'masks'), 'valid/x.png', plainImage(6, 4, 0));
+      expect((await readSegmentFolder(folder)).valid.map(({ name }) => name)).to.deep.equal(['valid/x.jpg']);
+    }));
+
   it('says what is missing or wrong', () =>
     withFolder(async (folder) => {
       expect(await failureOf(readSegmentFolder(folder))).to.match(
-        /expected train.txt, val.txt and classes.json in .*, got none of/,
+        /expected classes.json, and train.txt with val.txt or .*, got none of/,
       );
       await write(folder);
       await writeFile(join(folder, 'val.txt'), 'c.png\n');

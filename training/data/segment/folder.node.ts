@@ -4,6 +4,8 @@ import { z } from 'zod';
 import { ensure, FettleError } from '../../core/errors.ts';
 import type { SegmentClass } from '../../core/model-config.ts';
 import type { FileItem } from '../blocks/types.ts';
+import { listImages } from '../items.node.ts';
+import { folderSplit, randomSplit } from '../split.ts';
 
 /** A photo and the picture of its class ids. */
 export interface MaskedItem extends FileItem {
@@ -69,18 +71,40 @@ async function readList(folder: string, file: string): Promise<MaskedItem[]> {
   });
 }
 
-/**
- * readSegmentFolder: a data set in CamVid's form: `train.txt`, `val.txt` and perhaps `test.txt` with a photo and its mask per line, masks
- * of class ids, and `classes.json` with names and colours. The split is the authors' own. Throws `bad-data`.
- */
-export async function readSegmentFolder(folder: string): Promise<SegmentData> {
-  const there = new Set(await readdir(folder).catch(() => []));
-  const wanted = ['train.txt', 'val.txt', 'classes.json'];
-  const found = wanted.filter((name) => there.has(name));
-  ensure(found.length === wanted.length, 'bad-data', () => {
-    return `train segment: expected train.txt, val.txt and classes.json in ${folder}, got ${found.join(', ') || 'none of them'}; docs/training.md shows them`;
+const stemOf = (name: string): string => name.replace(/\.[^./]+$/, '');
+
+/** The photos below `images` with the masks of the same names below `masks`, whatever their extensions. Throws `bad-data` for one without. */
+async function readTwins(folder: string): Promise<MaskedItem[]> {
+  const [photos, masks] = [await listImages(join(folder, 'images')), await listImages(join(folder, 'masks'))];
+  const maskOf = new Map(masks.map(({ name, path }) => [stemOf(name), path]));
+  return photos.map(({ name, path }) => {
+    const mask = maskOf.get(stemOf(name));
+    ensure(mask !== undefined, 'bad-data', () => `${folder}: expected a mask for images/${name}, got none in masks`);
+    return { name, path, mask };
   });
+}
+
+/** Share of the pairs that is held out where nobody has said which. */
+const validShare = 0.2;
+
+/**
+ * readSegmentFolder: photos with masks of class ids, and `classes.json` with names and colours. Either in CamVid's form, `train.txt`, `val.txt`
+ * and perhaps `test.txt` with a photo and its mask per line, whose split is kept; or in two folders, `images` and `masks`, with
+ * equal names: then a fifth is held out, those below `images/valid` where there are such. Throws `bad-data`.
+ */
+export async function readSegmentFolder(folder: string, seed = 1): Promise<SegmentData> {
+  const there = new Set(await readdir(folder).catch(() => []));
+  const has = (...names: readonly string[]): boolean => names.every((name) => there.has(name));
+  ensure(has('classes.json') && (has('train.txt', 'val.txt') || has('images', 'masks')), 'bad-data', () => {
+    const known = ['classes.json', 'train.txt', 'val.txt', 'images', 'masks'].filter((name) => there.has(name));
+    return `segment: expected classes.json, and train.txt with val.txt or the folders images and masks in ${folder}, got ${known.join(', ') || 'none of them'}; docs/training.md shows them`;
+  });
+  const classes = await readClasses(folder);
+  if (!has('train.txt', 'val.txt')) {
+    const items = await readTwins(folder);
+    const byFolder = folderSplit(items);
+    return { ...(byFolder.valid.length > 0 ? byFolder : randomSplit(items, validShare, seed)), test: [], ...classes };
+  }
   const [train, valid] = [await readList(folder, 'train.txt'), await readList(folder, 'val.txt')];
-  const test = there.has('test.txt') ? await readList(folder, 'test.txt') : [];
-  return { train, valid, test, ...(await readClasses(folder)) };
+  return { train, valid, test: has('test.txt') ? await readList(folder, 'test.txt') : [], ...classes };
 }

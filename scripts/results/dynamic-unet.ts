@@ -1,0 +1,55 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { backbones } from '../../models/backbones.ts';
+import { dynamicUnet } from '../../models/dynamic-unet.ts';
+import type { Tensor } from '../../training/core/tensor.ts';
+import { loadWeights } from '../../training/learner/weights/load.ts';
+import { formatWeightReport } from '../../training/learner/weights/match.ts';
+import { readWeightsFile } from '../../training/learner/weights/read.node.ts';
+import * as o from '../../training/ops/build.ts';
+import { adamw } from '../../training/optim/optimizers.ts';
+import { createState } from '../../training/step/state.ts';
+import { buildEvaluation, buildForward, type Task } from '../../training/step/train-step.ts';
+import { rootDir } from '../source-files.ts';
+import { describeErrors, findPython, peerLimit, relativeError, runGraph, trainingErrors } from './torch-peer.ts';
+
+/*
+ * DynamicUnet on a ResNet-18 (blur, bottle, 12 classes, an odd size) beside the same net in PyTorch's layers with the same weights: scores,
+ * gradients and running statistics, each within 1e-4 of a tensor's largest value. Wants a Python with torchvision, as torchvision.ts.
+ *   npm run build:ts && node dist/scripts/results/dynamic-unet.js
+ */
+
+const taskOf = (x: Tensor, dy: Tensor): Task => ({
+  name: 'unet',
+  inputs: Object.entries({ x, dy }).map(([name, { dims }]) => ({ name, dtype: 'float32', shape: dims })),
+  forward: (scope, inputs) => {
+    const config = { classes: 12, blur: true, bottle: true };
+    const scores = dynamicUnet(scope, inputs.x!, backbones.resnet18.encoder, config);
+    return { loss: o.reduceSum(o.mul(scores, inputs.dy!)), outputs: { scores } };
+  },
+});
+
+async function compare(folder: string): Promise<boolean> {
+  const script = join(rootDir, 'scripts', 'results', 'dynamic_unet_reference.py');
+  const versions = execFileSync(findPython(), [script, folder], { encoding: 'utf8' }).trim();
+  const { tensors: expected } = await readWeightsFile(join(folder, 'unet.expected.pth'));
+  const [x, dy] = [expected.get('x')!, expected.get('dy')!];
+  const task = taskOf(x, dy);
+  const state = createState(buildForward(task, false).scope.specs, { optimizer: adamw });
+  const report = loadWeights(state, await readWeightsFile(join(folder, 'unet.pth')));
+  const { scores } = await runGraph(buildEvaluation(task), state, { x, dy });
+  const error = relativeError(scores!, expected.get('scores')!);
+  const rows = await trainingErrors(task, state, { x, dy }, expected);
+  const told = formatWeightReport({ ...report, file: 'DynamicUnet, ResNet-18' });
+  process.stdout.write(`${versions}\n${told}\n  scores: ${error.toExponential(1)}\n  ${describeErrors(rows)}\n`);
+  return error < peerLimit && rows.every((row) => row.error < peerLimit);
+}
+
+const folder = await mkdtemp(join(tmpdir(), 'fettle-unet-'));
+try {
+  if (!(await compare(folder))) process.exitCode = 1;
+} finally {
+  await rm(folder, { recursive: true });
+}
