@@ -1,0 +1,189 @@
+import { expect } from 'chai';
+import {
+  convertWords,
+  encoderWeights,
+  exportLanguageModel,
+  type LanguageModel,
+  languageModelLearner,
+  loadLanguageModel,
+  openTextModel,
+} from '../../training/apps/text.ts';
+import { readCorpus } from '../../training/data/text/corpus.node.ts';
+import type { Corpus } from '../../training/data/text/corpus.ts';
+import { generateText } from '../../training/data/text/generate.ts';
+import { numbersText } from '../../training/data/text/human-numbers.ts';
+import { logProbabilities } from '../../training/data/text/sample.ts';
+import { specialTokens } from '../../training/data/text/special.ts';
+import { makeVocab, Vocab } from '../../training/data/text/vocab.ts';
+import { textWindows } from '../../training/data/text/windows.ts';
+import { openSession } from '../../training/run/ort.node.ts';
+
+const open = (graph: Uint8Array) => openSession(graph, { threads: 1 });
+const small = { width: 24, hidden: 32, layers: 2, dropMult: 0.2 };
+
+/** "one, two, ..., <to>" as one text. */
+const numbers = (from: number, to: number): Promise<Corpus> =>
+  readCorpus([{ text: numbersText(from, to).slice(1).join(' '), begins: true }], { workers: 0 });
+
+let made: { readonly train: Corpus; readonly valid: Corpus; readonly vocab: Vocab } | undefined;
+async function texts() {
+  made ??= await (async () => {
+    const [train, valid] = [await numbers(1, 800), await numbers(801, 999)];
+    return { train, valid, vocab: makeVocab(train.counts()) };
+  })();
+  return made;
+}
+
+async function learnerOf(config: object = {}, options: object = {}): Promise<LanguageModel> {
+  const { train, valid, vocab } = await texts();
+  const data = { vocab, train: train.numericalise(vocab), valid: valid.numericalise(vocab) };
+  return languageModelLearner({ ...data, batchSize: 8, bptt: 12, config: { ...small, ...config }, open, ...options });
+}
+
+describe('languageModelLearner', function () {
+  this.timeout(120_000);
+
+  for (const cell of ['lstm', 'gru'] as const)
+    it(`${cell}: learns to count: a perplexity of less than half of that of the frequencies alone`, async () => {
+      const { valid, vocab, train } = await texts();
+      const lm = await learnerOf({ cell });
+      const rows = await lm.learner.fitOneCycle(6, 1e-2);
+      const { perplexity, accuracy, valid_loss: loss } = rows.at(-1)!.metrics;
+      expect(perplexity).to.be.closeTo(Math.exp(loss!), 1e-3 * perplexity!);
+      expect(accuracy).to.be.within(0.2, 1);
+      const frequencies = vocab.words.map((word) => (train.counts().get(word) ?? 0.5) / train.length);
+      const ids = valid.numericalise(vocab);
+      const entropy = ids.reduce((sum, id) => sum - Math.log(frequencies[id]!), 0) / ids.length;
+      expect(perplexity).to.be.below(Math.exp(entropy) / 2);
+      await lm.learner.close();
+    });
+
+  it('the states begin at zero whenever the model is measured, and are carried within', async () => {
+    const lm = await learnerOf();
+    const first = await lm.learner.validate();
+    expect(lm.learner.state.tensors.get('state.0.hidden')!.data.some((value) => value !== 0)).to.equal(true);
+    expect(await lm.learner.validate()).to.deep.equal(first);
+    // In one window or in many, it is the same text.
+    const { valid, vocab } = await texts();
+    const whole = textWindows({ tokens: valid.numericalise(vocab), batchSize: 8, bptt: 60 });
+    lm.learner.state.tensors.forEach(({ data }, name) => void (name.startsWith('state.') && data.fill(0)));
+    const other = await lm.learner.validate(whole);
+    expect(other.perplexity).to.be.closeTo(first.perplexity!, 1e-3);
+    await lm.learner.close();
+  });
+
+  it('the training loss has the penalties, the validation loss has not', async () => {
+    const loss = async (options: object): Promise<readonly number[]> => {
+      const lm = await learnerOf({ dropMult: 0 }, options);
+      const [row] = await lm.learner.fit(1, 1e-9);
+      await lm.learner.close();
+      return [row!.trainLoss, row!.metrics.valid_loss!];
+    };
+    const [withBoth, without] = [await loss({ alpha: 1000, beta: 1000 }), await loss({ alpha: 0, beta: 0 })];
+    expect(withBoth[0]! - without[0]!).to.be.above(0.01);
+    expect(withBoth[1]).to.be.closeTo(without[1]!, 1e-5);
+  });
+
+  it('has a group for each recurrent layer, and one for embedding and decoder', async () => {
+    const lm = await learnerOf();
+    expect(lm.learner.groups).to.equal(3);
+    await lm.learner.freeze();
+    const trained = [...lm.learner.weights.keys()].filter((name) => lm.learner.isTrained(name) && !/^state/.test(name));
+    expect(trained).to.have.members(['encoder.weight', 'decoder.bias']);
+    await lm.learner.close();
+  });
+
+  for (const cell of ['lstm', 'gru'] as const)
+    it(`${cell}: the exported model gives the same probabilities, word by word and all at once`, async () => {
+      const { valid, vocab } = await texts();
+      const lm = await learnerOf({ cell });
+      await lm.learner.fit(1, 3e-3);
+      const tokens = valid.numericalise(vocab).slice(0, 8 * 13);
+      const loader = textWindows({ tokens, batchSize: 8, bptt: 12 });
+      lm.learner.state.tensors.forEach(({ data }, name) => void (name.startsWith('state.') && data.fill(0)));
+      const { predictions } = await lm.learner.getPreds(loader);
+      const model = await openTextModel(exportLanguageModel(lm.learner.weights, lm.config, vocab), open);
+      expect(model.vocab.words).to.deep.equal(vocab.words);
+      let feeds = Object.fromEntries(
+        model.states.map(({ name, size }) => [
+          name,
+          { dtype: 'float32' as const, dims: [1, 8, size], data: new Float32Array(8 * size) },
+        ]),
+      );
+      const column = (t: number) => Int32Array.from({ length: 8 }, (_, row) => tokens[row * 13 + t]!);
+      for (let t = 0; t < 12; t++) {
+        const words = { dtype: 'int32' as const, dims: [8, 1], data: column(t) };
+        const results = await model.session.run({ ...feeds, words });
+        feeds = Object.fromEntries(model.states.map(({ name }) => [name, results[`next/${name}`]!])) as typeof feeds;
+        const scores = results.scores!.data as Float32Array;
+        for (let row = 0; row < 8; row++) {
+          const logP = logProbabilities(scores.subarray(row * vocab.size, (row + 1) * vocab.size));
+          expect(logP[column(t + 1)[row]!]).to.be.closeTo(predictions.data[(row * 12 + t) * 2]!, 1e-4);
+        }
+      }
+      await model.session.release();
+      await lm.learner.close();
+    });
+
+  it('writes the same text again, alone or beside others', async () => {
+    const { vocab } = await texts();
+    const lm = await learnerOf();
+    await lm.learner.fit(1, 5e-3);
+    const model = await openTextModel(exportLanguageModel(lm.learner.weights, lm.config, vocab), open);
+    const options = { prompt: 'one hundred two,', maxTokens: 25, temperature: 0.7, topK: 5, seed: 3 };
+    const [alone] = await generateText(model, options);
+    const [beside] = await generateText(model, { ...options, n: 3 });
+    expect(beside).to.deep.equal(alone);
+    expect(alone!.text).to.match(/^ [a-z]+( [a-z]+|,)+/);
+    await model.session.release();
+    await lm.learner.close();
+  });
+});
+
+describe('another vocabulary', function () {
+  this.timeout(60_000);
+
+  it('rows go with their words; a new word gets the mean', () => {
+    const from = new Vocab([...specialTokens, 'a', 'b']);
+    const to = new Vocab([...specialTokens, 'b', 'new']);
+    const rows = Float32Array.from({ length: 22 }, (_, i) => i);
+    const weights = new Map([
+      ['encoder.weight', rows],
+      ['decoder.bias', Float32Array.from({ length: 11 }, (_, i) => i)],
+      ['rnns.0.bias_hh_l0', Float32Array.of(1, 2)],
+    ]);
+    const converted = convertWords(weights, from, to);
+    expect([...converted.get('encoder.weight')!.slice(18)]).to.deep.equal([20, 21, 10, 11]);
+    expect([...converted.get('decoder.bias')!.slice(8)]).to.deep.equal([8, 10, 5]);
+    expect(converted.get('rnns.0.bias_hh_l0')).to.equal(weights.get('rnns.0.bias_hh_l0'));
+    expect(() => convertWords(new Map([['encoder.weight', rows.slice(1)]]), from, to)).to.throw(
+      /belongs to another model/,
+    );
+  });
+
+  it('a model with its words in another order is the same model', async () => {
+    const { train, valid, vocab } = await texts();
+    const lm = await learnerOf();
+    await lm.learner.fit(1, 5e-3);
+    const shuffled = new Vocab([...specialTokens, ...vocab.words.slice(specialTokens.length).reverse()]);
+    const other = await languageModelLearner({
+      vocab: shuffled,
+      train: train.numericalise(shuffled),
+      valid: valid.numericalise(shuffled),
+      batchSize: 8,
+      bptt: 12,
+      config: small,
+      open,
+    });
+    const [before, wanted] = [await other.learner.validate(), await lm.learner.validate()];
+    loadLanguageModel(other, lm.learner.weights, vocab);
+    const after = await other.learner.validate();
+    expect(after.perplexity).to.be.closeTo(wanted.perplexity!, 1e-3);
+    expect(before.perplexity).to.be.above(1.1 * wanted.perplexity!);
+    // An encoder alone leaves the decoder's own bias.
+    const bias = other.learner.weights.get('decoder.bias')!.slice();
+    loadLanguageModel(other, encoderWeights(lm), vocab);
+    expect(other.learner.weights.get('decoder.bias')).to.deep.equal(bias);
+    await Promise.all([lm.learner.close(), other.learner.close()]);
+  });
+});
