@@ -20,6 +20,9 @@ export interface HostLog {
   readonly error: (details: object, message: string) => void;
 }
 
+/** Tasks that a route answers; models of others are listed and not loaded. */
+const servedTasks: ReadonlySet<ModelVersion['config']['task']> = new Set(['restore']);
+
 export const keyOf = ({ config }: ModelVersion): string => `${config.name}@${config.version}`;
 
 export class StoreHost implements ModelHost {
@@ -87,6 +90,7 @@ export class StoreHost implements ModelHost {
     const wasRetiring = this.#retiring.delete(key); // it comes back: nobody may free it from here on
     try {
       const version = await this.#store.resolve(key);
+      if (!servedTasks.has(version.config.task)) return;
       await this.#load(version);
       this.#serving.set(name, version);
       this.#failed.delete(key);
@@ -132,7 +136,7 @@ export class StoreHost implements ModelHost {
       task,
       version,
       active: loaded !== undefined,
-      inputs: [image === undefined ? { name: 'prompt', type: 'text' } : { name: 'image', type: 'image' }],
+      inputs: [task === 'text' ? { name: 'prompt', type: 'text' } : { name: 'image', type: 'image' }],
       card,
       versions: entry.versions.map((one) => one.config.version),
       ...(image === undefined ? {} : { image }),

@@ -49,6 +49,39 @@ describe('server: routes', function () {
     }
   });
 
+  it('lists a model of a task without a route and leaves it alone', async () => {
+    const other = await createBench();
+    try {
+      await other.publish();
+      const normalisation = { mean: [0, 0, 0], std: [1, 1, 1] };
+      const color = [0, 0, 0] as const;
+      const segment = {
+        ...{ inputName: 'image', outputName: 'probabilities', shortSide: 240, normalisation },
+        classes: ['sky', 'road'].map((name) => ({ name, color })),
+      };
+      const config = {
+        name: 'segment',
+        task: 'segment',
+        createdAt: new Date(0).toISOString(),
+        description: 'for a test',
+      };
+      const files = { 'model.onnx': Uint8Array.of(1), 'card.md': '# Segments', LICENSE: 'none' };
+      await other.store.register('segment', files, { ...config, task: 'segment', segment, metrics: {} });
+      await other.store.use('segment', 1);
+      expect((await other.store.resolve('segment')).config.segment).to.deep.equal(segment);
+      const { url } = await other.start();
+      expect((await fetch(`${url}/health/ready`)).status).to.equal(200);
+      const { models } = (await (await fetch(`${url}/v1/models`)).json()) as ModelsBody;
+      const told = models.map(({ name, active, inputs }) => [name, active, inputs[0]!.type]);
+      expect(told).to.deep.equal([
+        ['restore', true, 'image'],
+        ['segment', false, 'image'],
+      ]);
+    } finally {
+      await other.end();
+    }
+  });
+
   it('lists what serves, and gives its files, byte for byte and for ever', async () => {
     const { models } = (await (await get('/v1/models')).json()) as ModelsBody;
     expect(models).to.have.length(1);
