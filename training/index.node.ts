@@ -13,6 +13,14 @@ export {
   type SegmentRunOptions,
   segmentRunDefaults,
 } from './apps/segment-run.node.ts';
+export {
+  runText,
+  type TextRunConfig,
+  type TextRunOptions,
+  type TextRunResult,
+  textRetrainDefaults,
+  textRunDefaults,
+} from './apps/text-run.node.ts';
 export { createDataLoaders, type DataBlock, dataBlock } from './data/blocks/block.node.ts';
 export type { DataLoader, DataLoaders, LoaderOptions } from './data/blocks/loaders.node.ts';
 export type { BatchTransform, DataBlockOptions } from './data/blocks/plan.ts';
@@ -29,6 +37,8 @@ export { type MaskedItem, readSegmentFolder, type SegmentData } from './data/seg
 export { decodeMask } from './data/segment/mask-file.node.ts';
 export { encodePaletteIds, readPaletteIds } from './data/segment/palette-png.node.ts';
 export { showBatch } from './data/show.node.ts';
+export { type CorpusOptions, readCorpus, readParagraphs } from './data/text/corpus.node.ts';
+export { readPosts, readTextFolder, type TextFolder } from './data/text/read-texts.node.ts';
 export { createValidationPairs } from './data/validation.node.ts';
 export { csvLog, tensorBoard } from './learner/callbacks/logs.node.ts';
 export * from './learner/checkpoint.node.ts';

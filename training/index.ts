@@ -3,6 +3,7 @@
  * (`ops.add`, `nn.conv2d`, `losses.mseLoss`); `fettle/node` adds what needs Node.
  */
 
+export { type AwdLstmConfig, awdLstm, awdLstmDefaults } from '../models/awd-lstm.ts';
 export { type Backbone, type BackboneName, backbones } from '../models/backbones.ts';
 export { type DynamicUnetConfig, dynamicUnet, unetGroups } from '../models/dynamic-unet.ts';
 export type { Encoder, EncoderStage } from '../models/encoder.ts';
@@ -11,6 +12,18 @@ export { type SmallEncoderConfig, smallEncoder, smallEncoderDefaults } from '../
 export { type RestoreUnetConfig, restoreUnet, restoreUnetDefaults, unetMultiple } from '../models/unet.ts';
 export { type VggConfig, vgg, vggConfigs, vggEncoder } from '../models/vgg.ts';
 export * from './apps/segment.ts';
+export {
+  convertWords,
+  encoderWeights,
+  exportLanguageModel,
+  type LanguageModel,
+  type LanguageModelOptions,
+  languageModelLearner,
+  loadLanguageModel,
+  openTextModel,
+  type TextModelFacts,
+  textModelFacts,
+} from './apps/text.ts';
 export * from './core/dtype.ts';
 export * from './core/errors.ts';
 export type { Image } from './core/image.ts';
@@ -29,8 +42,17 @@ export { type CocoMasks, parseCoco } from './data/segment/coco.ts';
 export type { MaskForm } from './data/segment/mask-form.ts';
 export { encodeRle, paintPolygon, paintRle, type Rle } from './data/segment/rle.ts';
 export * from './data/split.ts';
+export { Corpus, type TextPart, tokeniseParts, unknownShare } from './data/text/corpus.ts';
+export { type DetokeniseOptions, detokenise } from './data/text/detokenise.ts';
+export * from './data/text/generate.ts';
 export { type HumanNumbers, humanNumbers } from './data/text/human-numbers.ts';
+export { type CleanedPosts, cleanPosts, type Post, parsePosts, splitByTime } from './data/text/posts.ts';
+export { type SampleOptions, sampleWord } from './data/text/sample.ts';
+export { special, specialTokens } from './data/text/special.ts';
 export { type StreamBatch, type TokenStream, textOf, tokenStream } from './data/text/stream.ts';
+export { tokenise } from './data/text/tokenise.ts';
+export { decodeVocab, encodeVocab, makeVocab, Vocab, type VocabOptions } from './data/text/vocab.ts';
+export { type TextWindows, type TextWindowsOptions, textWindows } from './data/text/windows.ts';
 export { planTiles, restoreImage } from './data/tiles.ts';
 export * from './data/transforms/augment.ts';
 export {
