@@ -23,7 +23,7 @@ import { shipSegment } from './ship-segment.ts';
  * --ship puts the model into models/zoo/segment/1.
  */
 
-const shortSides = [240, 288, 360] as const;
+const shortSides = [192, 240, 288] as const;
 
 /** What a run's files say. */
 export interface SegmentRun {

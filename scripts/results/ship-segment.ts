@@ -31,13 +31,11 @@ function trainingText(run: SegmentRun): string {
   const list = stages
     .map(({ epochs, size }) => `${epochs * passes} passes at ${size.width} x ${size.height}`)
     .join(', ');
-  const ended =
-    rows.length === total
-      ? ''
-      : ` The run was ended after ${rows.length * passes} passes, before its learning rate came down.`;
+  const done = `${rows.length * passes} of the ${total * passes} passes`;
+  const ended = rows.length === total ? '' : ` The run was ended after ${done}.`;
   return `From random weights, seed ${config.seed}: ${list}; batches of ${batchSize}; AdamW, one-cycle, highest rate ${config.lr}, weight decay ${config.wd}; flips, zoom, light and
 contrast; cross-entropy without void pixels, label smoothing ${config.labelSmoothing}, class weights (median share / share)^${config.balance}; the weights are an exponential mean (decay ${config.emaDecay})
-of those of the steps, of epoch ${best.epoch} of ${rows.length}, the best mean IoU on the validation part.${ended} ${hours(run)} hours on one thread of a shared CPU.`;
+of those of the steps, taken after pass ${(best.epoch + 1) * passes}, which had the best mean IoU on the validation part.${ended} ${hours(run)} hours on one thread of a shared CPU.`;
 }
 
 function card(run: SegmentRun, { classes }: SegmentData, valid: SegmentScore, test: SegmentScore): string {
