@@ -46,3 +46,12 @@ export function parseWhole(option: string, low: number, high: number): (text: st
     return value;
   };
 }
+
+/** parseSides('--size'): '64' -> [64], '360x480' -> [360, 480], for commander's option parsers. */
+export function parseSides(option: string): (text: string) => readonly number[] {
+  return (text) => {
+    if (!/^[1-9]\d{0,4}(x[1-9]\d{0,4})?$/.test(text))
+      throw new FettleError('bad-argument', `${option}: expected a number or HEIGHTxWIDTH, got ${text}`);
+    return text.split('x').map(Number);
+  };
+}

@@ -1,4 +1,7 @@
 import { expect } from 'chai';
+import { architectureNames } from '../../scripts/architecture-names.ts';
+import { architectureOf, sidesOf } from '../../scripts/architectures.ts';
+import { buildForward } from '../../training/step/train-step.ts';
 import { fettle, fettleJson } from '../helpers/command.ts';
 import { withFolder } from '../helpers/photos.ts';
 
@@ -8,7 +11,7 @@ interface Summary {
 }
 
 describe('fettle summary', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
 
   it('resnet18 with its classes and size: every layer, its shape and parameters', () =>
     withFolder(async (cwd) => {
@@ -47,6 +50,27 @@ describe('fettle summary', function () {
       expect(stdout).to.match(/^Total non-trainable params: 21,267,648$/m);
     }));
 
+  it('knows every architecture that export knows, its smallest size too', () => {
+    for (const name of architectureNames) {
+      const architecture = architectureOf(name);
+      const { usual, multiple = 1, least = multiple } = architecture.sizes;
+      for (const sides of [usual, usual.map(() => least)]) {
+        const specs = buildForward(architecture.task(2, sidesOf(architecture, sides)), true).scope.specs;
+        expect(specs.length, `${name} ${sides}`).to.be.above(4);
+      }
+    }
+  });
+
+  it('takes one number for both sides, and nets of pictures and of words', () =>
+    withFolder(async (cwd) => {
+      const size = async (...args: string[]) => (await fettleJson(cwd, 'summary', ...args)).size;
+      expect(await size('resnet18', '--size', '64')).to.deep.equal([64, 64]);
+      expect(await size('restore-unet', '--size', '64x32')).to.deep.equal([64, 32]);
+      expect(await size('human-numbers-4', '--size', '7')).to.deep.equal([7]);
+      const { params } = await fettleJson(cwd, 'summary', 'mnist-basic');
+      expect(params).to.equal(12_126);
+    }));
+
   it('refuses what it does not know in one line', () =>
     withFolder(async (cwd) => {
       const cases: readonly (readonly [readonly string[], RegExp])[] = [
@@ -54,8 +78,15 @@ describe('fettle summary', function () {
         [['restore-unet', '--classes', '3'], /--classes: expected a classifier, got restore-unet/],
         [['resnet18', '--bottle'], /--bottle: expected the architecture unet, got resnet18/],
         [['unet', '--encoder', 'resnet19'], /--encoder: expected one of resnet18, .*got resnet19/],
-        [['restore-unet', '--size', '100x100'], /--size: expected multiples of 8, got 100x100/],
-        [['resnet18', '--size', '0x64'], /--size: expected HEIGHTxWIDTH, got 0x64/],
+        [['resnet18', '--self-attention'], /--self-attention: expected the architecture unet, got resnet18/],
+        [['resnet18', '--no-last-cross'], /--no-last-cross: expected the architecture unet, got resnet18/],
+        [['mnist-basic', '--classes', '3'], /--classes: expected a classifier, got mnist-basic/],
+        [['restore-unet', '--size', '100x100'], /--size: expected multiples of 8, 8 or more, .*got 100x100/],
+        [['resnet18', '--size', '0x64'], /--size: expected a number or HEIGHTxWIDTH, got 0x64/],
+        [['vgg16_bn', '--size', '16'], /--size: expected pixels, 32 or more, for vgg16_bn, got 16/],
+        [['mnist-basic', '--size', '32'], /--size: expected pixels, 28, for mnist-basic, got 32/],
+        [['human-numbers-0', '--size', '4'], /--size: expected words, 1 to 3, for human-numbers-0, got 4/],
+        [['human-numbers-3', '--size', '4x4'], /--size: expected words, 1 or more, .*got 4x4/],
         [['resnet18', '--classes', '0'], /--classes: expected a whole number 1\.\./],
       ];
       for (const [args, text] of cases) {
