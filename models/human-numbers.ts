@@ -65,7 +65,7 @@ function carried(scope: Scope, shape: readonly number[]): { readonly state: Valu
 }
 
 /** Up to three words, written out: x i32[N,1..3] -> what comes next, f32[N,V]. 9 190 parameters. */
-export function model0(scope: Scope, x: Value): Value {
+function model0(scope: Scope, x: Value): Value {
   const { embed, mix, score, norm } = parts(scope);
   const [one, two, three] = columns(x);
   let h = norm(o.relu(embed(one!)));
@@ -75,13 +75,13 @@ export function model0(scope: Scope, x: Value): Value {
 }
 
 /** The same as a loop: any number of words. x i32[N,T] -> f32[N,V]. 9 190 parameters. */
-export function model1(scope: Scope, x: Value): Value {
+function model1(scope: Scope, x: Value): Value {
   const { embed, mix, score, norm } = parts(scope);
   return score(columns(x).reduce((h, word) => norm(mix(o.add(h, embed(word)))), zeroState(x)));
 }
 
 /** The loop, saying what comes next after every word. x i32[N,T] -> f32[N,T,V]. 9 190 parameters. */
-export function model2(scope: Scope, x: Value): Value {
+function model2(scope: Scope, x: Value): Value {
   const { embed, mix, score, norm } = parts(scope);
   let h = zeroState(x);
   const scores = columns(x).map((word) => {
@@ -92,7 +92,7 @@ export function model2(scope: Scope, x: Value): Value {
 }
 
 /** The loop that begins each batch with the state in which the one before ended. x i32[N,T] -> f32[N,T,V]. 9 190 parameters. */
-export function model3(scope: Scope, x: Value): Value {
+function model3(scope: Scope, x: Value): Value {
   const { embed, mix, score, norm } = parts(scope);
   const { state, keep } = carried(scope, [x.shape[0] as number, hidden]);
   let h = state;
@@ -110,7 +110,7 @@ function normFlat(norm: (h: Value) => Value, x: Value): Value {
 }
 
 /** The library's recurrent layer instead of the loop. x i32[N,T] -> f32[N,T,V]. 13 350 parameters. */
-export function model4(scope: Scope, x: Value): Value {
+function model4(scope: Scope, x: Value): Value {
   const { embed, score, norm } = parts(scope);
   const { state, keep } = carried(scope, [1, x.shape[0] as number, hidden]);
   const result = scope.in('rnn', (s) => nn.rnn(s, embed(x), { hidden }, state));

@@ -35,7 +35,7 @@ function convLayer(scope: Scope, x: Value, filters: number, { stride = 1, scale 
 }
 
 /** Five `conv_layer`s of stride 2. 12 044 parameters. */
-export function mnistConvLayers(scope: Scope, x: Value): Value {
+function mnistConvLayers(scope: Scope, x: Value): Value {
   return nn.flatten(
     widths.reduce(
       (value, filters, i) => scope.in(`layer${i + 1}`, (s) => convLayer(s, value, filters, { stride: 2 })),
@@ -69,7 +69,7 @@ function denseBlock(scope: Scope, x: Value): Value {
 }
 
 /** The ladder of {@link mnistResnet} with + replaced by concatenation; the next stride-2 layer narrows again. 52 940 parameters. */
-export function mnistDense(scope: Scope, x: Value): Value {
+function mnistDense(scope: Scope, x: Value): Value {
   const scores = widths.reduce((value, filters, i) => {
     const down = scope.in(`layer${i + 1}`, (s) => convLayer(s, value, filters, { stride: 2 }));
     return i + 1 < widths.length ? scope.in(`dense${i + 1}`, (s) => denseBlock(s, down)) : down;

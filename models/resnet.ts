@@ -58,7 +58,7 @@ function layer(scope: Scope, x: Value, config: ResNetConfig, i: number): Value {
 }
 
 /** x[N,C,H,W] -> the maps of {@link resnetStages}: after the stem (1/2), layer1 (1/4), layer2 (1/8), layer3, layer4 (1/32). */
-export function resnetFeatures(scope: Scope, x: Value, config: ResNetConfig): readonly Value[] {
+function resnetFeatures(scope: Scope, x: Value, config: ResNetConfig): readonly Value[] {
   const first = stem(scope, x, config.width);
   const maps = [first];
   config.depths.reduce(
@@ -73,7 +73,7 @@ export function resnetFeatures(scope: Scope, x: Value, config: ResNetConfig): re
 }
 
 /** Names, channels and reductions of {@link resnetFeatures}. */
-export const resnetStages = (config: BodyConfig): readonly EncoderStage[] => [
+const resnetStages = (config: BodyConfig): readonly EncoderStage[] => [
   { name: 'relu', channels: config.width, reduction: 2 },
   ...config.depths.map((_, i) => {
     return { name: `layer${i + 1}`, channels: widthsOf(config, i).channels, reduction: 4 * 2 ** i };

@@ -59,7 +59,7 @@ function convolutions(scope: Scope, x: Value, block: readonly number[], start: n
 }
 
 /** x[N,C,H,W] -> the maps of {@link vggStages}: before each max-pool (1, 1/2, ... 1/16) and after the last (1/32). */
-export function vggFeatures(scope: Scope, x: Value, { blocks }: Pick<VggConfig, 'blocks'>): readonly Value[] {
+function vggFeatures(scope: Scope, x: Value, { blocks }: Pick<VggConfig, 'blocks'>): readonly Value[] {
   const starts = startsOf(blocks);
   const maps: Value[] = [];
   const last = scope.in('features', (s) =>
@@ -73,7 +73,7 @@ export function vggFeatures(scope: Scope, x: Value, { blocks }: Pick<VggConfig, 
 }
 
 /** Names, channels and reductions of {@link vggFeatures}: of vgg16_bn `features.5`, `.12`, `.22`, `.32`, `.42`, `.43`. */
-export function vggStages({ blocks }: Pick<VggConfig, 'blocks'>): readonly EncoderStage[] {
+function vggStages({ blocks }: Pick<VggConfig, 'blocks'>): readonly EncoderStage[] {
   const pools = startsOf(blocks)
     .slice(1)
     .map((start) => start - 1);

@@ -42,7 +42,7 @@ import { hashOfWeights, stopCallback } from './run-parts.node.ts';
 /** What `fettle train restore` trains with unless told otherwise. Numbers of the lesson's look vary a
  * little, so that others are erased too.
  */
-export const restoreRecipes: readonly Recipe[] = [
+const restoreRecipes: readonly Recipe[] = [
   { weight: 0.7, damage: 'lesson:height=9-12:thickness=0.1-0.18:white=0.9-1', scale: 2 },
   { weight: 0.1, damage: 'jpeg:quality=20-90', scale: 2 },
   { weight: 0.08, damage: 'jpeg:quality=20-80', scale: 1 },

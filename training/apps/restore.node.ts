@@ -155,7 +155,7 @@ export const openRestoreEvaluation = (
 };
 
 /** Restores one damaged picture at `scale` and says the loss against the target (which may be the picture itself). */
-export async function restorePair(
+async function restorePair(
   evaluation: CompiledEvaluation,
   state: TrainState,
   pair: ValidationPair,

@@ -78,7 +78,7 @@ export interface RestoreOptions {
  * The side of a tile for a model: 8 halos, so that what is computed twice is less than the picture itself, within
  * 512..1024 pixels for memory, and 4 halos at least.
  */
-export const defaultTile = ({ halo, multipleOf }: Pick<ImageModelSpec, 'halo' | 'multipleOf'>): number =>
+const defaultTile = ({ halo, multipleOf }: Pick<ImageModelSpec, 'halo' | 'multipleOf'>): number =>
   roundUp(Math.max(4 * halo, Math.min(1024, Math.max(512, 8 * halo))), multipleOf);
 
 /**

@@ -20,7 +20,7 @@ import type {
  */
 
 /** A rate, or a slice of rates: finite, not negative; both ends of a slice above 0, for its factors. */
-export function needRate(where: string, rate: LearningRate): void {
+function needRate(where: string, rate: LearningRate): void {
   if (typeof rate !== 'object' || rate === null || !('stop' in rate)) {
     const help = typeof rate === 'object' ? 'options come after the rate' : '';
     need(isNumber(rate) && rate >= 0, where, 'a learning rate as a number from 0 or a slice', rate, help);
@@ -31,7 +31,7 @@ export function needRate(where: string, rate: LearningRate): void {
 }
 
 /** Momentum at start, top and end. */
-export function needMomentums(where: string, moms: readonly number[]): void {
+function needMomentums(where: string, moms: readonly number[]): void {
   const whole = Array.isArray(moms) && moms.length === 3 && moms.every((mom) => isNumber(mom) && mom >= 0 && mom < 1);
   need(whole, where, 'moms as three numbers from 0 to below 1', Array.isArray(moms) ? moms.join(', ') : moms);
 }

@@ -195,7 +195,7 @@ const runWith = (session: Session, state: TrainState, batch: Tensors): Promise<T
 };
 
 /** Tensors joined along their first axis; the other dimensions must agree. */
-export function joinTensors(parts: readonly Tensor[]): Tensor {
+function joinTensors(parts: readonly Tensor[]): Tensor {
   const [first] = parts as readonly [Tensor];
   const rows = parts.reduce((sum, { dims }) => sum + dims[0]!, 0);
   const dims = [rows, ...first.dims.slice(1)];

@@ -29,7 +29,7 @@ const lost = 'training: expected the numbers that the device keeps, which are ne
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Keeps the numbers of a state on a device from step to step, and fetches them when they are asked for. */
-export class ResidentState implements Residence {
+class ResidentState implements Residence {
   readonly #parts: ReadonlyMap<string, Part>;
   #memory: DeviceMemory | undefined;
 

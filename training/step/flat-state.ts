@@ -108,7 +108,7 @@ const flatInfo = (name: string, size: number): ValueInfoProto => ({
 });
 
 /** A training graph whose numbers are the flat tensors of {@link flatNames}. */
-export interface FlatStep {
+interface FlatStep {
   readonly model: Uint8Array;
   /** Outputs besides `loss`. */
   readonly results: readonly string[];

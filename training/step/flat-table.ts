@@ -8,9 +8,9 @@ import { FettleError } from '../core/errors.ts';
  */
 
 /** `bytes` is a vector of u8, `longs` one of i64; the rest as in a schema. */
-export type FlatKind = 'int' | 'long' | 'float' | 'bool' | 'text' | 'bytes' | 'longs';
+type FlatKind = 'int' | 'long' | 'float' | 'bool' | 'text' | 'bytes' | 'longs';
 
-export interface FlatField {
+interface FlatField {
   readonly slot: number;
   readonly kind: FlatKind | (() => FlatSpec);
   /** A vector of tables. */

@@ -30,7 +30,7 @@ export function numberWords(value: number): string[] {
 }
 
 /** The words in front of every fastai vocabulary of that time: unknown, padding, start, field, capitals, repetitions. */
-export const specialWords = ['xxunk', 'xxpad', 'xxbos', 'xxfld', 'xxmaj', 'xxup', 'xxrep', 'xxwrep'] as const;
+const specialWords = ['xxunk', 'xxpad', 'xxbos', 'xxfld', 'xxmaj', 'xxup', 'xxrep', 'xxwrep'] as const;
 
 /** numbersText: `xxbos one , two , ... , <to>` as words, from `from`. */
 export function numbersText(from: number, to: number): string[] {

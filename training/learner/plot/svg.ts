@@ -13,7 +13,7 @@ export const ink = '#222222';
 
 const escapes: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
 /** Text for an attribute. */
-export const escaped = (text: string): string => text.replace(/[&<>"]/g, (one) => escapes[one]!);
+const escaped = (text: string): string => text.replace(/[&<>"]/g, (one) => escapes[one]!);
 
 export interface TextOptions {
   /** Height of capitals; 9 when left out. */
