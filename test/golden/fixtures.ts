@@ -51,3 +51,16 @@ export function relativeError(a: Tensor, b: Tensor<'float32'>): number {
   });
   return worst / (scale || 1);
 }
+
+/** The largest of the errors that a suite measures, and where: what docs/results.md says beside the bound. */
+export function largestSeen() {
+  let [worst, place] = [0, 'nothing measured'];
+  return {
+    /** Returns `error` as it is. */
+    note(error: number, where: string): number {
+      if (!(error <= worst)) [worst, place] = [error, where];
+      return error;
+    },
+    text: (): string => `largest error ${worst.toExponential(1)} (${place})`,
+  };
+}

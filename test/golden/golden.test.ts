@@ -1,20 +1,25 @@
 import { expect } from 'chai';
 import { compute, expectedOf, type Form } from './compute.ts';
-import { type GoldenCase, goldenCases, relativeError } from './fixtures.ts';
+import { type GoldenCase, goldenCases, largestSeen, relativeError } from './fixtures.ts';
 import { layerForm } from './layer-forms.ts';
 import { opForm } from './op-forms.ts';
 
 /** Our f32 sums against float64: the worst case is a few rounding steps of the largest value. */
 const tolerance = 5e-6;
 
+const seen = largestSeen();
+
 function check(golden: GoldenCase, form: Form): void {
   it(`${golden.op}, ${golden.name}`, async () => {
     const got = await compute(golden, form);
     for (const [name, tensor] of Object.entries(expectedOf(golden))) {
-      expect(relativeError(got[name]!, tensor), name).to.be.below(tolerance);
+      const error = seen.note(relativeError(got[name]!, tensor), `${golden.op}, ${golden.name}, ${name}`);
+      expect(error, name).to.be.below(tolerance);
     }
   });
 }
+
+after(() => console.log(`    values and gradients against PyTorch: ${seen.text()}, allowed ${tolerance}`));
 
 const functions = goldenCases.filter(({ steps }) => steps === undefined);
 
