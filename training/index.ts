@@ -24,6 +24,13 @@ export {
   type TextModelFacts,
   textModelFacts,
 } from './apps/text.ts';
+export {
+  type TextClassifier,
+  type TextClassifierOptions,
+  textClassifierLearner,
+  textIds,
+  unfreezeGradually,
+} from './apps/text-classifier.ts';
 export * from './core/dtype.ts';
 export * from './core/errors.ts';
 export type { Image } from './core/image.ts';
@@ -46,6 +53,7 @@ export { Corpus, type TextPart, tokeniseParts, unknownShare } from './data/text/
 export { type DetokeniseOptions, detokenise } from './data/text/detokenise.ts';
 export * from './data/text/generate.ts';
 export { type HumanNumbers, humanNumbers } from './data/text/human-numbers.ts';
+export { type LabelledText, labelledTexts } from './data/text/labelled.ts';
 export { type CleanedPosts, cleanPosts, type Post, parsePosts, splitByTime } from './data/text/posts.ts';
 export { type SampleOptions, sampleWord } from './data/text/sample.ts';
 export { special, specialTokens } from './data/text/special.ts';
