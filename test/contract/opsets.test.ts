@@ -47,14 +47,15 @@ describe('opsets: a file has only numbers under which its nodes are read as they
   this.timeout(120_000);
 
   for (const [name, graph, first] of newer) {
-    it(`${name} is of opset ${first}: older ones are refused, and are no model for ONNX Runtime`, async () => {
+    const proof = name === 'Softmax' ? '' : ', and are no model for ONNX Runtime';
+    it(`${name} is of opset ${first}: older ones are refused${proof}`, async () => {
       expect(oldestOpset(graph)).to.equal(first);
       expect(() => toOnnx(graph, { opset: first - 1 }))
         .to.throw(`expected an opset in ${first}..21, got ${first - 1}; ${name} is written as opset ${first} has it`)
         .with.property('code', 'bad-argument');
       for (let opset = first; opset <= newestOpset; opset++) await load(toOnnx(graph, { opset }));
       // Softmax has had its axis from the beginning, for something else.
-      if (name === 'Softmax') return;
+      if (proof === '') return;
       const error = await load(stamped(graph, first - 1)).catch((reason: FettleError) => reason);
       expect((error as FettleError).code).to.equal('bad-model');
     });
