@@ -20,7 +20,7 @@ const form = new FormData();
 form.set('image', new Blob([new Uint8Array(photo)]), 'photo.png');
 const reply = await fetch(`${server.url}/v1/restore`, { method: 'POST', body: form });
 const expected = new Uint8Array(await reply.arrayBuffer());
-const browser = await openBrowser({ width: 1000, height: 720 });
+const browser = await openBrowser({ viewport: { width: 1000, height: 720 } });
 const page = await browser.context.newPage();
 page.setDefaultTimeout(300_000);
 for (const device of ['wasm', 'webgl', 'webgpu']) {

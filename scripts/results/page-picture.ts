@@ -11,7 +11,7 @@ import { openBrowser } from '../../test/helpers/browser.ts';
 
 const file = join(packageRoot, 'docs', 'images', 'page.png');
 const server = await startServer({ port: 0, log: pino({ level: 'warn' }) });
-const browser = await openBrowser({ width: 1000, height: 720 });
+const browser = await openBrowser({ viewport: { width: 1000, height: 720 } });
 const page = await browser.context.newPage();
 await page.goto(server.url);
 await page.getByText('Works offline').waitFor();

@@ -28,7 +28,11 @@ const noBrowser = whyNoBrowser();
 
   before(async () => {
     store = await makeStore();
-    [server, browser, photo] = await Promise.all([startTestServer(store.dir), openBrowser(), testPhoto()]);
+    [server, browser, photo] = await Promise.all([
+      startTestServer(store.dir),
+      openBrowser({ serviceWorkers: false }),
+      testPhoto(),
+    ]);
     page = await browser.context.newPage();
     faults = await watchFaults(page);
   });

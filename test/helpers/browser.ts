@@ -43,14 +43,24 @@ export interface Viewport {
   readonly height: number;
 }
 
+export interface BrowserOptions {
+  readonly viewport?: Viewport;
+  /** False where a test answers requests itself: those of a page with a service worker it may not get to see. */
+  readonly serviceWorkers?: boolean;
+}
+
 /** openBrowser: a fresh profile in a temporary folder, so that caches and service workers live as long as the context. */
-export async function openBrowser(viewport: Viewport = { width: 1100, height: 800 }): Promise<Browser> {
+export async function openBrowser({
+  viewport = { width: 1100, height: 800 },
+  serviceWorkers = true,
+}: BrowserOptions = {}): Promise<Browser> {
   const profile = mkdtempSync(join(tmpdir(), 'fettle-browser-'));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: chromiumPath,
     headless: true,
     args: flags,
     viewport,
+    serviceWorkers: serviceWorkers ? 'allow' : 'block',
   });
   return {
     context,
