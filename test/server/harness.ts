@@ -2,7 +2,10 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { expect } from 'chai';
 import { pino } from 'pino';
+import sharp from 'sharp';
+import type { ErrorBody } from '../../server/contract.ts';
 import { type RunningServer, type ServerOptions, startServer } from '../../server/main.ts';
 import { type ModelStore, openStore } from '../../server/store.ts';
 import type { ImageModelSpec } from '../../training/core/model-config.ts';
@@ -97,4 +100,18 @@ export function photosDir(): string | undefined {
   const data = process.env.FETTLE_DATA ?? '../shared/data';
   const dir = resolve(data, 'photos');
   return existsSync(join(dir, 'manifest.json')) ? dir : undefined;
+}
+
+/** A grey PNG. */
+export const flat = (width: number, height: number): Promise<Buffer> =>
+  sharp({ create: { width, height, channels: 3, background: '#777' } })
+    .png()
+    .toBuffer();
+
+/** The error of an answer that must have this status and carry the id of its request. */
+export async function errorOf(response: Response, status: number): Promise<ErrorBody['error']> {
+  const body = (await response.json()) as ErrorBody;
+  expect(response.status, JSON.stringify(body)).to.equal(status);
+  expect(body.requestId).to.equal(response.headers.get('x-request-id'));
+  return body.error;
 }
