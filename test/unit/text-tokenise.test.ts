@@ -16,6 +16,8 @@ const cases: Readonly<Record<string, string>> = {
   'at https://t.co/aB-c.': 'at https://t.co/aB-c .',
   "(www.a.com) @elonmusk's #Mars": "( www.a.com ) @elonmusk 's #Mars",
   'a@b.c': 'a @@@ b @.@ c',
+  '~30 or 20+, -5 .@x a@ *so*': '~@ 30 or 20 @+ , -@ 5 .@ @x a @@ *@ so @*',
+  'What?? Well.. (a, b))': 'xxmaj what xxrep 2 ? xxmaj well xxrep 2 . ( a , b xxrep 2 )',
   'hi😀👨‍👩‍👧🇩🇪': 'hi 😀 👨‍👩‍👧 🇩🇪',
   '“wow” ok :)': '“ wow ” ok :)',
   'xxbos XXBOS <unk>': 'xxunk xxunk xxunk',
@@ -66,7 +68,23 @@ const wordOf = fc.constantFrom(
     '(really)',
     '"quoted words"',
   ],
-  ...['$5', '50%', '😀', '😀😀', '👍🏽', '“so”', 'und so weiter...', "O'Brien", '日本', '&', '-'],
+  ...[
+    '$5',
+    '50%',
+    '😀',
+    '😀😀',
+    '👍🏽',
+    '“so”',
+    'und so weiter...',
+    '~30',
+    '20+',
+    '*so*',
+    'what??',
+    "O'Brien",
+    '日本',
+    '&',
+    '-',
+  ],
 );
 const sentence = fc
   .tuple(fc.array(wordOf, { minLength: 1, maxLength: 12 }), fc.constantFrom('.', '!', '?', '!!!', '...', ';', ''))

@@ -1,3 +1,4 @@
+import { jointMark, leftMarks, rightMarks } from './marks.ts';
 import { isSpecial, special } from './special.ts';
 import { capitalised } from './tokenise.ts';
 
@@ -9,9 +10,6 @@ interface Piece {
   readonly right: boolean;
 }
 
-const leftMarks = new Set([...',.;:!?)]}%…”’»']);
-const rightMarks = new Set([...'([{$£€¥“‘«¿¡']);
-const glued = /^@([^\s\p{L}\p{M}\p{N}_])@$/u;
 const contraction = /^(?:['’](?:s|re|ve|ll|d|m)|n['’]t)$/i;
 const emoticon = /^[:;]-?[()DP]$/;
 const wordEnd = /[\p{L}\p{M}\p{N}_]$/u;
@@ -20,8 +18,8 @@ const pictograph = /^\p{Extended_Pictographic}\uFE0F?$/u;
 
 interface Word {
   readonly text: string;
-  /** It stands between two words without spaces. */
-  readonly joint: boolean;
+  /** It is a mark that is joined to the words beside it. */
+  readonly joint: Pick<Piece, 'left' | 'right'> | undefined;
   readonly times: number;
 }
 
@@ -29,9 +27,9 @@ interface Word {
 function* wordsOf(tokens: readonly string[], unknown: string): Generator<Word> {
   for (let at = 0; at < tokens.length; ) {
     const { text, end, times } = unit(tokens, at, unknown);
-    const joint = glued.exec(tokens[at]!)?.[1];
+    const joint = jointMark(tokens[at]!);
     at = end;
-    if (text !== '') yield { text: joint ?? text, joint: joint !== undefined, times };
+    if (text !== '') yield { text: joint?.mark ?? text, joint, times };
   }
 }
 
@@ -71,8 +69,8 @@ class Joiner {
   #lastWord = '';
   readonly #open = { '"': false, "'": false };
 
-  add(word: string, joint: boolean): void {
-    const { text, left, right } = joint ? { text: word, left: true, right: true } : this.#piece(word);
+  add(word: string, joint: Word['joint']): void {
+    const { text, left, right } = joint ? { text: word, ...joint } : this.#piece(word);
     // A face behind a bracket would not be one.
     const takes = this.#last?.right && (!emoticon.test(text) || this.#last.text.endsWith('\n'));
     const close = this.#last === undefined || takes || left;

@@ -100,9 +100,9 @@ class Grammar {
     return empty ? [...this.#never, ...this.#ends] : this.#never;
   }
 
-  /** All words but the numbers 3 to 99, the counts that people write; when there is none, the marks of repetition themselves. */
+  /** All words but the numbers 2 to 99, the counts that people write; when there is none, the marks of repetition themselves. */
   #notCounts(): readonly number[] {
-    this.#numbers ??= this.#vocab.words.flatMap((word, id) => (/^([3-9]|[1-9]\d)$/.test(word) ? [] : [id]));
+    this.#numbers ??= this.#vocab.words.flatMap((word, id) => (/^([2-9]|[1-9]\d)$/.test(word) ? [] : [id]));
     return this.#numbers.length < this.#vocab.size ? this.#numbers : this.#never;
   }
 }

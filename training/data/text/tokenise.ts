@@ -1,3 +1,4 @@
+import { leftMarks, markToken } from './marks.ts';
 import { isSpecial, special } from './special.ts';
 
 /*
@@ -23,11 +24,11 @@ const marks: readonly { readonly kind: Kind; readonly alone?: boolean; readonly 
   },
   { kind: 'other', pattern: at(`(?<!\\S)[:;]-?(?:[()]|[DP](?!${wordRest}))`) },
   { kind: 'contraction', pattern: at(`['’](?:[sS]|[rR][eE]|[vV][eE]|[lL][lL]|[dD]|[mM])(?!${wordRest})`) },
-  { kind: 'joined', pattern: at(`(?<=${wordRest})${mark}(?=${word})`) },
   { kind: 'other', pattern: at(`(?<=${wordRest} )@${mark}@(?= ${word})`) },
+  { kind: 'mark', pattern: at(mark) },
   { kind: 'other', pattern: at('[^]') },
 ];
-type Kind = 'unknown' | 'name' | 'contraction' | 'joined' | 'word' | 'other';
+type Kind = 'unknown' | 'name' | 'contraction' | 'mark' | 'word' | 'other';
 
 // What ends a sentence or closes a bracket around it does not belong to an address.
 const address = at('(?:[hH][tT][tT][pP][sS]?://|[wW]{3}\\.)[^\\s<>]*[^\\s<>.,;:!?)\\]}"\'%…”’»]');
@@ -96,7 +97,6 @@ const sameLetters = /^(\p{Ll})\1{2,}$/u;
 
 function lexeme(kind: Kind, text: string): Lexeme {
   if (kind === 'unknown') return { text, tokens: [special.unknown], isWord: false };
-  if (kind === 'joined') return { text, tokens: [`@${text}@`], isWord: false };
   if (kind === 'contraction') return { text, tokens: withCase(text), isWord: true };
   if (kind !== 'word') return { text, tokens: [text], isWord: false };
   const run = sameLetters.test(text) ? [...text] : [];
@@ -132,12 +132,22 @@ function wordsAt(text: string, found: string, place: number): readonly Lexeme[] 
 }
 
 const endsWord = at(`(?<=${wordRest})`);
+const beginsWord = at(`(?=${word}|[@#]${wordRest})`);
+
+/** A mark with what it is joined to; of a run of the same one, none is joined to anything, unless it stands between words. */
+function markLexeme(text: string, found: string, place: number): Lexeme {
+  const end = place + found.length;
+  const behind = matchAt(endsWord, text, place) !== undefined;
+  const before = matchAt(beginsWord, text, end) !== undefined;
+  const inRun = text.endsWith(found, place) || text.startsWith(found, end);
+  return { text: found, tokens: [inRun ? found : markToken(found, behind, before)], isWord: false };
+}
 
 function markAt(text: string, place: number): Lexeme {
   for (const { kind, alone, pattern } of marks) {
     if (alone && matchAt(endsWord, text, place) !== undefined) continue;
     const found = matchAt(pattern, text, place);
-    if (found !== undefined) return lexeme(kind, found);
+    if (found !== undefined) return kind === 'mark' ? markLexeme(text, found, place) : lexeme(kind, found);
   }
   return lexeme('other', text[place]!);
 }
@@ -157,10 +167,13 @@ function* lexemesOf(text: string): Generator<Lexeme> {
   }
 }
 
-/** Writes `count` (3 or more) of the same one as a repetition. */
-const folded = ({ tokens, isWord }: Lexeme, count: number): readonly string[] => {
-  const known = tokens[0] === special.unknown;
-  if (count < 3 || known) return Array.from({ length: count }, () => tokens).flat();
+/** From how many on the same one is written as a repetition: `!!` too, or its second mark would look like one of its own. */
+const fewest = ({ text, isWord }: Lexeme): number => (!isWord && leftMarks.has(text) ? 2 : 3);
+
+/** Writes `count` of the same one, as a repetition where there are enough. */
+const folded = (one: Lexeme, count: number): readonly string[] => {
+  const { tokens, isWord } = one;
+  if (count < fewest(one) || tokens[0] === special.unknown) return Array.from({ length: count }, () => tokens).flat();
   return [isWord ? special.repeatedWord : special.repeated, String(count), ...tokens];
 };
 
@@ -172,8 +185,10 @@ export function tokenise(text: string): string[] {
   const tokens: string[] = [];
   let [last, count]: [Lexeme | undefined, number] = [undefined, 0];
   for (const next of lexemesOf(tidyText(text))) {
-    if (next.text !== last?.text && last !== undefined) tokens.push(...folded(last, count));
-    count = next.text === last?.text ? count + 1 : 1;
+    // The same mark may be joined to a word in one place and not in the next.
+    const again = next.text === last?.text && next.tokens[0] === last.tokens[0];
+    if (!again && last !== undefined) tokens.push(...folded(last, count));
+    count = again ? count + 1 : 1;
     last = next;
   }
   if (last !== undefined) tokens.push(...folded(last, count));
