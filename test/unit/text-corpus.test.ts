@@ -30,8 +30,11 @@ describe('reading texts', () => {
   });
 
   it('tells of a file that is not there, and of one that is damaged', async () => {
-    for (const read of [partsOf('a.txt.gz', gzipSync(wiki).subarray(0, 40)), readParagraphs('/nowhere.gz').next()]) {
-      const error = await read.then(
+    for (const read of [
+      () => partsOf('a.txt.gz', gzipSync(wiki).subarray(0, 40)),
+      () => readParagraphs('/nowhere.gz').next(),
+    ]) {
+      const error = await read().then(
         () => undefined,
         (reason: unknown) => reason,
       );

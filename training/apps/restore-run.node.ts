@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
 import { type RestoreUnetConfig, restoreUnet, restoreUnetDefaults, unetMultiple } from '../../models/unet.ts';
 import { ensure, FettleError } from '../core/errors.ts';
@@ -12,7 +11,6 @@ import { randomSplit } from '../data/split.ts';
 import { createValidationPairs, type ValidationPair } from '../data/validation.node.ts';
 import {
   checkpointCallback,
-  checkpointFiles,
   hasCheckpoint,
   prepareRunFolder,
   resumeFrom,
@@ -20,7 +18,6 @@ import {
 } from '../learner/checkpoint.node.ts';
 import { type Callback, type FitOptions, fitLoop } from '../learner/learner.ts';
 import { type EpochRow, newProgress, type Progress, toCsv } from '../learner/recorder.ts';
-import { decodeSafetensors } from '../learner/safetensors.ts';
 import { type CompiledEvaluation, compileOptimizer, type OpenGraph } from '../learner/trainer.ts';
 import { importWeights } from '../nn/import.ts';
 import { createScope, initialWeights, type ParamSpec, type Weights } from '../nn/scope.ts';
@@ -37,7 +34,7 @@ import {
   type Stage,
   scoreRestore,
 } from './restore.node.ts';
-import { hashOfWeights, stopCallback } from './run-parts.node.ts';
+import { hashOfWeights, readBest, stopCallback } from './run-parts.node.ts';
 
 /** What `fettle train restore` trains with unless told otherwise. Numbers of the lesson's look vary a
  * little, so that others are erased too.
@@ -239,15 +236,6 @@ async function startState(state: TrainState, options: RestoreRunOptions, run: st
   }
   setWeights(state, start === undefined ? initialWeights(state.specs, config.seed) : importWeights(state.specs, start));
   return newProgress();
-}
-
-/** Weights and row of the best epoch. */
-async function readBest(out: string, rows: readonly EpochRow[]): Promise<Pick<RestoreRunResult, 'best' | 'weights'>> {
-  const path = join(out, checkpointFiles.best);
-  const { tensors, metadata } = decodeSafetensors(await readFile(path), path);
-  const best = rows[Number(metadata.epoch)];
-  ensure(best !== undefined, 'bad-checkpoint', () => `${path}: expected an epoch of this run, got ${metadata.epoch}`);
-  return { best, weights: new Map([...tensors].map(([name, { data }]) => [name, data])) };
 }
 
 /** Metrics of the weights that the run starts from. */

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ensure, FettleError } from '../core/errors.ts';
 import { dataBlock } from '../data/blocks/block.node.ts';
@@ -12,7 +11,7 @@ import type { Transform, TransformSet } from '../data/transforms/augment.ts';
 import { ema } from '../learner/callbacks/ema.ts';
 import { gradientClip } from '../learner/callbacks/gradients.ts';
 import { csvLog } from '../learner/callbacks/logs.node.ts';
-import { checkpointFiles, hasCheckpoint, writeDurably } from '../learner/checkpoint.node.ts';
+import { hasCheckpoint, writeDurably } from '../learner/checkpoint.node.ts';
 import { createLearner, type Learner } from '../learner/create-learner.ts';
 import type { Callback } from '../learner/learner.ts';
 import { accCamvid, iou } from '../learner/metrics.ts';
@@ -21,12 +20,11 @@ import { showResults } from '../learner/plot/cells.node.ts';
 import { svgToPng } from '../learner/plot/png.node.ts';
 import type { EpochRow } from '../learner/recorder.ts';
 import { runFolder } from '../learner/run-folder.node.ts';
-import { decodeSafetensors } from '../learner/safetensors.ts';
 import type { OpenGraph } from '../learner/trainer.ts';
 import { importWeights } from '../nn/import.ts';
 import type { Weights } from '../nn/scope.ts';
 import * as o from '../ops/build.ts';
-import { hashOfWeights, stopCallback } from './run-parts.node.ts';
+import { hashOfWeights, readBest, stopCallback } from './run-parts.node.ts';
 import { balancedWeights, type SegmentNetConfig, segmentLoss, segmentNet, segmentNetDefaults } from './segment.ts';
 import { type SizeStage, stagedLoader } from './stages.ts';
 
@@ -165,15 +163,6 @@ function storeOf({ out, config, data, start, onNote }: SegmentRunOptions): RunSt
     begin: (state, run) => store.begin(state, whole(run)),
     callback: (run) => store.callback(whole(run)),
   };
-}
-
-/** Weights and row of the best epoch. */
-async function readBest(out: string, rows: readonly EpochRow[]): Promise<Pick<SegmentRunResult, 'best' | 'weights'>> {
-  const path = join(out, checkpointFiles.best);
-  const { tensors, metadata } = decodeSafetensors(await readFile(path), path);
-  const best = rows[Number(metadata.epoch)];
-  ensure(best !== undefined, 'bad-checkpoint', () => `${path}: expected an epoch of this run, got ${metadata.epoch}`);
-  return { best, weights: new Map([...tensors].map(([name, { data }]) => [name, data as Float32Array])) };
 }
 
 /** Trains a segmentation net: the wiring of data, net, loss and files. Resumes exactly. */

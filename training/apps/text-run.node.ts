@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AwdLstmConfig } from '../../models/awd-lstm.ts';
 import { ensure, FettleError } from '../core/errors.ts';
@@ -7,15 +6,14 @@ import { generateText } from '../data/text/generate.ts';
 import { encodeVocab, makeVocab, type Vocab } from '../data/text/vocab.ts';
 import { gradientClip } from '../learner/callbacks/gradients.ts';
 import { csvLog } from '../learner/callbacks/logs.node.ts';
-import { checkpointFiles, hasCheckpoint, writeDurably } from '../learner/checkpoint.node.ts';
+import { hasCheckpoint, writeDurably } from '../learner/checkpoint.node.ts';
 import type { Callback } from '../learner/learner.ts';
 import type { RunStore } from '../learner/options.ts';
 import type { EpochRow } from '../learner/recorder.ts';
 import { runFolder } from '../learner/run-folder.node.ts';
-import { decodeSafetensors } from '../learner/safetensors.ts';
 import type { OpenGraph } from '../learner/trainer.ts';
 import type { Weights } from '../nn/scope.ts';
-import { hashOfWeights, stopCallback } from './run-parts.node.ts';
+import { hashOfWeights, readBest, stopCallback } from './run-parts.node.ts';
 import {
   exportLanguageModel,
   type LanguageModel,
@@ -135,14 +133,6 @@ function described(store: RunStore, facts: object): RunStore {
     callback: (run) => store.callback(whole(run)),
     part: (name) => described(store.part(name), facts),
   };
-}
-
-async function readBest(folder: string, rows: readonly EpochRow[]): Promise<Pick<TextRunResult, 'best' | 'weights'>> {
-  const path = join(folder, checkpointFiles.best);
-  const { tensors, metadata } = decodeSafetensors(await readFile(path), path);
-  const best = rows[Number(metadata.epoch)];
-  ensure(best !== undefined, 'bad-checkpoint', () => `${path}: expected an epoch of this run, got ${metadata.epoch}`);
-  return { best, weights: new Map([...tensors].map(([name, { data }]) => [name, data as Float32Array])) };
 }
 
 const sum = (ids: Int32Array): number => ids.reduce((hash, id) => (Math.imul(hash, 31) + id) | 0, 0);
