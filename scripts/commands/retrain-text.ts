@@ -10,7 +10,7 @@ import type { RetrainOptions } from './retrain.ts';
 import type { TextOptions } from './text-options.ts';
 import { needTextOptions, runTextFromOptions, textConfig } from './train-text.ts';
 
-export type RetrainTextOptions = RetrainOptions & TextOptions & { readonly column?: string };
+export type RetrainTextOptions = RetrainOptions & TextOptions & { readonly column?: string; readonly until?: string };
 
 /** Where the weights come from: a version of the store, or a file. */
 interface Source {
@@ -58,7 +58,7 @@ export async function retrainText(
     import('../../training/data/text/corpus.node.ts'),
   ]);
   const source = await sourceOf(store, options.from);
-  const cleaned = await readPosts(options.data, options.column);
+  const cleaned = await readPosts(options.data, { column: options.column, until: options.until });
   const { train, valid } = splitByTime(cleaned.posts);
   note(describePosts(cleaned, valid));
   const corpusOf = (posts: readonly Post[]) => readCorpus(posts.map(({ text }) => ({ text, begins: true })));

@@ -32,6 +32,7 @@ export function register(program: Command): void {
     .argument('<task>', 'restore or text');
   textOptions(trainOptions(command))
     .option('--column <name>', 'of text: where the text is in a table of posts (default: text, full_text, content …)')
+    .option('--until <date>', 'of text: posts of this day and later are left out')
     .option('--from <name[@v]>', 'the model to start from (default: TASK); of text also a model.onnx')
     .option('--store <dir>', 'where trained models are (FETTLE_STORE, else ./fettle-models)')
     .option(

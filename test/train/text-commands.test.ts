@@ -71,6 +71,9 @@ describe('fettle train, generate, retrain text', function () {
       const retrain = ['retrain', 'text', ...posts, '--epochs', '3', '--lr', '0.02', ...sizes.slice(4)];
       const tuned = await fettleJson(folder, ...retrain, '--out', 'tuned');
       expect(tuned).to.include({ name: 'text', version: 1, active: true });
+      // The table's dates fall from the end of April on.
+      const refusedDates = await fettle({ cwd: folder }, ...retrain, '--out', 'none', '--until', '2020-01-02');
+      expect(refusedDates.stderr).to.match(/posts: expected at least 2, got 0/);
       expect(tuned.after).to.be.below((tuned.before as number) / 2);
       expect(existsSync(join(folder, 'models', 'text', '1', 'card.md'))).to.equal(true);
       const written = await fettle({ cwd: folder }, 'generate', '--store', 'models', '--device', 'cpu', '--top-k', '3');

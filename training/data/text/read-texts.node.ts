@@ -51,17 +51,26 @@ export async function readTextFolder(path: string, options: CorpusOptions = {}):
   return corpora as TextFolder;
 }
 
+export interface ReadPostsOptions {
+  /** Where the text is in a table; a column called text, full_text, content … when left out. */
+  readonly column?: string | undefined;
+  /** A date: posts from then on are left out, and so are those without a time. */
+  readonly until?: string | undefined;
+}
+
 /** readPosts: a .csv, .jsonl, .json or tweets.js file, or a folder of such files and of .txt files with a post each -> clean posts. */
-export async function readPosts(path: string, column?: string): Promise<CleanedPosts> {
+export async function readPosts(path: string, { column, until }: ReadPostsOptions = {}): Promise<CleanedPosts> {
   const files = (await filesOf(path)).filter((file) => /\.(csv|jsonl|ndjson|json|js|txt)$/i.test(file));
   ensure(
     files.length > 0,
     'bad-data',
     () => `--data: expected posts in .csv, .jsonl, .json, .js or .txt, got none in ${path}`,
   );
+  const end = until === undefined ? Number.POSITIVE_INFINITY : Date.parse(until);
+  ensure(!Number.isNaN(end), 'bad-argument', () => `--until: expected a date such as 2019-01-01, got ${until}`);
   const posts: Post[] = [];
   for (const file of files) posts.push(...(await postsOf(file, column)));
-  return cleanPosts(posts);
+  return cleanPosts(until === undefined ? posts : posts.filter(({ time }) => time !== undefined && time < end));
 }
 
 async function postsOf(file: string, column: string | undefined): Promise<readonly Post[]> {
