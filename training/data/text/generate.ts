@@ -136,8 +136,13 @@ class Writer {
     return this.#prompt.length === 0 && this.ids.length === 0;
   }
 
-  add(id: number): void {
+  add(id: number, watched: boolean): void {
     this.ids.push(id);
+    if (watched || this.#stop.length > 0) this.spell();
+  }
+
+  /** Makes the text of the ids so far; it ends before a stop. */
+  spell(): void {
     const whole = detokenise([...this.#prompt, ...this.#vocab.textify(this.ids)]);
     this.text = whole.slice(this.#promptText.length);
     const ends = this.#stop.map((stop) => this.text.indexOf(stop)).filter((at) => at >= 0);
@@ -211,6 +216,7 @@ export async function generateText(model: OpenTextModel, options: GenerateOption
     position = await read(model, words, kept.length, take(model, position, rows));
     active = kept;
   }
+  for (const writer of writers) writer.spell();
   return writers.map(({ text, ids, finishReason = 'length' }) => ({ text, tokens: ids.length, finishReason }));
 }
 
@@ -226,7 +232,7 @@ function step(
   const seen = options.repetitionPenalty === undefined ? [] : [...given, ...writer.ids];
   const id = sampleWord(scores, options, writer.rng, { seen, banned: grammar.banned(writer.last, writer.isEmpty) });
   if (grammar.isEnd(id)) writer.finishReason = 'stop';
-  else writer.add(id);
+  else writer.add(id, options.onText !== undefined);
   if (writer.finishReason === undefined && writer.ids.length >= maxTokens) writer.finishReason = 'length';
 }
 

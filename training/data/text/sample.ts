@@ -52,37 +52,53 @@ interface Choice {
   readonly weights: Float64Array;
 }
 
-/** exp((score - top) / temperature) of all words; words without a chance (-Infinity) are left out. */
-function weightsOf(
-  scores: Float32Array,
-  temperature: number,
-  minP: number,
-): { ids: number[]; weight: (id: number) => number } {
+/** exp((score - top) / temperature) of all words. */
+function weightsOf(scores: Float32Array, temperature: number): Float64Array {
   const top = scores[likeliest(scores)]!;
-  const all = Float64Array.from(scores, (score) => Math.exp((score - top) / temperature));
-  const ids: number[] = [];
-  for (let id = 0; id < all.length; id++) if (all[id]! > 0 && all[id]! >= minP) ids.push(id);
-  return { ids, weight: (id) => all[id]! };
+  const weights = new Float64Array(scores.length);
+  for (let id = 0; id < scores.length; id++) weights[id] = Math.exp((scores[id]! - top) / temperature);
+  return weights;
 }
 
-/** The words that topK, topP and minP leave, each of them looking at what the one before left. */
+function idsAbove(weights: Float64Array, least: number): number[] {
+  const ids: number[] = [];
+  for (let id = 0; id < weights.length; id++) if (weights[id]! > 0 && weights[id]! >= least) ids.push(id);
+  return ids;
+}
+
+/** Sum and number of the weights that are at least `least`. */
+function totalAbove(weights: Float64Array, least: number): { readonly total: number; readonly count: number } {
+  let [total, count] = [0, 0];
+  for (let id = 0; id < weights.length; id++) {
+    const weight = weights[id]!;
+    if (weight === 0 || weight < least) continue;
+    total += weight;
+    count += 1;
+  }
+  return { total, count };
+}
+
+/** The words that minP, topK and topP leave, each of them looking at what the one before left. */
 export function choices(
   scores: Float32Array,
   { temperature = 1, topK = 0, topP = 1, minP = 0 }: SampleOptions,
 ): Choice {
-  const { ids, weight } = weightsOf(scores, temperature, minP);
-  if (topK > 0 || topP < 1) ids.sort((a, b) => weight(b) - weight(a) || a - b);
-  if (topK > 0) ids.length = Math.min(ids.length, topK);
-  if (topP < 1) {
-    const total = ids.reduce((sum, id) => sum + weight(id), 0);
-    let sum = 0;
-    const last = ids.findIndex((id) => {
-      sum += weight(id);
-      return sum >= topP * total;
-    });
-    if (last >= 0) ids.length = last + 1;
-  }
-  return { ids, weights: Float64Array.from(ids, weight) };
+  const all = weightsOf(scores, temperature);
+  const weight = (id: number): number => all[id]!;
+  const chosen = (ids: readonly number[]): Choice => ({ ids, weights: Float64Array.from(ids, weight) });
+  if (topK === 0 && topP === 1) return chosen(idsAbove(all, minP));
+  // Words below this share of the rest have together less than what topP leaves out: they need not be sorted.
+  const { total, count } = totalAbove(all, minP);
+  const least = topK > 0 ? minP : Math.max(minP, ((1 - topP) * total) / count);
+  const sorted = idsAbove(all, least).sort((a, b) => weight(b) - weight(a) || a - b);
+  const likely = topK > 0 ? sorted.slice(0, topK) : sorted;
+  const wanted = topP * (topK > 0 ? likely.reduce((sum, id) => sum + weight(id), 0) : total);
+  let reached = 0;
+  const last = likely.findIndex((id) => {
+    reached += weight(id);
+    return topP < 1 && reached >= wanted;
+  });
+  return chosen(last >= 0 ? likely.slice(0, last + 1) : likely);
 }
 
 /** sampleWord: scores f32[V] -> the id of the next word. `seen`: ids that occurred; `banned` ones are never chosen. */
