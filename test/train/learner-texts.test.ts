@@ -7,7 +7,7 @@ import {
   type Loader,
 } from '../../training/learner/create-learner.ts';
 import { accuracy, perplexity } from '../../training/learner/metrics.ts';
-import { embedding } from '../../training/nn/layers.ts';
+import { embedding, gru, linear } from '../../training/nn/layers.ts';
 import { crossEntropyLoss } from '../../training/nn/losses.ts';
 import * as o from '../../training/ops/build.ts';
 import { spiralOptions } from '../helpers/tiny-tasks.ts';
@@ -89,4 +89,30 @@ describe('texts of unequal lengths', () => {
       await learner.close();
     });
   }
+
+  it('train alike with their time steps unrolled and as a Scan', async () => {
+    const losses: (readonly number[])[] = [];
+    for (const loops of ['unrolled', 'scan'] as const) {
+      const learner = await createLearner({
+        ...spiralOptions(),
+        ...options(9),
+        model: (scope, x) => {
+          const words = scope.in('words', (s) => embedding(s, x, { rows: 5, width: 6 }));
+          const { output } = scope.in('rnn', (s) => gru(s, words, { hidden: 8 }));
+          return o.transpose(
+            scope.in('head', (s) => linear(s, output, 10)),
+            [0, 2, 1],
+          );
+        },
+        loops,
+      } as LearnerOptions);
+      const rows = await learner.fit(2, 0.05);
+      losses.push(rows.flatMap(({ trainLoss, metrics }) => [trainLoss, metrics.valid_loss!]));
+      await learner.close();
+    }
+    expect(losses[0]![3]).to.be.below(losses[0]![1]!);
+    losses[0]!.forEach((loss, i) => {
+      expect(losses[1]![i]).to.be.closeTo(loss, 1e-4 * loss);
+    });
+  });
 });

@@ -81,6 +81,7 @@ const learnerNames = namesOf<LearnerOptions>({
   seed: true,
   accumulate: true,
   activation: true,
+  loops: true,
   name: true,
 });
 

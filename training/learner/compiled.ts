@@ -1,6 +1,7 @@
 import { ensure } from '../core/errors.ts';
 import { sizeOf, type Tensor } from '../core/tensor.ts';
 import { checkLabels, type LabelRule, labelRules } from '../nn/label-rules.ts';
+import type { LoopForm } from '../nn/loop.ts';
 import * as losses from '../nn/losses.ts';
 import { createScope, type ParamSpec, type Scope } from '../nn/scope.ts';
 import { toOnnx } from '../onnx/export.ts';
@@ -31,6 +32,7 @@ export interface ModelParts {
   readonly model: Model;
   readonly loss: Loss;
   readonly activation: Activation;
+  readonly loops?: LoopForm;
 }
 
 const softmax: Activation = (prediction) => o.softmax(prediction, 1);
@@ -53,9 +55,10 @@ export const inputsOf = (batch: Tensors): Task['inputs'] =>
  * The loss; for a mixed batch (see `mixup`) the same mixture of two losses: mix loss(p, y) + (1 - mix) loss(p, y2).
  * The prediction is an output beside it.
  */
-export function taskOf({ name, model, loss }: ModelParts, batch: Tensors): Task {
+export function taskOf({ name, model, loss, loops }: ModelParts, batch: Tensors): Task {
   return {
     name,
+    ...(loops === undefined ? {} : { loops }),
     inputs: inputsOf(batch),
     forward: (scope, { x, y, y2, mix }) => {
       const prediction = model(scope, x!);

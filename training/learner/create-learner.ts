@@ -73,7 +73,7 @@ export class Learner {
     const sample = batch.x;
     const { model, loss, name = 'model', activation = activationOf(loss), splitter = () => 0, seed = 1 } = options;
     this.options = options;
-    this.#parts = { name, model, loss, activation };
+    this.#parts = { name, model, loss, activation, ...(options.loops === undefined ? {} : { loops: options.loops }) };
     this.sample = sample;
     this.#batch = batch;
     const { specs } = specsOf(this.#parts, sample);

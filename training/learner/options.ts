@@ -1,5 +1,6 @@
 import type { Tensor } from '../core/tensor.ts';
 import type { Statistics } from '../data/transforms/normalise.ts';
+import type { LoopForm } from '../nn/loop.ts';
 import type { OptimizerDef } from '../optim/define.ts';
 import type { OneCycleOptions } from '../optim/schedules.ts';
 import type { TrainState } from '../step/state.ts';
@@ -82,6 +83,8 @@ export interface LearnerOptions {
   readonly accumulate?: number;
   /** What makes answers of raw predictions; softmax for cross-entropy, else nothing. */
   readonly activation?: Activation;
+  /** How the time steps of recurrent layers are written: `unrolled` when left out; `scan` loads quicker, on the CPU. */
+  readonly loops?: LoopForm;
   readonly name?: string;
 }
 
