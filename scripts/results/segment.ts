@@ -18,7 +18,7 @@ import { shipSegment } from './ship-segment.ts';
 /*
  * Accuracy (void masked), mean IoU and IoU of each class of a run of `fettle train segment` on CamVid, against the masks at their own
  * size, 480 x 360. The size at which pictures go through the net is chosen on the validation part; the test part is measured
- * once, at that size.
+ * at that size and decides nothing.
  *   node dist/scripts/results/segment.js [RUN_FOLDER] [--ship]
  * --ship puts the model into models/zoo/segment/1.
  */
