@@ -4,34 +4,21 @@ Started with one argument, a JSON file {"net", "config", "optimizer", "hyper", "
 "threads", "data"}; offsets count bytes of the file "data". Then every line "step" on stdin is answered by one line of JSON: the loss
 before the update, the step's milliseconds on the clock and of CPU time, and this process's peak memory.
 """
-import json
 import sys
 import time
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
-setup = json.load(open(sys.argv[1]))
-torch.set_num_threads(setup["threads"])
-data = np.memmap(setup["data"], np.uint8, "r")
-kinds = {"float32": np.float32, "int32": np.int32}
+from torch_peer import read_setup, read_tensors, say, say_ready
 
-
-def tensor(ref):
-    count = int(np.prod(ref["dims"]))
-    values = data[ref["offset"]:ref["offset"] + 4 * count].view(kinds[ref["dtype"]])
-    return torch.from_numpy(np.array(values.reshape(ref["dims"])))
-
-
+setup = read_setup()
 config = setup["config"]
-refs = {ref["name"]: ref for ref in setup["tensors"]}
-state = {name[8:]: tensor(ref) for name, ref in refs.items() if name.startswith("weights/")}
-x, y = (tensor(refs["batch/" + name]).long() for name in "xy")
+state, batch = read_tensors(setup)
+x, y = (batch[name].long() for name in "xy")
 buffers = {name: value for name, value in state.items()
            if name == "h" or name.startswith("state.") or "running_" in name}
 p = {name: value.requires_grad_() for name, value in state.items() if name not in buffers}
-del data
 
 
 def rnn_weights(prefix, layer):
@@ -95,24 +82,7 @@ def step():
     return {"loss": loss.item(), "ms": ms, "cpuMs": cpu_ms}
 
 
-def blas():
-    """The BLAS library that is loaded, by its file name."""
-    names = {line.split()[-1] for line in open("/proc/self/maps") if "blas" in line}
-    return sorted(name.rsplit("/", 1)[-1] for name in names)
-
-
-def peak_mb():
-    """This process's own peak; ru_maxrss would begin with the memory of the process that started it."""
-    line = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
-
-
-def say(answer):
-    answer["peakMb"] = peak_mb()
-    print(json.dumps(answer), flush=True)
-
-
-say({"torch": torch.__version__, "threads": torch.get_num_threads(), "blas": blas()})
+say_ready()
 for line in sys.stdin:
     if line.strip() != "step":
         break

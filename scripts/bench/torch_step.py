@@ -5,7 +5,6 @@ Started with one argument, a JSON file {"net", "config", "tensors": [{"name", "d
 the update, the step's milliseconds on the clock and of CPU time, and this process's peak memory; "batch" reads the raw bytes of a
 new batch from stdin (the tensors in their order) and steps with it.
 """
-import json
 import re
 import sys
 import time
@@ -14,22 +13,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-setup = json.load(open(sys.argv[1]))
-torch.set_num_threads(setup["threads"])
-data = np.fromfile(setup["data"], np.uint8)
-kinds = {"float32": np.float32, "int32": np.int32}
+from torch_peer import read_setup, read_tensors, say, say_ready
 
-
-def tensor(ref):
-    count = int(np.prod(ref["dims"]))
-    values = data[ref["offset"]:ref["offset"] + 4 * count].view(kinds[ref["dtype"]])
-    return torch.from_numpy(values.reshape(ref["dims"]).copy())
-
-
+setup = read_setup()
 config = setup.get("config")
-refs = {ref["name"]: ref for ref in setup["tensors"]}
-state = {name[8:]: tensor(ref) for name, ref in refs.items() if name.startswith("weights/")}
-batch = {name[6:]: tensor(ref) for name, ref in refs.items() if name.startswith("batch/")}
+state, batch = read_tensors(setup)
 running = {name: value for name, value in state.items() if "running_" in name}
 p = {name: value.requires_grad_() for name, value in state.items() if name not in running}
 
@@ -135,24 +123,7 @@ def read_batch():
         value.copy_(torch.from_numpy(np.frombuffer(raw, value.numpy().dtype).copy()).view(value.shape))
 
 
-def blas():
-    """The BLAS library that is loaded, by its file name."""
-    names = {line.split()[-1] for line in open("/proc/self/maps") if "blas" in line}
-    return sorted(name.rsplit("/", 1)[-1] for name in names)
-
-
-def peak_mb():
-    """This process's own peak; ru_maxrss would begin with the memory of the process that started it."""
-    line = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
-
-
-def say(answer):
-    answer["peakMb"] = peak_mb()
-    print(json.dumps(answer), flush=True)
-
-
-say({"torch": torch.__version__, "threads": torch.get_num_threads(), "blas": blas()})
+say_ready()
 for line in iter(sys.stdin.buffer.readline, b""):
     if line.strip() == b"batch":
         read_batch()
