@@ -49,6 +49,7 @@ export async function runTextFromOptions(
       out: options.out,
       resume: options.resume === true,
       open: (model) => openSession(model, { device, threads }),
+      loops: device === 'cpu' ? 'scan' : 'unrolled',
       callbacks: [consoleCallback(silent, describeTextRow)],
       onNote: note,
       signal,

@@ -12,6 +12,7 @@ import type { RunStore } from '../learner/options.ts';
 import type { EpochRow } from '../learner/recorder.ts';
 import { runFolder } from '../learner/run-folder.node.ts';
 import type { OpenGraph } from '../learner/trainer.ts';
+import type { LoopForm } from '../nn/loop.ts';
 import type { Weights } from '../nn/scope.ts';
 import { hashOfWeights, readBest, stopCallback } from './run-parts.node.ts';
 import {
@@ -81,6 +82,8 @@ export interface TextRunOptions {
   readonly out: string;
   readonly resume: boolean;
   readonly open: OpenGraph;
+  /** How loops over time are written: `scan` is the faster on a CPU, `unrolled` runs anywhere; the latter when left out. */
+  readonly loops?: LoopForm;
   readonly start?: TextStart;
   /** What the texts that are written after each epoch begin with. */
   readonly prompts?: readonly string[];
@@ -146,7 +149,7 @@ async function needFresh({ out, resume }: TextRunOptions): Promise<void> {
 
 /** Trains a language model, from the start or from a trained one: the wiring of texts, net and files. Resumes exactly. */
 export async function runText(options: TextRunOptions): Promise<TextRunResult> {
-  const { config, data, out, open, start, onNote, signal } = options;
+  const { config, data, out, open, loops, start, onNote, signal } = options;
   await needFresh(options);
   const vocab = makeVocab(data.train.counts(), config);
   const [tokens, valid] = [data.train.numericalise(vocab), data.valid.numericalise(vocab)];
@@ -165,6 +168,7 @@ export async function runText(options: TextRunOptions): Promise<TextRunResult> {
     jitter,
     config: { ...start?.config, ...model },
     open,
+    ...(loops && { loops }),
     callbacks: [gradientClip(config.clip)],
     lr,
     wd,

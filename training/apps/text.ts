@@ -22,7 +22,7 @@ import { buildInference } from '../step/train-step.ts';
 
 export interface LanguageModelOptions
   extends PenaltyOptions,
-    Pick<LearnerOptions, 'open' | 'callbacks' | 'seed' | 'lr' | 'wd' | 'optimizer'> {
+    Pick<LearnerOptions, 'open' | 'callbacks' | 'seed' | 'lr' | 'wd' | 'optimizer' | 'loops'> {
   readonly vocab: Vocab;
   /** Word ids of the texts to learn from, and of those to be measured on; see `Corpus.numericalise`. */
   readonly train: Int32Array;
@@ -87,7 +87,7 @@ const wordAccuracy: Metric = meanMetric('accuracy', (p) => columnSum(p, 1));
  */
 export async function languageModelLearner(options: LanguageModelOptions): Promise<LanguageModel> {
   const { vocab, train, valid, batchSize = 64, bptt = 72, jitter = false, alpha, beta, callbacks = [] } = options;
-  const { open, optimizer, lr = 2e-3, wd = 0.1, seed = 1 } = options;
+  const { open, optimizer, loops, lr = 2e-3, wd = 0.1, seed = 1 } = options;
   const config: AwdLstmConfig = {
     ...awdLstmDefaults,
     ...options.config,
@@ -121,6 +121,7 @@ export async function languageModelLearner(options: LanguageModelOptions): Promi
     wd,
     seed,
     ...(optimizer && { optimizer }),
+    ...(loops && { loops }),
   });
   made = learner;
   return { learner, vocab, config };
