@@ -33,6 +33,17 @@ const segmentModelSpec = z.object({
   normalisation: z.object({ mean: z.array(z.number()), std: z.array(z.number()) }),
 });
 
+const side = z.int().min(8).max(4096);
+const classifyModelSpec = z.object({
+  inputName: z.string().min(1),
+  outputName: z.string().min(1),
+  width: side,
+  height: side,
+  resize: z.enum(['crop', 'squish']),
+  classes: z.array(z.string().min(1)).min(2).max(10_000),
+  normalisation: z.object({ mean: z.array(z.number()), std: z.array(z.number()) }),
+});
+
 /** `config.json` of a version. */
 export const modelConfig: z.ZodType<ModelConfig> = z.object({
   name: modelName,
@@ -42,6 +53,7 @@ export const modelConfig: z.ZodType<ModelConfig> = z.object({
   description: z.string(),
   image: imageModelSpec.exactOptional(),
   segment: segmentModelSpec.exactOptional(),
+  classify: classifyModelSpec.exactOptional(),
   files: z.record(fileName, fileEntry),
   metrics: z.record(z.string(), z.number()),
 });
@@ -73,8 +85,33 @@ export const restoreQuery = z.strictObject({
 export type RestoreQuery = z.infer<typeof restoreQuery>;
 export type OutputFormat = 'png' | 'jpeg' | 'webp';
 
+/** One class of `POST /v1/segment?output=json`. */
+export interface SegmentShare {
+  readonly id: number;
+  readonly name: string;
+  /** RGB 0..255. */
+  readonly color: readonly [number, number, number];
+  /** Of the picture's pixels, 0..1. */
+  readonly share: number;
+  /** COCO's compressed run lengths, `size` is [height, width]. */
+  readonly rle: { readonly size: readonly [number, number]; readonly counts: string };
+}
+
+/** Answer of `POST /v1/segment?output=json`: every class of the model, those that do not occur with a share of 0. */
+export interface SegmentBody {
+  readonly width: number;
+  readonly height: number;
+  readonly classes: readonly SegmentShare[];
+}
+
+/** Answer of `POST /v1/classify`: the most probable labels, the likeliest first. */
+export interface ClassifyBody {
+  readonly labels: readonly { readonly label: string; readonly probability: number }[];
+}
+
 /** One entry of `GET /v1/models`: a model, described by the version that is loaded, else by the one that should be. */
-export interface ModelInfo extends Pick<ModelConfig, 'name' | 'task' | 'version' | 'image' | 'files'> {
+export interface ModelInfo
+  extends Pick<ModelConfig, 'name' | 'task' | 'version' | 'image' | 'segment' | 'classify' | 'files'> {
   /** Whether this version is loaded and answers requests. */
   readonly active: boolean;
   readonly inputs: readonly { readonly name: string; readonly type: 'image' | 'text' }[];

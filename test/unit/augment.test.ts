@@ -8,7 +8,7 @@ import {
   randPad,
   samplingOf,
   type Transform,
-  tableOf,
+  tablesOf,
 } from '../../training/data/transforms/augment.ts';
 import { frameFor, frameMatrix, randomFrame } from '../../training/data/transforms/frame.ts';
 import {
@@ -20,7 +20,7 @@ import {
   rotation,
   scaling,
 } from '../../training/data/transforms/geometry.ts';
-import { lightingTable, logit } from '../../training/data/transforms/lighting.ts';
+import { lightingTable, logit, saturate } from '../../training/data/transforms/lighting.ts';
 import {
   boxShrink,
   type Padding,
@@ -198,6 +198,47 @@ describe('light', () => {
       expect(value).to.be.closeTo(byte / 255, 2e-6);
     });
   });
+
+  it('a tint shifts each channel by its own amount, and leaves grey pictures alone', () => {
+    const drawn = drawTransforms([{ kind: 'tint', change: [0.3, 0.7], p: 1 }], createRng(4), sizes);
+    const { tint } = drawn.lighting!;
+    expect(new Set(tint).size).to.equal(3);
+    for (const [c, table] of tablesOf(drawn, 3).entries())
+      expect(logit(table[100]!) - logit(100 / 255)).to.be.closeTo(tint[c]!, 1e-4);
+    const [grey] = tablesOf(drawn, 1);
+    expect(grey![100]).to.be.closeTo(100 / 255, 1e-6);
+  });
+
+  it('saturation 0 is the luma, 1 the picture, 2 clips; normalised planes come out normalised', () => {
+    const colours = [0.9, 0.1, 0.5, 0.2, 0.6, 0.5];
+    const planes = (factor: number): number[] => {
+      const made = Float32Array.from(colours);
+      saturate(made, factor);
+      return [...made];
+    };
+    const grey = 0.299 * 0.9 + 0.587 * 0.5 + 0.114 * 0.6;
+    for (const c of [0, 1, 2]) expect(planes(0)[2 * c]).to.be.closeTo(grey, 1e-6);
+    for (const [i, value] of planes(1).entries()) expect(value).to.be.closeTo(colours[i]!, 1e-6);
+    expect(planes(2)[0]).to.equal(1);
+    const statistics = { mean: [0.4, 0.5, 0.6], std: [0.2, 0.3, 0.25] };
+    const normalise = (value: number, i: number): number => {
+      const c = Math.floor(i / 2);
+      return (value - statistics.mean[c]!) / statistics.std[c]!;
+    };
+    const normalised = Float32Array.from(colours, normalise);
+    saturate(normalised, 0.4, statistics);
+    for (const [i, value] of planes(0.4).entries()) expect(normalised[i]).to.be.closeTo(normalise(value, i), 1e-5);
+  });
+
+  it('saturation is drawn evenly over its range', () => {
+    const rng = createRng(9);
+    const factors = Array.from({ length: 400 }, () => {
+      return drawTransforms([{ kind: 'saturation', scale: [0, 2], p: 1 }], rng, sizes).lighting!.saturation;
+    });
+    expect(Math.min(...factors)).to.be.below(0.05);
+    expect(Math.max(...factors)).to.be.within(1.95, 2);
+    expect(factors.reduce((sum, factor) => sum + factor, 0) / 400).to.be.closeTo(1, 0.1);
+  });
 });
 
 describe('getTransforms', () => {
@@ -244,7 +285,7 @@ describe('getTransforms', () => {
       expect(Math.abs(lighting!.shift)).to.be.at.most(logit(0.6) + 1e-9);
       expect(lighting!.contrast).to.be.within(0.8, 1.25);
     }
-    expect(tableOf(drawTransforms([{ kind: 'flip', p: 1 }], rng, square))).to.equal(unitTable);
+    expect(tablesOf(drawTransforms([{ kind: 'flip', p: 1 }], rng, square), 1)[0]).to.equal(unitTable);
   });
 
   it('the same stream gives the same choices; a transform that does not act takes its numbers all the same', () => {

@@ -45,8 +45,20 @@ export interface SegmentRunConfig {
   readonly balance: number;
   /** Decay of the averaged weights, which are the ones validated and kept. */
   readonly emaDecay: number;
+  /** Random changes of the training pictures. */
+  readonly augmentation: readonly Transform[];
   readonly seed: number;
 }
+
+/** Street scenes and the like: no upside down; scale, light and colour vary as they do from drive to drive and camera to camera. */
+const streets: readonly Transform[] = [
+  { kind: 'flip', p: 0.5 },
+  { kind: 'zoom', scale: [0.8, 1.6], p: 0.75 },
+  { kind: 'brightness', change: [0.25, 0.75], p: 0.75 },
+  { kind: 'contrast', scale: [0.6, 1 / 0.6], p: 0.75 },
+  { kind: 'tint', change: [0.42, 0.58], p: 0.75 },
+  { kind: 'saturation', scale: [0, 1.6], p: 0.75 },
+];
 
 export const segmentRunDefaults: SegmentRunConfig = {
   model: segmentNetDefaults,
@@ -64,6 +76,7 @@ export const segmentRunDefaults: SegmentRunConfig = {
   labelSmoothing: 0.05,
   balance: 0.25,
   emaDecay: 0.995,
+  augmentation: streets,
   seed: 1,
 };
 
@@ -92,19 +105,11 @@ export interface SegmentRunResult {
   readonly health: SegmentHealth;
 }
 
-/** Street scenes and the like: no upside down, no turning; scale and light vary. */
-const augmentation: readonly Transform[] = [
-  { kind: 'flip', p: 0.5 },
-  { kind: 'zoom', scale: [0.8, 1.6], p: 0.75 },
-  { kind: 'brightness', change: [0.35, 0.65], p: 0.75 },
-  { kind: 'contrast', scale: [0.75, 1 / 0.75], p: 0.75 },
-];
-
 /** Memory for decoded photos, in bytes. */
 const decodedCacheBytes = 2.5e8;
 
 /** The description of the data at one size. */
-function blockOf({ classes, voidId, valid }: SegmentData, size: Size, batchSize: number) {
+function blockOf({ classes, voidId, valid }: SegmentData, size: Size, { augmentation, batchSize }: SegmentRunConfig) {
   const held = new Set(valid.map(({ name }) => name));
   const transforms: TransformSet = { train: augmentation, valid: [], padding: 'reflection' };
   return dataBlock({
@@ -174,7 +179,7 @@ export async function runSegment(options: SegmentRunOptions): Promise<SegmentRun
   const health = await needHealthy(data, onNote);
   const items = [...data.train, ...data.valid];
   const openSize = async (size: Size) =>
-    openLoaders(await blockOf(data, size, config.batchSize).plan(items), {
+    openLoaders(await blockOf(data, size, config).plan(items), {
       seed: config.seed,
       workers: options.workers ?? 1,
       cacheBytes: decodedCacheBytes,

@@ -12,6 +12,8 @@ export interface ModelConfig {
   readonly image?: ImageModelSpec;
   /** Present for models that give every pixel a class. */
   readonly segment?: SegmentModelSpec;
+  /** Present for models that tell what a picture shows. */
+  readonly classify?: ClassifyModelSpec;
   /** Every file of the version but config.json itself, by name. */
   readonly files: Readonly<Record<string, FileEntry>>;
   /** Numbers measured when the version was registered, by name (units in the name, e.g. `heldOutPsnrDb`). */
@@ -46,6 +48,20 @@ export interface SegmentModelSpec {
   /** Pictures are scaled so that their short side has so many pixels: the size of things that the net was trained on. */
   readonly shortSide: number;
   readonly classes: readonly SegmentClass[];
+  /** Inside the graph; repeated for information. */
+  readonly normalisation: { readonly mean: readonly number[]; readonly std: readonly number[] };
+}
+
+/** Picture-to-label contract: input f32[N,3,H,W] sRGB 0..1 of the given size; output f32[N,K], the probability of each of the K classes. */
+export interface ClassifyModelSpec {
+  readonly inputName: string;
+  readonly outputName: string;
+  readonly width: number;
+  readonly height: number;
+  /** How a picture comes to that size: cut from its middle after scaling, or stretched. */
+  readonly resize: 'crop' | 'squish';
+  /** Names of the classes, by id. */
+  readonly classes: readonly string[];
   /** Inside the graph; repeated for information. */
   readonly normalisation: { readonly mean: readonly number[]; readonly std: readonly number[] };
 }

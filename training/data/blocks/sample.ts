@@ -5,10 +5,11 @@ import { sizeOf } from '../../core/tensor.ts';
 import { luma } from '../damage/grey.ts';
 import type { MaskForm } from '../segment/mask-form.ts';
 import type { Size } from '../sizes.ts';
-import { type Drawn, drawTransforms, samplingOf, type TransformSet, tableOf } from '../transforms/augment.ts';
+import { type Drawn, drawTransforms, samplingOf, type TransformSet, tablesOf } from '../transforms/augment.ts';
 import type { ResizeMethod } from '../transforms/frame.ts';
+import { saturate } from '../transforms/lighting.ts';
 import type { Statistics } from '../transforms/normalise.ts';
-import { type ByteTable, sampleMask, samplePlanes, unitTable } from '../transforms/resample.ts';
+import { type ByteTable, sampleMask, samplePlanes } from '../transforms/resample.ts';
 import type { LabelKind } from './types.ts';
 
 export type Part = 'train' | 'valid';
@@ -89,13 +90,28 @@ export interface DecodedItem {
 const plainTables = new WeakMap<Statistics, readonly ByteTable[]>();
 
 /** Tables of bytes -> (light - mean) / std, one per channel: normalising costs nothing, as interpolation is linear. */
-function channelTables(light: ByteTable, channels: number, statistics: Statistics | undefined): readonly ByteTable[] {
-  if (statistics === undefined) return Array.from({ length: channels }, () => light);
-  const known = light === unitTable ? plainTables.get(statistics) : undefined;
+function channelTables(drawn: Drawn, channels: 1 | 3, statistics: Statistics | undefined): readonly ByteTable[] {
+  const light = tablesOf(drawn, channels);
+  if (statistics === undefined) return light;
+  const known = drawn.lighting === undefined ? plainTables.get(statistics) : undefined;
   const { mean, std } = statistics;
-  const tables = known ?? mean.map((m, c) => light.map((value) => (value - m) / std[c]!));
-  if (light === unitTable) plainTables.set(statistics, tables);
+  const tables = known ?? light.map((table, c) => table.map((value) => (value - mean[c]!) / std[c]!));
+  if (drawn.lighting === undefined) plainTables.set(statistics, tables);
   return tables;
+}
+
+/** Draws a picture's pixels into `view`, light and all. */
+function writePicture(
+  image: Image,
+  { size, channels, transforms }: SampleSpec,
+  drawn: Drawn,
+  view: Float32Array,
+  statistics?: Statistics,
+): void {
+  const tables = channelTables(drawn, channels, statistics);
+  samplePlanes(withChannels(image, channels), samplingOf(drawn, size, transforms.padding), tables, view);
+  const saturation = drawn.lighting?.saturation ?? 1;
+  if (channels === 3 && saturation !== 1) saturate(view, saturation, statistics);
 }
 
 /** writeSample: transforms a decoded item into `views`; x is normalised if `statistics` are given. Returns what was drawn. */
@@ -107,18 +123,17 @@ export function writeSample(
   views: SampleViews,
   statistics?: Statistics,
 ): Drawn {
-  const { size, channels, resize, transforms, tfmY } = spec;
+  const { size, resize, transforms, tfmY } = spec;
   const sizes = { source: item.x, out: size, resize };
   const drawn = drawTransforms(transforms[part], rng, sizes);
   const plain = tfmY ? drawn : drawTransforms(transforms.valid, rng, sizes);
-  const tables = channelTables(tableOf(drawn), channels, statistics);
-  samplePlanes(withChannels(item.x, channels), samplingOf(drawn, size, transforms.padding), tables, views.x);
+  writePicture(item.x, spec, drawn, views.x, statistics);
   writeTarget(item, spec, plain, views.y);
   return drawn;
 }
 
 function writeTarget({ x, y }: DecodedItem, spec: SampleSpec, drawn: Drawn, view: SampleViews['y']): void {
-  const { label, size, channels, transforms } = spec;
+  const { label, size, transforms } = spec;
   if (!('data' in y)) {
     view.fill(0);
     if (label.kind === 'multi') for (const id of y) view[id] = 1;
@@ -128,18 +143,10 @@ function writeTarget({ x, y }: DecodedItem, spec: SampleSpec, drawn: Drawn, view
   ensure(Math.abs((y.width * x.height) / (y.height * x.width) - 1) < 0.02, 'bad-data', () => {
     return `label picture: expected the shape of its photo, ${x.width}x${x.height} or a multiple, got ${y.width}x${y.height}`;
   });
-  const sampling = samplingOf(drawn, size, transforms.padding);
   if (label.kind === 'mask') {
     checkIds(y, label);
-    sampleMask(y, sampling, label.ignoreId ?? 0, view as Int32Array);
-  } else {
-    samplePlanes(
-      withChannels(y, channels),
-      sampling,
-      channelTables(tableOf(drawn), channels, undefined),
-      view as Float32Array,
-    );
-  }
+    sampleMask(y, samplingOf(drawn, size, transforms.padding), label.ignoreId ?? 0, view as Int32Array);
+  } else writePicture(y, spec, drawn, view as Float32Array);
 }
 
 /** Throws `bad-data` if a mask has an id that is neither a class nor the ignored one. */

@@ -4,6 +4,7 @@ import { createRng } from '../../core/rng.ts';
 import type { Tensor } from '../../core/tensor.ts';
 import type { Transform } from '../transforms/augment.ts';
 import { mapPoint } from '../transforms/geometry.ts';
+import type { Lighting } from '../transforms/lighting.ts';
 import { channelStatistics } from '../transforms/normalise.ts';
 import { itemDecoder } from './decode.node.ts';
 import { bufferBytes, viewsOf } from './fill.ts';
@@ -18,6 +19,13 @@ const pictureText = ({ width, height, channels }: Image): string =>
   `${channels === 1 ? 'grey' : channels === 3 ? 'RGB' : 'RGBA'} ${width}x${height}`;
 
 /** `rotate -10..10 p 0.75` */
+/** What was drawn of light; what changes nothing is left out. */
+function lightText({ shift, contrast, tint, saturation }: Lighting): string {
+  const cast = tint.some((t) => t !== 0) ? `, tint ${rounded(tint)}` : '';
+  const colour = saturation === 1 ? '' : `, saturation ${round(saturation)}`;
+  return `, light ${round(shift)} and contrast ${round(contrast)}${cast}${colour}`;
+}
+
 function transformText({ kind, ...numbers }: Transform): string {
   const parts = Object.entries(numbers).map(([key, value]: [string, number | readonly number[]]) =>
     typeof value === 'number' ? `${key} ${round(value)}` : `${round(value[0]!)}..${round(value[1]!)}`,
@@ -111,9 +119,7 @@ async function sampleSteps<K extends LabelKind>(
   );
   const list = spec.transforms.train.map(transformText).join('; ') || 'none';
   const [x, y] = mapPoint(drawn.geometry, 0, 0);
-  const light = drawn.lighting
-    ? `, light ${round(drawn.lighting.shift)} and contrast ${round(drawn.lighting.contrast)}`
-    : '';
+  const light = drawn.lighting ? lightText(drawn.lighting) : '';
   say(
     'transform',
     `${list}; ${spec.resize}, padding ${spec.transforms.padding}; drawn: centre to (${round(x)}, ${round(y)}) px${light}`,

@@ -3,7 +3,7 @@ import type { Rng } from '../../core/rng.ts';
 import type { Size } from '../sizes.ts';
 import { type Frame, frameFor, frameMatrix, type ResizeMethod, randomFrame } from './frame.ts';
 import { dihedral, identity, type Matrix, multiply, projection, rotation, scaling, translation } from './geometry.ts';
-import { type Lighting, lightingTable, logit } from './lighting.ts';
+import { type Lighting, lightingTables, logit } from './lighting.ts';
 import { type ByteTable, type Padding, type Sampling, unitTable } from './resample.ts';
 
 type Range = readonly [low: number, high: number];
@@ -22,6 +22,10 @@ export type Transform =
   | { readonly kind: 'brightness'; readonly change: Range; readonly p: number }
   /** 1 changes nothing; log-uniform. */
   | { readonly kind: 'contrast'; readonly scale: Range; readonly p: number }
+  /** A cast of colour: a brightness for each channel of its own, as another white balance or another camera makes it. */
+  | { readonly kind: 'tint'; readonly change: Range; readonly p: number }
+  /** 0 is grey, 1 changes nothing. */
+  | { readonly kind: 'saturation'; readonly scale: Range; readonly p: number }
   /** Where the resize method `crop` cuts: anywhere instead of from the middle. */
   | { readonly kind: 'randomCrop' }
   /** Pads every side by `padding` output pixels and cuts the output's size out at a random whole pixel. */
@@ -98,6 +102,7 @@ const limits: Readonly<Record<string, Range>> = {
   degrees: [-360, 360],
   'zoom.scale': [0.01, 100],
   'contrast.scale': [0.01, 100],
+  'saturation.scale': [0, 10],
   magnitude: [-0.49, 0.49],
   change: [0, 1],
   padding: [0, 4096],
@@ -133,6 +138,8 @@ interface Draft {
   frame: Frame;
   shift: number;
   contrast: number;
+  tint: readonly number[];
+  saturation: number;
 }
 
 /** Corners of the square -1..1, and where a warp of (top, bottom, left, right) tilts moves them from. */
@@ -195,9 +202,15 @@ const rows: {
   },
   contrast: (draft, { p, scale }, rng) => {
     const [acts, factor] = [rng.next() < p, scale[0] * (scale[1] / scale[0]) ** rng.next()];
-    if (acts) {
-      draft.contrast *= factor;
-    }
+    if (acts) draft.contrast *= factor;
+  },
+  tint: (draft, { p, change }, rng) => {
+    const [acts, shifts] = [rng.next() < p, [0, 0, 0].map(() => logit(between(change, rng.next())))];
+    if (acts) draft.tint = draft.tint.map((tint, c) => tint + shifts[c]!);
+  },
+  saturation: (draft, { p, scale }, rng) => {
+    const [acts, factor] = [rng.next() < p, between(scale, rng.next())];
+    if (acts) draft.saturation *= factor;
   },
   randomCrop: (draft, _, rng, { source, out, resize }) => {
     draft.frame = frameFor(source, out, resize, { x: rng.next(), y: rng.next() });
@@ -222,13 +235,16 @@ export function drawTransforms(
     frame: frameFor(sizes.source, sizes.out, sizes.resize),
     shift: 0,
     contrast: 1,
+    tint: [0, 0, 0],
+    saturation: 1,
   };
   for (const transform of transforms) {
     const row = rows[transform.kind] as (d: Draft, t: Transform, r: Rng, s: typeof sizes) => void;
     row(draft, transform, rng, sizes);
   }
-  const { geometry, frame, shift, contrast } = draft;
-  return { geometry, frame, lighting: shift === 0 && contrast === 1 ? undefined : { shift, contrast } };
+  const { geometry, frame, ...light } = draft;
+  const plain = light.shift === 0 && light.contrast === 1 && light.saturation === 1 && light.tint.every((t) => t === 0);
+  return { geometry, frame, lighting: plain ? undefined : light };
 }
 
 /** samplingOf: all geometry of a draw as one resampling. */
@@ -238,5 +254,6 @@ export const samplingOf = ({ geometry, frame }: Drawn, size: Size, padding: Padd
   padding,
 });
 
-/** tableOf: what the draw's light makes of each byte, 0..1. */
-export const tableOf = ({ lighting }: Drawn): ByteTable => (lighting ? lightingTable(lighting) : unitTable);
+/** tablesOf: what the draw's light makes of each byte of each channel, 0..1; grey pictures have no tint. Saturation is not in it. */
+export const tablesOf = ({ lighting }: Drawn, channels: 1 | 3): readonly ByteTable[] =>
+  lighting ? lightingTables(lighting, channels) : Array.from({ length: channels }, () => unitTable);
