@@ -1,32 +1,24 @@
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { ModelStore, ModelVersion } from '../../server/store.ts';
 import type { TextRunResult, TextStart } from '../../training/apps/text-run.node.ts';
 import type { CleanedPosts, Post } from '../../training/data/text/posts.ts';
 import { note, report } from '../cli.ts';
-import type { RetrainOptions } from './retrain.ts';
+import {
+  licenceNote,
+  type Origin,
+  originOf,
+  putToWork,
+  type RetrainOptions,
+  type RetrainPlace,
+  registerRetrained,
+} from './retrain-parts.ts';
 import type { TextOptions } from './text-options.ts';
 import { needTextOptions, runTextFromOptions, textConfig } from './train-text.ts';
 
 export type RetrainTextOptions = RetrainOptions & TextOptions & { readonly column?: string; readonly until?: string };
 
-/** Where the weights come from: a version of the store, or a file. */
-interface Source {
-  readonly name: string;
-  readonly reference: string;
-  readonly bytes: Uint8Array;
-}
-
-async function sourceOf(store: ModelStore, from: string): Promise<Source> {
-  if (from.endsWith('.onnx') && existsSync(from)) return { name: 'text', reference: from, bytes: await readFile(from) };
-  const version = await store.resolve(from);
-  const { name, version: number } = version.config;
-  return { name, reference: `${name}@${number}`, bytes: await store.read(version, 'model.onnx') };
-}
-
-async function startOf({ bytes }: Source): Promise<TextStart> {
+async function startOf({ bytes }: Origin): Promise<TextStart> {
   const [{ textModelFacts }, { initializersOf }, { Vocab }] = await Promise.all([
     import('../../training/apps/text.ts'),
     import('../../training/onnx/weights.ts'),
@@ -47,8 +39,7 @@ function describePosts({ posts, dropped }: CleanedPosts, held: readonly Post[]):
 export async function retrainText(
   command: Command,
   options: RetrainTextOptions,
-  store: ModelStore,
-  out: (name: string) => Promise<string>,
+  { store, folder: folderFor }: RetrainPlace,
 ): Promise<void> {
   needTextOptions(options);
   const [{ textRetrainDefaults }, { readPosts }, { splitByTime }, { readCorpus }] = await Promise.all([
@@ -57,28 +48,29 @@ export async function retrainText(
     import('../../training/data/text/posts.ts'),
     import('../../training/data/text/corpus.node.ts'),
   ]);
-  const source = await sourceOf(store, options.from);
+  const source = await originOf(store, options.from, 'text');
   const cleaned = await readPosts(options.data, { column: options.column, until: options.until });
   const { train, valid } = splitByTime(cleaned.posts);
   note(describePosts(cleaned, valid));
   const corpusOf = (posts: readonly Post[]) => readCorpus(posts.map(({ text }) => ({ text, begins: true })));
-  const folder = options.out ?? (await out(source.reference.replaceAll(/[^\w-]+/g, '-')));
+  const folder = await folderFor(source.reference);
   const commandOptions = { ...options, out: folder };
   const result = await runTextFromOptions(command, commandOptions, {
     config: textConfig(textRetrainDefaults, commandOptions),
     data: { train: await corpusOf(train), valid: await corpusOf(valid) },
     start: await startOf(source),
   });
-  const version = await registerText(store, source, result, { posts: train.length, held: valid.length });
+  const counts = { posts: train.length, held: valid.length };
+  const version = await registerText(store, source, result, counts, options.data);
   const { name, version: number } = version.config;
-  if (!options.keepActive) await store.use(name, number);
+  const { active } = await putToWork(store, version, { keepActive: options.keepActive, worse: false });
   const [before, after] = [result.before!, result.best.metrics.perplexity!];
   report(
     command,
     {
       name,
       version: number,
-      active: !options.keepActive,
+      active,
       before,
       after,
       unknown: result.unknown,
@@ -90,10 +82,12 @@ export async function retrainText(
 
 async function registerText(
   store: ModelStore,
-  { name, reference }: Source,
+  origin: Origin,
   { exported, best, before, unknown, vocab, model }: TextRunResult,
   { posts, held }: { readonly posts: number; readonly held: number },
+  data: string,
 ): Promise<ModelVersion> {
+  const { name, reference } = origin;
   const perplexity = best.metrics.perplexity!;
   const card = `# ${name}, fine-tuned on posts
 
@@ -107,21 +101,18 @@ words, and says things that are not true.
 | words | ${vocab.size}; ${(100 * unknown).toFixed(2)} % of the held-out ones are unknown to it |
 | net | ${model.layers} layers, ${model.width} numbers per word, ${model.hidden} per state |
 
-The posts are their authors'; what may be done with them is for the user to know.
+The posts are their authors'; what may be done with them is for the user to know. ${licenceNote(origin)}
 `;
-  return store.register(
+  return registerRetrained(store, {
+    origin,
     name,
-    {
-      'model.onnx': exported,
-      'card.md': card,
-      LICENSE: `Fine-tuned from ${reference}, whose licence applies, on posts of the user.\n`,
-    },
-    {
-      name,
+    model: exported,
+    card,
+    data,
+    config: {
       task: 'text',
-      createdAt: new Date().toISOString(),
       description: `fine-tuned from ${reference} on ${posts} posts`,
       metrics: { heldOutPerplexity: perplexity, startPerplexity: before!, unknownShare: unknown },
     },
-  );
+  });
 }
