@@ -54,6 +54,7 @@ export { Corpus, type TextPart, tokeniseParts, unknownShare } from './data/text/
 export { type DetokeniseOptions, detokenise } from './data/text/detokenise.ts';
 export * from './data/text/generate.ts';
 export { type HumanNumbers, humanNumbers } from './data/text/human-numbers.ts';
+export { type KneserNey, type KneserNeyOptions, kneserNey } from './data/text/kneser-ney.ts';
 export { type LabelledText, labelledTexts } from './data/text/labelled.ts';
 export { type CleanedPosts, cleanPosts, type Post, parsePosts, splitByTime } from './data/text/posts.ts';
 export { type SampleOptions, sampleWord } from './data/text/sample.ts';
