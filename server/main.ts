@@ -4,7 +4,7 @@ import { setTimeout } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import type { Device } from '../training/run/session.ts';
 import { createApp } from './app.ts';
-import { StoreHost } from './host.ts';
+import { pictureHolders, StoreHost } from './host.ts';
 import { clientDir, storeDirOf, zooDir } from './paths.ts';
 import { createPool, type Pool } from './pool.ts';
 import { openStore } from './store.ts';
@@ -41,7 +41,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   const log = options.log ?? pino({ name: 'fettle' });
   const store = openStore({ zooDir: options.zooDir ?? zooDir, storeDir: storeDirOf(options.storeDir) });
   const pool = createPool({ ...options, log });
-  const host = new StoreHost(store, pool, log, options.pollMs);
+  const host = new StoreHost(store, pictureHolders(pool), log, options.pollMs);
   await host.sync();
   let draining = false;
   const app = createApp({

@@ -4,10 +4,9 @@ import { Worker } from 'node:worker_threads';
 import { FettleError } from '../training/core/errors.ts';
 import type { Device } from '../training/run/session.ts';
 import { fromPlain, RequestError } from './errors.ts';
+import type { JobOf, PictureJob, PictureResult, PictureTask, ResultOf } from './tasks/types.ts';
 import {
   type FromWorker,
-  type RestoreJob,
-  type RestoreResult,
   type ToWorker,
   transferable,
   type WorkerModel,
@@ -15,7 +14,7 @@ import {
 } from './worker/protocol.ts';
 
 export interface PoolOptions extends WorkerSettings {
-  /** Worker threads, each of which restores one picture at a time. */
+  /** Worker threads, each of which works on one picture at a time. */
   readonly workers: number;
   /** Requests that may be in the house (uploading, waiting or running) before more are sent away. */
   readonly capacity: number;
@@ -38,18 +37,20 @@ class WorkerDied extends FettleError {
   }
 }
 
-interface Job {
-  readonly job: RestoreJob;
+interface Entry {
+  readonly job: PictureJob;
   readonly options: JobOptions;
   readonly queuedAt: number;
-  readonly resolve: (result: PoolResult) => void;
+  readonly resolve: (result: PictureResult & Waited) => void;
   readonly reject: (error: Error) => void;
 }
 
-export interface PoolResult extends RestoreResult {
+interface Waited {
   /** Milliseconds that the job waited for a worker. */
   readonly queueMs: number;
 }
+
+export type PoolResult<T extends PictureTask> = ResultOf<T> & Waited;
 
 const defaultScript = new URL('./worker/main.js', import.meta.url);
 
@@ -88,7 +89,7 @@ export class Pool {
   readonly #options: PoolOptions;
   readonly #members: Member[] = [];
   readonly #models = new Map<string, WorkerModel>();
-  readonly #waiting: Job[] = [];
+  readonly #waiting: Entry[] = [];
   #admitted = 0;
   #averageMs = 1000;
   #closed = false;
@@ -150,11 +151,16 @@ export class Pool {
     return [...this.#waiting, ...this.#members.map((member) => member.job)].some((one) => one?.job.key === key);
   }
 
-  /** Restores a picture on the next free worker; the signal takes it out of the queue or stops it between two tiles. */
-  restore(job: RestoreJob, options: JobOptions = {}): Promise<PoolResult> {
+  /** Does a job on the next free worker; the signal takes it out of the queue or stops it between two tiles. */
+  async run<T extends PictureTask>(job: JobOf<T>, options: JobOptions = {}): Promise<PoolResult<T>> {
+    // A job and its result belong to one task, which a list of jobs of all tasks cannot say.
+    return (await this.#enqueue(job as PictureJob, options)) as PoolResult<T>;
+  }
+
+  #enqueue(job: PictureJob, options: JobOptions): Promise<PictureResult & Waited> {
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(new RequestError(503, 'draining', 'the server is shutting down'));
-      const entry: Job = { job, options, resolve, reject, queuedAt: performance.now() };
+      const entry: Entry = { job, options, resolve, reject, queuedAt: performance.now() };
       this.#waiting.push(entry);
       if (options.signal?.aborted) return this.#cancel(entry);
       options.signal?.addEventListener('abort', () => this.#cancel(entry), { once: true });
@@ -177,10 +183,10 @@ export class Pool {
     }
   }
 
-  async #runOn(member: Member, entry: Job): Promise<void> {
+  async #runOn(member: Member, entry: Entry): Promise<void> {
     const start = performance.now();
     try {
-      const result = await member.restore(entry, this.#options.jobTimeoutMs);
+      const result = await member.run(entry, this.#options.jobTimeoutMs);
       const took = performance.now() - start;
       this.#averageMs = 0.8 * this.#averageMs + 0.2 * took;
       entry.resolve({ ...result, queueMs: start - entry.queuedAt });
@@ -190,7 +196,7 @@ export class Pool {
     this.#dispatch();
   }
 
-  #cancel(entry: Job): void {
+  #cancel(entry: Entry): void {
     const at = this.#waiting.indexOf(entry);
     if (at >= 0) this.#waiting.splice(at, 1);
     for (const member of this.#members) if (member.job === entry) member.cancel();
@@ -231,11 +237,11 @@ const loadTimeoutMs = 120_000;
 class Member {
   /** Whether it has every model. */
   ready = false;
-  job: Job | undefined;
+  job: Entry | undefined;
   readonly #worker: Worker;
-  readonly #answers = new Map<number, { resolve: (result?: RestoreResult) => void; reject: (error: Error) => void }>();
+  readonly #answers = new Map<number, { resolve: (result?: PictureResult) => void; reject: (error: Error) => void }>();
   #lastId = 0;
-  #lastRestore = 0;
+  #lastRun = 0;
   #dead = false;
 
   constructor(worker: Worker, onDeath: (reason: string) => void) {
@@ -259,19 +265,19 @@ class Member {
   }
 
   post(message: ToWorker): void {
-    const upload = message.type === 'restore' ? transferable(message.job.bytes) : [];
+    const upload = message.type === 'run' ? transferable(message.job.bytes) : [];
     this.#worker.postMessage(message, upload);
   }
 
   async load(model: WorkerModel): Promise<void> {
-    await this.#ask(loadTimeoutMs, (id) => ({ type: 'load', id, ...model }));
+    await this.#ask(loadTimeoutMs, (id) => ({ type: 'load', id, model }));
   }
 
-  async restore(entry: Job, timeoutMs: number): Promise<RestoreResult> {
+  async run(entry: Entry, timeoutMs: number): Promise<PictureResult> {
     this.job = entry;
     try {
-      const result = await this.#ask(timeoutMs, (id) => ({ type: 'restore', id, job: entry.job }));
-      if (result === undefined) throw new FettleError('internal', 'a worker answered without a picture');
+      const result = await this.#ask(timeoutMs, (id) => ({ type: 'run', id, job: entry.job }));
+      if (result === undefined) throw new FettleError('internal', 'a worker answered without a result');
       return result;
     } finally {
       this.job = undefined;
@@ -280,7 +286,7 @@ class Member {
 
   /** Asks the worker to stop its job before the next tile. */
   cancel(): void {
-    this.post({ type: 'cancel', id: this.#lastRestore });
+    this.post({ type: 'cancel', id: this.#lastRun });
   }
 
   async end(): Promise<void> {
@@ -288,14 +294,14 @@ class Member {
   }
 
   /** Sends a question and waits for its answer; a worker that gives none in time is ended. */
-  #ask(timeoutMs: number, message: (id: number) => ToWorker): Promise<RestoreResult | undefined> {
+  #ask(timeoutMs: number, message: (id: number) => ToWorker): Promise<PictureResult | undefined> {
     const id = ++this.#lastId;
     const timer = setTimeout(() => void this.#worker.terminate(), timeoutMs).unref();
-    const answer = new Promise<RestoreResult | undefined>((resolve, reject) => {
+    const answer = new Promise<PictureResult | undefined>((resolve, reject) => {
       this.#answers.set(id, { resolve, reject });
     });
     const question = message(id);
-    if (question.type === 'restore') this.#lastRestore = id;
+    if (question.type === 'run') this.#lastRun = id;
     this.post(question);
     return answer.finally(() => clearTimeout(timer));
   }

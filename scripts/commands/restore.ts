@@ -93,7 +93,7 @@ async function restoreAll(tasks: readonly Task[], options: Options, silent: bool
 
 /** The model in worker threads, as the server has it. */
 async function openModel(options: Options): Promise<{ readonly pool: Pool; readonly version: ModelVersion }> {
-  const [{ createPool }, { keyOf }, { openStore }, { storeDirOf, zooDir }] = await Promise.all([
+  const [{ createPool }, { keyOf, workerModel }, { openStore }, { storeDirOf, zooDir }] = await Promise.all([
     import('../../server/pool.ts'),
     import('../../server/host.ts'),
     import('../../server/store.ts'),
@@ -101,8 +101,7 @@ async function openModel(options: Options): Promise<{ readonly pool: Pool; reado
   ]);
   const store = openStore({ zooDir, storeDir: storeDirOf(options.store) });
   const version = await store.resolve(options.model);
-  const spec = version.config.image;
-  ensure(spec !== undefined && version.config.task === 'restore', 'bad-argument', () => {
+  ensure(version.config.task === 'restore', 'bad-argument', () => {
     return `--model: expected a restore model, got ${keyOf(version)} for ${version.config.task}`;
   });
   const device = await announceDevice(options.device);
@@ -110,7 +109,7 @@ async function openModel(options: Options): Promise<{ readonly pool: Pool; reado
   const log = { warn: (details: object, message: string) => note(`${message}: ${JSON.stringify(details)}`) };
   const pool = createPool({ device, log, ...workers });
   try {
-    await pool.load({ key: keyOf(version), model: await store.read(version, 'model.onnx'), spec });
+    await pool.load(workerModel(version, await store.read(version, 'model.onnx')));
     return { pool, version };
   } catch (error) {
     await pool.close();
@@ -119,13 +118,14 @@ async function openModel(options: Options): Promise<{ readonly pool: Pool; reado
 }
 
 async function restoreOne(pool: Pool, version: ModelVersion, task: Task, options: Options): Promise<void> {
-  const [{ restorePicture }, { writeAtomic }] = await Promise.all([
-    import('../../server/restore-picture.ts'),
+  const [{ runPicture }, { writeAtomic }] = await Promise.all([
+    import('../../server/pictures.ts'),
     import('../../server/files.ts'),
   ]);
   const { scale, quality, metadata } = options;
   const query = { scale: Number(scale) as RestoreQuery['scale'], format: formatOf(task.output), quality, metadata };
-  const { result } = await restorePicture(pool, () => version, await readFile(task.input), query);
+  const request = { task: 'restore', bytes: await readFile(task.input), query } as const;
+  const { result } = await runPicture(pool, () => version, request);
   await mkdir(dirname(task.output), { recursive: true });
   await writeAtomic(task.output, result.file);
 }

@@ -1,9 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { keyOf } from '../../server/host.ts';
+import { keyOf, workerModel } from '../../server/host.ts';
 import { storeDirOf, zooDir } from '../../server/paths.ts';
+import { runPicture } from '../../server/pictures.ts';
 import { createPool, type Pool } from '../../server/pool.ts';
-import { restorePicture } from '../../server/restore-picture.ts';
 import { type ModelVersion, openStore } from '../../server/store.ts';
 import { restoreRunDefaults } from '../../training/apps/restore-run.node.ts';
 import type { Image } from '../../training/core/image.ts';
@@ -36,7 +36,7 @@ async function openModel(reference: string): Promise<{ readonly pool: Pool; read
     workers: 1,
     log: { warn: (details, message) => console.warn(message, details) },
   });
-  await pool.load({ key: keyOf(version), model: await store.read(version, 'model.onnx'), spec: version.config.image! });
+  await pool.load(workerModel(version, await store.read(version, 'model.onnx')));
   return { pool, version };
 }
 
@@ -130,7 +130,7 @@ async function main(): Promise<void> {
   const { pool, version } = await openModel(option('model', 'restore@1'));
   const restore = async (image: Image, scale: Scale): Promise<Image> => {
     const query = { scale, format: 'png', quality: 90, metadata: 'strip' } as const;
-    const { result } = await restorePicture(pool, () => version, await encodePng(image), query);
+    const { result } = await runPicture(pool, () => version, { task: 'restore', bytes: await encodePng(image), query });
     return decodeRgb(result.file);
   };
   const { validShare, seed } = restoreRunDefaults;

@@ -2,7 +2,7 @@ import { Router } from 'express';
 import type { HealthBody } from '../contract.ts';
 import type { Deps } from '../deps.ts';
 
-/** `GET /health/live`: the process answers. `GET /health/ready`: it can restore pictures, and is not shutting down. */
+/** `GET /health/live`: the process answers. `GET /health/ready`: every model that should serve is loaded, and it is not shutting down. */
 export function healthRoutes({ host, isDraining }: Deps): Router {
   const router = Router();
   router.get('/health/live', (_request, response) => {

@@ -1,8 +1,6 @@
-import type { ImageModelSpec } from '../../training/core/model-config.ts';
 import type { Device } from '../../training/run/session.ts';
-import type { RestoreQuery } from '../contract.ts';
 import type { PlainError } from '../errors.ts';
-import type { PictureInfo } from '../images.ts';
+import type { PictureJob, PictureResult, PictureTask, SpecOf } from '../tasks/types.ts';
 
 /** What a worker thread is started with. */
 export interface WorkerSettings {
@@ -14,39 +12,25 @@ export interface WorkerSettings {
 }
 
 /** A model as it goes to a worker: NAME@VERSION, its verified bytes and its contract. */
-export interface WorkerModel {
+export interface WorkerModelOf<T extends PictureTask> {
+  readonly task: T;
   readonly key: string;
   readonly model: Uint8Array;
-  readonly spec: ImageModelSpec;
+  readonly spec: SpecOf<T>;
 }
 
-export interface RestoreJob {
-  readonly key: string;
-  readonly bytes: Uint8Array;
-  readonly info: PictureInfo;
-  readonly query: RestoreQuery;
-  /** Largest side of a tile; the model's default when not given. */
-  readonly tile?: number;
-}
+export type WorkerModel = { readonly [T in PictureTask]: WorkerModelOf<T> }[PictureTask];
 
-export interface RestoreResult {
-  readonly file: Uint8Array;
-  readonly width: number;
-  readonly height: number;
-  /** Milliseconds by stage. */
-  readonly timings: { readonly decode: number; readonly model: number; readonly encode: number };
-}
-
-/** To a worker. Every `load` and `restore` is answered once, with the same id. */
+/** To a worker. Every `load` and `run` is answered once, with the same id. */
 export type ToWorker =
-  | ({ readonly type: 'load'; readonly id: number } & WorkerModel)
+  | { readonly type: 'load'; readonly id: number; readonly model: WorkerModel }
   | { readonly type: 'unload'; readonly key: string }
-  | { readonly type: 'restore'; readonly id: number; readonly job: RestoreJob }
+  | { readonly type: 'run'; readonly id: number; readonly job: PictureJob }
   | { readonly type: 'cancel'; readonly id: number };
 
 /** From a worker. */
 export type FromWorker =
-  | { readonly type: 'done'; readonly id: number; readonly result?: RestoreResult }
+  | { readonly type: 'done'; readonly id: number; readonly result?: PictureResult }
   | { readonly type: 'failed'; readonly id: number; readonly error: PlainError }
   | { readonly type: 'progress'; readonly id: number; readonly done: number; readonly total: number };
 

@@ -5,7 +5,7 @@ import type { ToWorker } from '../../server/worker/protocol.ts';
 // only once the real one does: the first listener starts the flow of messages.
 await import('../../server/worker/main.ts');
 parentPort?.on('message', (message: ToWorker) => {
-  if (message.type !== 'restore') return;
+  if (message.type !== 'run') return;
   if (message.job.query.quality === 13) process.exit(7);
   if (message.job.query.quality === 14) throw new Error('thrown on purpose');
 });

@@ -3,7 +3,7 @@ import sharp from 'sharp';
 import { RequestError } from '../../server/errors.ts';
 import { inspect } from '../../server/images.ts';
 import { createPool, type Pool } from '../../server/pool.ts';
-import type { RestoreJob } from '../../server/worker/protocol.ts';
+import type { JobOf } from '../../server/tasks/types.ts';
 import { tinyRestoreModel } from '../helpers/tiny-model.ts';
 import { until } from './harness.ts';
 
@@ -11,16 +11,18 @@ describe('server: pool of workers', function () {
   this.timeout(60_000);
   let pool: Pool;
   beforeEach(async () => {
+    const { model, spec } = tinyRestoreModel();
     pool = createPool({ workers: 1, log: { warn: () => undefined } });
-    await pool.load({ key: 'restore@1', ...tinyRestoreModel() });
+    await pool.load({ task: 'restore', key: 'restore@1', model, spec });
   });
   afterEach(() => pool.close());
 
   /** 2048 x 1536 pixels: 20 tiles. */
-  const job = async (): Promise<RestoreJob> => {
+  const job = async (): Promise<JobOf<'restore'>> => {
     const create = { width: 2048, height: 1536, channels: 3, background: '#456' } as const;
     const bytes = await sharp({ create }).png().toBuffer();
-    return { key: 'restore@1', bytes, info: await inspect(bytes), query: { scale: 1, quality: 90, metadata: 'keep' } };
+    const query = { scale: 1, quality: 90, metadata: 'keep' } as const;
+    return { task: 'restore', key: 'restore@1', bytes, info: await inspect(bytes), query };
   };
 
   const codeOf = (promise: Promise<unknown>): Promise<string> =>
@@ -38,8 +40,8 @@ describe('server: pool of workers', function () {
       total = all;
       controller.abort();
     };
-    const first = pool.restore(await job(), { signal: controller.signal, onProgress });
-    const second = pool.restore(await job());
+    const first = pool.run(await job(), { signal: controller.signal, onProgress });
+    const second = pool.run(await job());
     expect(await codeOf(first)).to.equal('cancelled');
     expect((await second).width).to.equal(2048);
     expect(total).to.be.above(10);
@@ -48,30 +50,30 @@ describe('server: pool of workers', function () {
 
   it('takes a job that is cancelled while it waits out of the queue', async () => {
     const controller = new AbortController();
-    const running = pool.restore(await job());
+    const running = pool.run(await job());
     let progressed = false;
     const onProgress = (): void => {
       progressed = true;
     };
-    const waiting = pool.restore(await job(), { signal: controller.signal, onProgress });
+    const waiting = pool.run(await job(), { signal: controller.signal, onProgress });
     controller.abort();
     expect(await codeOf(waiting)).to.equal('cancelled');
     await running;
-    await pool.restore(await job());
+    await pool.run(await job());
     expect(progressed).to.equal(false);
   });
 
   it('never starts a job whose signal was aborted before', async () => {
-    expect(await codeOf(pool.restore(await job(), { signal: AbortSignal.abort() }))).to.equal('cancelled');
-    expect((await pool.restore(await job())).height).to.equal(1536);
+    expect(await codeOf(pool.run(await job(), { signal: AbortSignal.abort() }))).to.equal('cancelled');
+    expect((await pool.run(await job())).height).to.equal(1536);
   });
 
   it('rejects what waits and runs when it is closed', async () => {
-    const jobs = [await job(), await job()].map((one) => codeOf(pool.restore(one)));
+    const jobs = [await job(), await job()].map((one) => codeOf(pool.run(one)));
     await until(() => pool.isUsing('restore@1'));
     await pool.close();
     const codes = await Promise.all(jobs);
     expect(codes[0]).to.match(/worker died/);
-    expect([codes[1], await codeOf(pool.restore(await job()))]).to.deep.equal(['draining', 'draining']);
+    expect([codes[1], await codeOf(pool.run(await job()))]).to.deep.equal(['draining', 'draining']);
   });
 });

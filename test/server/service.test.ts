@@ -39,29 +39,17 @@ describe('server: routes', function () {
     const other = await createBench();
     try {
       await other.publish();
-      const normalisation = { mean: [0, 0, 0], std: [1, 1, 1] };
-      const color = [0, 0, 0] as const;
-      const segment = {
-        ...{ inputName: 'image', outputName: 'probabilities', shortSide: 240, normalisation },
-        classes: ['sky', 'road'].map((name) => ({ name, color })),
-      };
-      const config = {
-        name: 'segment',
-        task: 'segment',
-        createdAt: new Date(0).toISOString(),
-        description: 'for a test',
-      };
-      const files = { 'model.onnx': Uint8Array.of(1), 'card.md': '# Segments', LICENSE: 'none' };
-      await other.store.register('segment', files, { ...config, task: 'segment', segment, metrics: {} });
-      await other.store.use('segment', 1);
-      expect((await other.store.resolve('segment')).config.segment).to.deep.equal(segment);
+      const config = { name: 'text', createdAt: new Date(0).toISOString(), description: 'for a test', metrics: {} };
+      const files = { 'model.onnx': Uint8Array.of(1), 'card.md': '# Text', LICENSE: 'none' };
+      await other.store.register('text', files, { ...config, task: 'text' });
+      await other.store.use('text', 1);
       const { url } = await other.start();
       expect((await fetch(`${url}/health/ready`)).status).to.equal(200);
       const { models } = (await (await fetch(`${url}/v1/models`)).json()) as ModelsBody;
       const told = models.map(({ name, active, inputs }) => [name, active, inputs[0]!.type]);
       expect(told).to.deep.equal([
         ['restore', true, 'image'],
-        ['segment', false, 'image'],
+        ['text', false, 'text'],
       ]);
     } finally {
       await other.end();

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import sharp from 'sharp';
 import { unetHalo, unetMultiple } from '../../models/unet.ts';
-import { keyOf } from '../../server/host.ts';
+import { workerModel } from '../../server/host.ts';
 import { packageRoot, zooDir } from '../../server/paths.ts';
+import { runPicture } from '../../server/pictures.ts';
 import { createPool, type Pool } from '../../server/pool.ts';
-import { restorePicture } from '../../server/restore-picture.ts';
 import { type ModelVersion, openStore } from '../../server/store.ts';
 import { restoreConfigOf } from '../../training/apps/restore.node.ts';
 
@@ -38,7 +38,7 @@ describe('the model that is shipped', () => {
     version = await store.resolve('restore@1');
     model = await store.read(version, 'model.onnx');
     pool = createPool({ device: 'cpu', workers: 1, log: { warn: () => undefined } });
-    await pool.load({ key: keyOf(version), model, spec: version.config.image! });
+    await pool.load(workerModel(version, model));
   });
   after(() => pool.close());
 
@@ -60,7 +60,7 @@ describe('the model that is shipped', () => {
     const query = { scale: 2, format: 'png', quality: 90, metadata: 'strip' } as const;
     expect(await whiteShare(photo)).to.be.above(0.1);
     // The bytes move to the worker.
-    const { result } = await restorePicture(pool, () => version, photo, query);
+    const { result } = await runPicture(pool, () => version, { task: 'restore', bytes: photo, query });
     expect(await whiteShare(result.file)).to.be.below(0.01);
   });
 });

@@ -1,8 +1,8 @@
 import type { ImageModelSpec } from '../../training/core/model-config.ts';
 import { type RunPlanes, restoreImage } from '../../training/data/tiles.ts';
 import type { Session } from '../../training/run/session.ts';
-import { decode, encode } from '../images.ts';
-import type { RestoreJob, RestoreResult } from './protocol.ts';
+import { checkOutput, decode, encode } from '../images.ts';
+import type { FileResult, JobHooks, JobOf, TaskRow } from './types.ts';
 
 /**
  * runOf: a session and its contract -> the function that the tiler calls for each tile. The result is written into one
@@ -19,20 +19,29 @@ export function runOf(session: Session, spec: ImageModelSpec): RunPlanes {
   };
 }
 
-/** restoreFile: file in, file out: decode, restore in tiles, encode, with the time of each. */
-export async function restoreFile(
-  job: RestoreJob,
+/** Decode, restore in tiles, encode, with the time of each. */
+async function run(
+  { bytes, info, query }: JobOf<'restore'>,
   session: Session,
   spec: ImageModelSpec,
-  options: { readonly signal: AbortSignal; readonly onProgress: (done: number, total: number) => void },
-): Promise<RestoreResult> {
+  hooks: JobHooks,
+): Promise<FileResult> {
   const start = performance.now();
-  const image = await decode(job.bytes);
+  const image = await decode(bytes);
   const decoded = performance.now();
-  const tile = job.tile === undefined ? {} : { tile: job.tile };
-  const restored = await restoreImage(image, job.query.scale, spec, runOf(session, spec), { ...options, ...tile });
+  const restored = await restoreImage(image, query.scale, spec, runOf(session, spec), hooks);
   const computed = performance.now();
-  const file = await encode(restored, job.info, job.query);
+  const file = await encode(restored, info, query);
   const timings = { decode: decoded - start, model: computed - decoded, encode: performance.now() - computed };
   return { file, width: restored.width, height: restored.height, timings };
 }
+
+export const restoreTask: TaskRow<'restore'> = {
+  specOf: ({ image }) => image,
+  check: checkOutput,
+  trialDims: ({ multipleOf }) => {
+    const side = multipleOf * Math.ceil(32 / multipleOf);
+    return { input: [1, 3, side, side], output: [1, 3, side, side] };
+  },
+  run,
+};
