@@ -45,36 +45,35 @@ export interface SegmentRunConfig {
   readonly balance: number;
   /** Decay of the averaged weights, which are the ones validated and kept. */
   readonly emaDecay: number;
-  /** Random changes of the training pictures. */
+  /** Random changes of the training pictures, besides the zoom of a stage. */
   readonly augmentation: readonly Transform[];
   readonly seed: number;
 }
 
-/** Street scenes and the like: no upside down; scale, light and colour vary as they do from drive to drive and camera to camera. */
+/** Street scenes and the like: no upside down; light and colour vary as they do from drive to drive and camera to camera. */
 const streets: readonly Transform[] = [
   { kind: 'flip', p: 0.5 },
-  { kind: 'zoom', scale: [0.8, 1.6], p: 0.75 },
-  { kind: 'brightness', change: [0.25, 0.75], p: 0.75 },
-  { kind: 'contrast', scale: [0.6, 1 / 0.6], p: 0.75 },
-  { kind: 'tint', change: [0.42, 0.58], p: 0.75 },
-  { kind: 'saturation', scale: [0, 1.6], p: 0.75 },
+  { kind: 'brightness', change: [0.3, 0.7], p: 0.75 },
+  { kind: 'contrast', scale: [0.7, 1 / 0.7], p: 0.75 },
+  { kind: 'tint', change: [0.47, 0.53], p: 0.3 },
+  { kind: 'saturation', scale: [0.6, 1.3], p: 0.3 },
 ];
 
 export const segmentRunDefaults: SegmentRunConfig = {
   model: segmentNetDefaults,
   stages: [
-    { epochs: 12, size: { width: 160, height: 120 } },
-    { epochs: 3, size: { width: 240, height: 180 } },
-    { epochs: 1, size: { width: 320, height: 240 } },
+    { epochs: 6, size: { width: 160, height: 120 }, zoom: [1, 2.8] },
+    { epochs: 4, size: { width: 240, height: 180 }, zoom: [0.9, 2] },
+    { epochs: 2, size: { width: 320, height: 240 }, zoom: [0.9, 1.5] },
   ],
   batchSize: 8,
   passes: 5,
   validSize: { width: 320, height: 240 },
-  lr: 3e-3,
+  lr: 2e-3,
   wd: 1e-2,
   pctStart: 0.15,
   labelSmoothing: 0.05,
-  balance: 0.25,
+  balance: 0.1,
   emaDecay: 0.995,
   augmentation: streets,
   seed: 1,
@@ -108,10 +107,18 @@ export interface SegmentRunResult {
 /** Memory for decoded photos, in bytes. */
 const decodedCacheBytes = 2.5e8;
 
-/** The description of the data at one size. */
-function blockOf({ classes, voidId, valid }: SegmentData, size: Size, { augmentation, batchSize }: SegmentRunConfig) {
+/** The description of the data of one stage. */
+function blockOf(
+  { classes, voidId, valid }: SegmentData,
+  { size, zoom }: Omit<SizeStage, 'epochs'>,
+  { augmentation, batchSize }: SegmentRunConfig,
+) {
   const held = new Set(valid.map(({ name }) => name));
-  const transforms: TransformSet = { train: augmentation, valid: [], padding: 'reflection' };
+  const train: readonly Transform[] = [
+    ...augmentation,
+    ...(zoom ? [{ kind: 'zoom' as const, scale: zoom, p: 1 }] : []),
+  ];
+  const transforms: TransformSet = { train, valid: [], padding: 'reflection' };
   return dataBlock({
     get: (items: readonly MaskedItem[]) => items,
     split: splitByFunction<MaskedItem>(({ name }) => held.has(name)),
@@ -178,17 +185,17 @@ export async function runSegment(options: SegmentRunOptions): Promise<SegmentRun
   });
   const health = await needHealthy(data, onNote);
   const items = [...data.train, ...data.valid];
-  const openSize = async (size: Size) =>
-    openLoaders(await blockOf(data, size, config).plan(items), {
+  const openStage = async (stage: Omit<SizeStage, 'epochs'>) =>
+    openLoaders(await blockOf(data, stage, config).plan(items), {
       seed: config.seed,
       workers: options.workers ?? 1,
       cacheBytes: decodedCacheBytes,
     });
-  const validation = await openSize(config.validSize);
+  const validation = await openStage({ size: config.validSize });
   const train = stagedLoader({
     stages: config.stages,
     passes: config.passes,
-    open: openSize,
+    open: openStage,
     perPass: Math.floor(data.train.length / config.batchSize),
   });
   const model: SegmentNetConfig = { ...config.model, classes: data.classes.length };

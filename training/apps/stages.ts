@@ -5,6 +5,8 @@ import type { Batch, Loader } from '../learner/options.ts';
 export interface SizeStage {
   readonly epochs: number;
   readonly size: Size;
+  /** By how much training pictures are enlarged about a random place, at random: what a crop at a finer scale is. Below 1 padding shows. */
+  readonly zoom?: readonly [low: number, high: number];
 }
 
 /** What is opened for a stage. */
@@ -19,7 +21,7 @@ export interface StagedOptions {
   readonly passes: number;
   /** Batches of a pass, the same in every stage. */
   readonly perPass: number;
-  readonly open: (size: Size) => Promise<StageLoaders>;
+  readonly open: (stage: SizeStage) => Promise<StageLoaders>;
 }
 
 /** stageOf: the place in the list of the stage that an epoch belongs to; the last one for those after the end. */
@@ -49,7 +51,7 @@ export function stagedLoader({ stages, passes, perPass, open }: StagedOptions): 
     const index = stageOf(stages, epoch);
     if (current?.index !== index) {
       await close();
-      current = { index, loaders: await open(stages[index]!.size) };
+      current = { index, loaders: await open(stages[index]!) };
     }
     return current.loaders;
   };
