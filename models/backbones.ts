@@ -1,5 +1,6 @@
 import type { Scope } from '../training/nn/scope.ts';
 import type { Value } from '../training/onnx/graph.ts';
+import { type DenseNetConfig, denseEncoder, denseNet, denseNetConfigs } from './dense-encoder.ts';
 import type { Encoder } from './encoder.ts';
 import { type ResNetConfig, resnet, resnetConfigs, resnetEncoder } from './resnet.ts';
 import { type VggConfig, vgg, vggConfigs, vggEncoder } from './vgg.ts';
@@ -21,12 +22,18 @@ const ofVgg = (config: VggConfig): Backbone => ({
   classify: (scope, x, options) => vgg(scope, x, { ...config, ...options }),
 });
 
+const ofDense = (config: DenseNetConfig): Backbone => ({
+  encoder: denseEncoder(config),
+  classify: (scope, x, options) => denseNet(scope, x, { ...config, ...options }),
+});
+
 /** The classifiers by torchvision's names. */
 export const backbones = {
   resnet18: ofResnet(resnetConfigs.resnet18),
   resnet34: ofResnet(resnetConfigs.resnet34),
   resnet50: ofResnet(resnetConfigs.resnet50),
   vgg16_bn: ofVgg(vggConfigs.vgg16_bn),
+  densenet121: ofDense(denseNetConfigs.densenet121),
 } as const satisfies Record<string, Backbone>;
 
 export type BackboneName = keyof typeof backbones;

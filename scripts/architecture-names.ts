@@ -6,6 +6,7 @@ export const architectureNames = [
   'resnet34',
   'resnet50',
   'vgg16_bn',
+  'densenet121',
   'mnist-basic',
   'mnist-conv',
   'mnist-resnet',
@@ -19,5 +20,5 @@ export const architectureNames = [
 ] as const;
 export type ArchitectureName = (typeof architectureNames)[number];
 
-export const encoderNames = ['resnet18', 'resnet34', 'resnet50', 'vgg16_bn', 'small'] as const;
+export const encoderNames = ['resnet18', 'resnet34', 'resnet50', 'vgg16_bn', 'densenet121', 'small'] as const;
 export type EncoderName = (typeof encoderNames)[number];

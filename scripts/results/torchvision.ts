@@ -25,9 +25,9 @@ import {
 } from './torch-peer.ts';
 
 /*
- * torchvision's four models with random weights: the state dict as PyTorch saved it loads by name, and gives PyTorch's scores (all four)
+ * torchvision's models with random weights: the state dict as PyTorch saved it loads by name, and gives PyTorch's scores (all of them)
  * and gradients (ResNet-18), each within 1e-4 of a tensor's largest value. Wants a Python with torchvision: $FETTLE_PYTHON, else python3.
- *   npm run build:ts && node dist/scripts/results/torchvision.js
+ *   npm run build:ts && node dist/scripts/results/torchvision.js [NAME...]
  */
 
 type Numbers = ReadonlyMap<string, Tensor>;
@@ -90,11 +90,12 @@ async function compare(name: BackboneName, python: string, folder: string): Prom
   return error < peerLimit && rows.every((row) => row.error < peerLimit);
 }
 
+const asked = process.argv.slice(2);
+const names = (Object.keys(backbones) as BackboneName[]).filter((name) => asked.length === 0 || asked.includes(name));
 const python = findPython();
 const folder = await mkdtemp(join(tmpdir(), 'fettle-torchvision-'));
 try {
-  for (const name of Object.keys(backbones) as BackboneName[])
-    if (!(await compare(name, python, folder))) process.exitCode = 1;
+  for (const name of names) if (!(await compare(name, python, folder))) process.exitCode = 1;
 } finally {
   await rm(folder, { recursive: true });
 }

@@ -24,9 +24,10 @@ const counts: Readonly<Record<BackboneName, number>> = {
   resnet34: 21_797_672,
   resnet50: 25_557_032,
   vgg16_bn: 138_365_992,
+  densenet121: 7_978_856,
 };
 
-describe('ResNet and VGG', () => {
+describe('ResNet, VGG and DenseNet', () => {
   for (const [name, { classify, encoder }] of Object.entries(backbones)) {
     it(`${name} has torchvision's number of parameters, whatever the size of the picture`, () => {
       const expected = counts[name as BackboneName];

@@ -1,0 +1,173 @@
+import { type BackboneName, backbones } from '../../models/backbones.ts';
+import { type ClassifierHeadOptions, classifier, classifierGroups } from '../../models/classifier.ts';
+import { type DenseNetConfig, denseEncoder } from '../../models/dense-encoder.ts';
+import type { Encoder } from '../../models/encoder.ts';
+import { type SmallEncoderConfig, smallEncoder, smallEncoderDefaults } from '../../models/small-encoder.ts';
+import { ensure } from '../core/errors.ts';
+import type { ClassifyModelSpec } from '../core/model-config.ts';
+import { symDim } from '../core/shape.ts';
+import { imagenetStatistics, type Statistics } from '../data/transforms/normalise.ts';
+import type { Loss } from '../learner/compiled.ts';
+import { createLearner, type Learner } from '../learner/create-learner.ts';
+import { loadWeightsFile } from '../learner/export.ts';
+import { splitByPrefix } from '../learner/groups.ts';
+import type { LearnerOptions } from '../learner/options.ts';
+import type { WeightReport, WeightRules } from '../learner/weights/match.ts';
+import type { WeightFile } from '../learner/weights/read.ts';
+import { crossEntropyLoss } from '../nn/losses.ts';
+import type { Scope, Weights } from '../nn/scope.ts';
+import { toOnnx } from '../onnx/export.ts';
+import type { Value } from '../onnx/graph.ts';
+import { decodeModel } from '../onnx/schema.ts';
+import * as o from '../ops/build.ts';
+import { buildInference, type Task } from '../step/train-step.ts';
+
+const perChannel = (x: Value, values: readonly number[]): Value =>
+  x.graph.constant('float32', [1, values.length, 1, 1], Float32Array.from(values));
+
+/** (image - mean) / std of each channel. */
+const normalised = (image: Value, { mean, std }: Statistics): Value =>
+  o.div(o.sub(image, perChannel(image, mean)), perChannel(image, std));
+
+export interface VisionLearnerOptions extends Omit<LearnerOptions, 'model' | 'loss' | 'splitter'> {
+  readonly encoder: Encoder;
+  /** Number of classes; those of the data's `vocab` when left out. */
+  readonly classes?: number;
+  readonly head?: Omit<ClassifierHeadOptions, 'classes'>;
+  /** Cross-entropy when left out. */
+  readonly loss?: Loss;
+  /** Of pictures that come with values 0..1: then the net normalises them itself. Leave it out where the data block does. */
+  readonly normalisation?: Statistics;
+  /** Weights of the encoder, under its own names: a file of torchvision's, say. With them the learner starts frozen, as fastai's does. */
+  readonly pretrained?: Uint8Array | WeightFile;
+  /** How the first convolution is fitted to pictures of other than its channels. */
+  readonly inputChannels?: WeightRules['inputChannels'];
+  /** Is told what became of every name of `pretrained`. */
+  readonly onWeights?: (report: WeightReport) => void;
+}
+
+/**
+ * visionLearner: fastai's learner of classes of pictures: an encoder (`backbones.resnet34.encoder`, `smallEncoder()`) under a new head. Three parameter
+ * groups: early layers, late layers, head. With `pretrained` only the head is trained until `unfreeze`, `freezeTo` or `fineTune`. Throws
+ * `bad-checkpoint` when none of the file's tensors fits.
+ */
+export async function visionLearner(options: VisionLearnerOptions): Promise<Learner> {
+  const {
+    encoder,
+    head = {},
+    loss = crossEntropyLoss,
+    normalisation,
+    pretrained,
+    inputChannels,
+    onWeights,
+    ...rest
+  } = options;
+  const { classes = options.data.vocab?.length ?? 0, ...learnerOptions } = rest;
+  ensure(classes >= 2, 'bad-argument', () => `visionLearner: expected data of two classes or more, got ${classes}`);
+  const learner = await createLearner({
+    ...learnerOptions,
+    model: (scope, x) =>
+      classifier(scope, normalisation ? normalised(x, normalisation) : x, encoder, { ...head, classes }),
+    loss,
+    splitter: splitByPrefix(...classifierGroups(encoder)),
+  });
+  if (pretrained === undefined) return learner;
+  const rules = {
+    strict: false,
+    prefix: 'encoder.',
+    ...(inputChannels === undefined ? {} : { inputChannels }),
+  } as const;
+  const report = loadWeightsFile(learner, pretrained, rules);
+  ensure(report.matched.length + report.adapted.length > 0, 'bad-checkpoint', () => {
+    const name = learner.state.specs[0]!.name.replace('encoder.', '');
+    return `visionLearner: expected weights of the encoder (${name}, ...), got a file of another net; choose its encoder`;
+  });
+  onWeights?.(report);
+  await learner.freeze();
+  return learner;
+}
+
+/** An encoder as plain data, to be kept in a file. */
+export type EncoderConfig =
+  | ({ readonly kind: 'small' } & SmallEncoderConfig)
+  | ({ readonly kind: 'dense' } & Omit<DenseNetConfig, 'classes'>)
+  | { readonly kind: 'backbone'; readonly name: BackboneName };
+
+/** encoderOf: the encoder that the data describe. */
+export function encoderOf(config: EncoderConfig): Encoder {
+  if (config.kind === 'small') return smallEncoder(config);
+  if (config.kind === 'dense') return denseEncoder(config);
+  return backbones[config.name].encoder;
+}
+
+/** A classifier that takes pictures as they are. */
+export interface ClassifyNetConfig {
+  readonly encoder: EncoderConfig;
+  readonly head: Omit<ClassifierHeadOptions, 'classes'>;
+  readonly classes: number;
+  readonly normalisation: Statistics;
+}
+
+/** 1.1 million parameters, 4.5 MB. */
+export const classifyNetDefaults: Omit<ClassifyNetConfig, 'classes'> = {
+  encoder: { kind: 'small', ...smallEncoderDefaults },
+  head: { hidden: [256] },
+  normalisation: imagenetStatistics,
+};
+
+/** classifyNet: image f32[N,3,H,W] sRGB 0..1 -> scores f32[N,classes]. */
+export const classifyNet = (
+  scope: Scope,
+  image: Value,
+  { encoder, head, classes, normalisation }: ClassifyNetConfig,
+): Value => classifier(scope, normalised(image, normalisation), encoderOf(encoder), { ...head, classes });
+
+/** How the exported net is fed, and what its classes are called. */
+export type ClassifyExportFacts = Pick<ClassifyModelSpec, 'width' | 'height' | 'resize' | 'classes'>;
+
+/** Opset of exported classifiers: that of exported segmentation nets. */
+const classifyOpset = 14;
+
+/**
+ * exportClassify: the served graph: `image` f32[N,3,H,W] 0..1 -> `probabilities` f32[N,classes]. H and W are those of the facts; N is free, or
+ * `batch` where that is given: WebGL takes graphs of fixed shape only.
+ */
+export function exportClassify(
+  config: ClassifyNetConfig,
+  weights: Weights,
+  facts: ClassifyExportFacts,
+  { batch }: { readonly batch?: number } = {},
+): { readonly model: Uint8Array; readonly spec: ClassifyModelSpec } {
+  const { width, height, resize, classes } = facts;
+  ensure(classes.length === config.classes, 'bad-argument', () => {
+    return `exportClassify: expected names for ${config.classes} classes, got ${classes.length}`;
+  });
+  const shape = [batch ?? symDim('N'), 3, height, width];
+  const inputs: Task['inputs'] = [{ name: 'image', dtype: 'float32', shape }];
+  const graph = buildInference('classify', inputs, weights, (scope, { image }) => ({
+    probabilities: o.softmax(classifyNet(scope, image!, config), 1),
+  }));
+  const metadata = { task: 'classify', config: JSON.stringify(config) };
+  return {
+    model: toOnnx(graph, { opset: classifyOpset, metadata }),
+    spec: {
+      inputName: 'image',
+      outputName: 'probabilities',
+      width,
+      height,
+      resize,
+      classes,
+      normalisation: config.normalisation,
+    },
+  };
+}
+
+/** The architecture that an exported classifier was made with; throws `bad-model` when it is none of ours. */
+export function classifyConfigOf(model: Uint8Array): ClassifyNetConfig {
+  const properties = new Map(decodeModel(model).metadataProps.map(({ key, value }) => [key, value]));
+  const text = properties.get('config');
+  ensure(properties.get('task') === 'classify' && text !== undefined, 'bad-model', () => {
+    return 'classifyConfigOf: expected a classifier exported by fettle, got another model; train one with fettle train classify';
+  });
+  return JSON.parse(text) as ClassifyNetConfig;
+}
