@@ -5,12 +5,15 @@
 
 export { type AwdLstmConfig, awdLstm, awdLstmDefaults } from '../models/awd-lstm.ts';
 export { type Backbone, type BackboneName, backbones } from '../models/backbones.ts';
+export { type ClassifierHeadOptions, classifier, classifierGroups, classifierHead } from '../models/classifier.ts';
+export { type DenseNetConfig, denseEncoder, denseNet, denseNetConfigs } from '../models/dense-encoder.ts';
 export { type DynamicUnetConfig, dynamicUnet, unetGroups } from '../models/dynamic-unet.ts';
 export type { Encoder, EncoderStage } from '../models/encoder.ts';
 export { type ResNetConfig, resnet, resnetConfigs, resnetEncoder } from '../models/resnet.ts';
 export { type SmallEncoderConfig, smallEncoder, smallEncoderDefaults } from '../models/small-encoder.ts';
 export { type RestoreUnetConfig, restoreUnet, restoreUnetDefaults, unetMultiple } from '../models/unet.ts';
 export { type VggConfig, vgg, vggConfigs, vggEncoder } from '../models/vgg.ts';
+export * from './apps/classify.ts';
 export * from './apps/segment.ts';
 export {
   convertWords,
