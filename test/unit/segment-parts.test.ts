@@ -2,7 +2,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { balancedWeights } from '../../training/apps/segment.ts';
-import { stagedLoader, stageOf } from '../../training/apps/stages.ts';
+import { type SizeStage, stagedLoader, stageOf } from '../../training/apps/stages.ts';
 import type { Image } from '../../training/core/image.ts';
 import { createRng } from '../../training/core/rng.ts';
 import { f32, i32 } from '../../training/core/tensor.ts';
@@ -12,7 +12,6 @@ import { encodePng } from '../../training/data/image-io.node.ts';
 import { classIds, segmentInput, segmentSize } from '../../training/data/masks.ts';
 import { type MaskedItem, readSegmentFolder } from '../../training/data/segment/folder.node.ts';
 import { checkPairs } from '../../training/data/segment/health.node.ts';
-import type { Size } from '../../training/data/sizes.ts';
 import { noTransforms } from '../../training/data/transforms/augment.ts';
 import { accCamvid, iou, iouPerClass } from '../../training/learner/metrics.ts';
 import type { Batch } from '../../training/learner/options.ts';
@@ -164,9 +163,13 @@ describe('a picture and the net', () => {
     ]);
   });
 
-  it('a grey picture is refused', () => {
-    const grey: Image = { width: 1, height: 1, channels: 1, data: new Uint8Array(1) };
-    expect(() => segmentInput(grey, grey)).to.throw(/in colour/);
+  it('a grey picture goes in as three equal planes, and what is transparent as white', () => {
+    const size = { width: 2, height: 1 };
+    const grey: Image = { ...size, channels: 1, data: Uint8Array.of(51, 255) };
+    const shade = Math.fround(51 / 255);
+    expect([...segmentInput(grey, size).data]).to.deep.equal([shade, 1, shade, 1, shade, 1]);
+    const clear: Image = { ...size, channels: 4, data: Uint8Array.of(0, 51, 0, 255, 9, 9, 9, 0) };
+    expect([...segmentInput(clear, size).data]).to.deep.equal([0, 1, shade, 1, 0, 1]);
   });
 });
 
@@ -208,11 +211,10 @@ describe('a loader whose pictures grow', () => {
     { epochs: 2, size: { width: 4, height: 3 } },
     { epochs: 1, size: { width: 8, height: 6 } },
   ];
-
   /** What is opened and closed, and the batches `width/epoch/index`. */
   function watched() {
     const events: string[] = [];
-    const open = async ({ width }: Size) => {
+    const open = async ({ size: { width } }: SizeStage) => {
       events.push(`open ${width}`);
       return {
         train: {
