@@ -12,6 +12,7 @@ import { encodePng } from '../../training/data/image-io.node.ts';
 import { classIds, segmentInput, segmentSize } from '../../training/data/masks.ts';
 import { type MaskedItem, readSegmentFolder } from '../../training/data/segment/folder.node.ts';
 import { checkPairs } from '../../training/data/segment/health.node.ts';
+import type { Size } from '../../training/data/sizes.ts';
 import { noTransforms } from '../../training/data/transforms/augment.ts';
 import { accCamvid, iou, iouPerClass } from '../../training/learner/metrics.ts';
 import type { Batch } from '../../training/learner/options.ts';
