@@ -150,6 +150,13 @@ describe('resampling', () => {
     const frame = frameMatrix({ x: 0, y: 0, width: 1, height: 1 }, { width: 15, height: 15 });
     const values = sampled(checker, { matrix: frame, size: { width: 15, height: 15 }, padding: 'border' });
     expect(Math.max(...values.map((value) => Math.abs(value - 127.5)))).to.be.below(2);
+    // To a third, where every third pixel would be a whole one: blocks of nine hold four or five white ones.
+    const third = { matrix: frame, size: { width: 15, height: 15 }, padding: 'border' } as const;
+    const means = sampled(
+      grey(45, 45, (x, y) => ((x + y) % 2 ? 255 : 0)),
+      third,
+    );
+    expect(new Set(means.map((value) => Math.round(value)))).to.deep.equal(new Set([113, 142]));
     const odd = boxShrink(
       grey(5, 3, (x, y) => 10 * x + y),
       2,

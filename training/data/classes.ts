@@ -3,23 +3,13 @@ import type { Image } from '../core/image.ts';
 import type { ClassifyModelSpec } from '../core/model-config.ts';
 import { type Tensor, tensor } from '../core/tensor.ts';
 import { frameFor, frameMatrix } from './transforms/frame.ts';
+import { overWhite } from './transforms/opaque.ts';
 import { samplePlanes, unitTable } from './transforms/resample.ts';
 
 /*
  * From a picture to what a classifier takes, and from its probabilities back to labels: the same code in training, on the server
  * and in the browser.
  */
-
-/** overWhite: RGBA u8 -> RGB u8 on white, rounded down as the decoder of training photos does it. */
-function overWhite({ width, height, data }: Image): Image {
-  const out = new Uint8Array(3 * width * height);
-  for (let from = 0, to = 0; from < data.length; from += 4) {
-    const alpha = data[from + 3]!;
-    const white = 255 * (255 - alpha);
-    for (let c = 0; c < 3; c++) out[to++] = Math.floor((data[from + c]! * alpha + white) / 255);
-  }
-  return { width, height, channels: 3, data: out };
-}
 
 /** Planes of R, G and B of a grey picture's one. */
 function repeatGrey(data: Float32Array, plane: number): void {

@@ -30,7 +30,7 @@ function padded(position: number, n: number, padding: Padding): number {
   return folded > n - 1 ? period - folded : folded;
 }
 
-/** Source columns (or rows) of the output's, when every one is a whole pixel; else undefined. -1 is outside. */
+/** Source columns (or rows) of the output's, when they are whole pixels next to each other; else undefined. -1 is outside. */
 function wholePositions(
   gain: number,
   shift: number,
@@ -38,6 +38,7 @@ function wholePositions(
   n: number,
   padding: Padding,
 ): Int32Array | undefined {
+  if (Math.abs(Math.abs(gain) * n - 1) > 1e-9) return undefined;
   const positions = new Int32Array(length);
   for (let i = 0; i < length; i++) {
     const position = ((i + 0.5 - length / 2) * gain + shift) * n - 0.5;
@@ -94,20 +95,28 @@ export type ByteTable = Float32Array;
 /** The table of values 0..1. */
 export const unitTable: ByteTable = Float32Array.from({ length: 256 }, (_, byte) => byte / 255);
 
+/** A picture that has been averaged until it is read at less than two of its pixels per output pixel. */
+export interface Source {
+  readonly image: Image;
+  /** The size of the picture it was made of, in its own pixels, which need not be whole. */
+  readonly extent: { readonly x: number; readonly y: number };
+}
+
+/** sourceFor: a picture that shrinks by 2 or more is averaged over blocks of whole pixels, so that it does not alias. */
+export function sourceFor(image: Image, sampling: Sampling): Source {
+  const factor = Math.max(1, Math.floor(shrinkFactor(image, sampling)));
+  const extent = { x: image.width / factor, y: image.height / factor };
+  return { image: factor > 1 ? boxShrink(image, factor) : image, extent };
+}
+
 /**
  * samplePlanes: image u8 -> out f32[C,H,W] with C = tables.length (at most the image's channels): `tables[c]` of channel c,
- * bilinear. A picture that shrinks by 2 or more is first averaged over blocks of whole pixels, so it does not alias.
- * Outside with padding `zeros`: the table's value of byte 0.
+ * bilinear, of the averaged picture where it shrinks by 2 or more. Outside with padding `zeros`: the table's value of byte 0.
  */
 export function samplePlanes(image: Image, sampling: Sampling, tables: readonly ByteTable[], out: Float32Array): void {
   const whole = wholePixels(image, sampling);
-  if (whole) {
-    copyPixels(image, whole, tables, out);
-    return;
-  }
-  const factor = Math.max(1, Math.floor(shrinkFactor(image, sampling)));
-  const source = factor > 1 ? boxShrink(image, factor) : image;
-  bilinear(source, { x: image.width / factor, y: image.height / factor }, sampling, tables, out);
+  if (whole) copyPixels(image, whole, tables, out);
+  else sampleSource(sourceFor(image, sampling), sampling, tables, out);
 }
 
 function copyPixels(
@@ -128,15 +137,14 @@ function copyPixels(
   }
 }
 
-/** `extent`: the source's size in its own pixels, which need not be whole after shrinking. */
-function bilinear(
-  source: Image,
-  extent: { readonly x: number; readonly y: number },
+/** sampleSource: {@link samplePlanes} of a source that is there already; any part of the picture may be asked for. */
+export function sampleSource(
+  { image, extent }: Source,
   { matrix: m, size, padding }: Sampling,
   tables: readonly ByteTable[],
   out: Float32Array,
 ): void {
-  const { data, width, height, channels } = source;
+  const { data, width, height, channels } = image;
   const plane = size.width * size.height;
   for (let row = 0, to = 0; row < size.height; row++) {
     const v = row + 0.5 - size.height / 2;
