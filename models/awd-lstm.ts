@@ -27,6 +27,8 @@ export interface AwdLstmConfig {
   readonly weightDrop: number;
   /** Multiplies all of them. */
   readonly dropMult: number;
+  /** It reads texts from their end to their beginning; no when left out. */
+  readonly backwards?: boolean;
 }
 
 export const awdLstmDefaults: Omit<AwdLstmConfig, 'words'> = {

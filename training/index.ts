@@ -34,6 +34,7 @@ export {
   textIds,
   unfreezeGradually,
 } from './apps/text-classifier.ts';
+export { type TextTagger, type TextTaggerOptions, textTaggerLearner, type WordTag } from './apps/text-tagger.ts';
 export * from './core/dtype.ts';
 export * from './core/errors.ts';
 export type { Image } from './core/image.ts';
@@ -53,12 +54,21 @@ export { type CocoMasks, parseCoco } from './data/segment/coco.ts';
 export type { MaskForm } from './data/segment/mask-form.ts';
 export { encodeRle, paintPolygon, paintRle, type Rle } from './data/segment/rle.ts';
 export * from './data/split.ts';
+export {
+  type BagOptions,
+  frequentTags,
+  type LogisticOptions,
+  logisticRegression,
+  naiveBayes,
+  type TextGuess,
+} from './data/text/baselines.ts';
 export { Corpus, type TextPart, tokeniseParts, unknownShare } from './data/text/corpus.ts';
 export { type DetokeniseOptions, detokenise } from './data/text/detokenise.ts';
 export * from './data/text/generate.ts';
 export { type HumanNumbers, humanNumbers } from './data/text/human-numbers.ts';
 export { type KneserNey, type KneserNeyOptions, kneserNey } from './data/text/kneser-ney.ts';
-export { type LabelledText, labelledTexts } from './data/text/labelled.ts';
+export { type LabelledText, labelledTexts, noLabel, type TaggedText, taggedTexts } from './data/text/labelled.ts';
+export { textPerplexity } from './data/text/perplexity.ts';
 export { type CleanedPosts, cleanPosts, type Post, parsePosts, splitByTime } from './data/text/posts.ts';
 export { type SampleOptions, sampleWord } from './data/text/sample.ts';
 export { special, specialTokens } from './data/text/special.ts';

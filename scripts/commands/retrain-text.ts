@@ -18,6 +18,12 @@ import { needTextOptions, runTextFromOptions, textConfig } from './train-text.ts
 
 export type RetrainTextOptions = RetrainOptions & TextOptions & { readonly column?: string; readonly until?: string };
 
+/** Fewer held-out posts than this do not tell which model is better. */
+const fewPosts = 10;
+
+/** By how much the perplexity of held-out posts may grow and the new version still be put to work. */
+const tolerance = 1.005;
+
 async function startOf({ bytes }: Origin): Promise<TextStart> {
   const [{ textModelFacts }, { initializersOf }, { Vocab }] = await Promise.all([
     import('../../training/apps/text.ts'),
@@ -63,8 +69,13 @@ export async function retrainText(
   const counts = { posts: train.length, held: valid.length };
   const version = await registerText(store, source, result, counts, options.data);
   const { name, version: number } = version.config;
-  const { active } = await putToWork(store, version, { keepActive: options.keepActive, worse: false });
   const [before, after] = [result.before!, result.best.metrics.perplexity!];
+  if (valid.length < fewPosts)
+    note(`only ${valid.length} held out: the comparison means little; more posts would make it sure`);
+  const { active, words } = await putToWork(store, version, {
+    keepActive: options.keepActive,
+    worse: !(after <= before * tolerance),
+  });
   report(
     command,
     {
@@ -76,7 +87,7 @@ export async function retrainText(
       unknown: result.unknown,
       model: join(folder, 'model.onnx'),
     },
-    `${name}@${number}: perplexity ${after.toFixed(2)} on ${valid.length} held-out posts, ${before.toFixed(2)} before`,
+    `${name}@${number}: perplexity ${after.toFixed(2)} on ${valid.length} held-out posts, ${before.toFixed(2)} before; ${words}`,
   );
 }
 

@@ -12,6 +12,7 @@ import { readCorpus } from '../../training/data/text/corpus.node.ts';
 import type { Corpus } from '../../training/data/text/corpus.ts';
 import { generateText } from '../../training/data/text/generate.ts';
 import { numbersText } from '../../training/data/text/human-numbers.ts';
+import { textPerplexity } from '../../training/data/text/perplexity.ts';
 import { logProbabilities } from '../../training/data/text/sample.ts';
 import { specialTokens } from '../../training/data/text/special.ts';
 import { makeVocab, Vocab } from '../../training/data/text/vocab.ts';
@@ -20,6 +21,13 @@ import { openSession } from '../../training/run/ort.node.ts';
 
 const open = (graph: Uint8Array) => openSession(graph, { threads: 1 });
 const small = { width: 24, hidden: 32, layers: 2, dropMult: 0.2 };
+
+/** What a promise fails with. */
+const refusalOf = (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => 'nothing',
+    (error: Error) => error.message,
+  );
 
 /** "one, two, ..., <to>" as one text. */
 const numbers = (from: number, to: number): Promise<Corpus> =>
@@ -124,6 +132,34 @@ describe('languageModelLearner', function () {
       await model.session.release();
       await lm.learner.close();
     });
+
+  it('measures an exported model as the learner does', async () => {
+    const { valid, vocab } = await texts();
+    const lm = await learnerOf();
+    await lm.learner.fit(1, 3e-3);
+    const { perplexity } = await lm.learner.validate();
+    const model = await openTextModel(exportLanguageModel(lm.learner.weights, lm.config, vocab), open);
+    const measured = await textPerplexity(model, valid.numericalise(vocab), { batchSize: 8 });
+    expect(measured).to.be.closeTo(perplexity!, 1e-3 * perplexity!);
+    const short = textPerplexity(model, Int32Array.of(1, 2, 3), { batchSize: 2 });
+    expect(await refusalOf(short)).to.match(/at least 4 words for 2 rows/);
+    await Promise.all([model.session.release(), lm.learner.close()]);
+  });
+
+  it('backwards it learns as from texts that are turned round, and is not for writing', async () => {
+    const { train, valid, vocab } = await texts();
+    const [ids, held] = [train.numericalise(vocab), valid.numericalise(vocab)];
+    const [forth, back] = await Promise.all([
+      learnerOf({}, { train: ids.toReversed(), valid: held.toReversed() }),
+      learnerOf({ backwards: true }),
+    ]);
+    const [turned] = await forth.learner.fit(1, 3e-3);
+    const [read] = await back.learner.fit(1, 3e-3);
+    expect(read!.metrics).to.deep.equal(turned!.metrics);
+    const file = exportLanguageModel(back.learner.weights, back.config, vocab);
+    expect(await refusalOf(openTextModel(file, open))).to.match(/got one that reads backwards/);
+    await Promise.all([forth.learner.close(), back.learner.close()]);
+  });
 
   it('writes the same text again, alone or beside others', async () => {
     const { vocab } = await texts();

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import type { AwdLstmConfig } from '../../models/awd-lstm.ts';
-import { ensure, FettleError } from '../core/errors.ts';
+import { FettleError } from '../core/errors.ts';
 import { type Corpus, unknownShare } from '../data/text/corpus.ts';
 import { generateText } from '../data/text/generate.ts';
 import { encodeVocab, makeVocab, type Vocab } from '../data/text/vocab.ts';
 import { gradientClip } from '../learner/callbacks/gradients.ts';
 import { csvLog } from '../learner/callbacks/logs.node.ts';
-import { hasCheckpoint, writeDurably } from '../learner/checkpoint.node.ts';
+import { writeDurably } from '../learner/checkpoint.node.ts';
 import type { Callback } from '../learner/learner.ts';
 import type { RunStore } from '../learner/options.ts';
 import type { EpochRow } from '../learner/recorder.ts';
@@ -14,7 +14,7 @@ import { runFolder } from '../learner/run-folder.node.ts';
 import type { OpenGraph } from '../learner/trainer.ts';
 import type { LoopForm } from '../nn/loop.ts';
 import type { Weights } from '../nn/scope.ts';
-import { hashOfWeights, readBest, stopCallback } from './run-parts.node.ts';
+import { describedStore, hashOfWeights, needFresh, readBest, stopCallback } from './run-parts.node.ts';
 import {
   exportLanguageModel,
   type LanguageModel,
@@ -127,30 +127,12 @@ const sampleCallback = (lm: () => LanguageModel, { out, open, prompts = [''], on
   },
 });
 
-/** The run's folder, where a checkpoint also says which settings and texts it belongs to. */
-function described(store: RunStore, facts: object): RunStore {
-  const whole = (run: string): string => JSON.stringify({ ...facts, fit: JSON.parse(run) });
-  return {
-    ...store,
-    begin: (state, run) => store.begin(state, whole(run)),
-    callback: (run) => store.callback(whole(run)),
-    part: (name) => described(store.part(name), facts),
-  };
-}
-
 const sum = (ids: Int32Array): number => ids.reduce((hash, id) => (Math.imul(hash, 31) + id) | 0, 0);
-
-async function needFresh({ out, resume }: TextRunOptions): Promise<void> {
-  const taken = (await hasCheckpoint(out)) || (await hasCheckpoint(join(out, 'head')));
-  ensure(resume || !taken, 'exists', () => {
-    return `train text: expected a new folder, got ${out} with a checkpoint; add --resume to go on, or choose another --out`;
-  });
-}
 
 /** Trains a language model, from the start or from a trained one: the wiring of texts, net and files. Resumes exactly. */
 export async function runText(options: TextRunOptions): Promise<TextRunResult> {
   const { config, data, out, open, loops, start, onNote, signal } = options;
-  await needFresh(options);
+  await needFresh('train text', out, options.resume);
   const vocab = makeVocab(data.train.counts(), config);
   const [tokens, valid] = [data.train.numericalise(vocab), data.valid.numericalise(vocab)];
   const unknown = unknownShare(valid);
@@ -186,10 +168,10 @@ export async function runText(options: TextRunOptions): Promise<TextRunResult> {
       valid: [valid.length, sum(valid)],
       startedFrom: start === undefined ? null : hashOfWeights(start.weights),
     };
-    const store = described(runFolder(out, onNote ? { onNote } : {}), facts);
+    const store = describedStore(runFolder(out, onNote ? { onNote } : {}), facts);
     const callbacks = [
       stopCallback(signal),
-      sampleCallback(() => made!, options),
+      ...(lm.config.backwards ? [] : [sampleCallback(() => made!, options)]),
       csvLog(join(out, 'log.csv')),
       ...(options.callbacks ?? []),
     ];

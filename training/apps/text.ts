@@ -94,6 +94,7 @@ export async function languageModelLearner(options: LanguageModelOptions): Promi
     words: vocab.size,
     paddingIndex: paddingId,
   };
+  const read = (ids: Int32Array): Int32Array => (config.backwards ? ids.toReversed() : ids);
   // The model computes its loss itself: it sees the words that follow, and its penalties look inside.
   const losses = new WeakMap<Value, Value>();
   const penalty = { ...(alpha === undefined ? {} : { alpha }), ...(beta === undefined ? {} : { beta }) };
@@ -108,8 +109,8 @@ export async function languageModelLearner(options: LanguageModelOptions): Promi
     },
     loss: (prediction) => losses.get(prediction)!,
     data: {
-      train: textWindows({ ...windows, tokens: train, jitter, dropLast: true }),
-      ...(valid && { valid: textWindows({ ...windows, tokens: valid, onBegin: () => forget(made!, config) }) }),
+      train: textWindows({ ...windows, tokens: read(train), jitter, dropLast: true }),
+      ...(valid && { valid: textWindows({ ...windows, tokens: read(valid), onBegin: () => forget(made!, config) }) }),
     },
     open,
     splitter: lmGroups(config.layers),
@@ -215,5 +216,8 @@ export async function openTextModel(
   open: OpenGraph,
 ): Promise<OpenTextModel & { readonly session: Session }> {
   const { config, words } = textModelFacts(model);
+  ensure(config.backwards !== true, 'bad-model', () => {
+    return 'openTextModel: expected a model that reads forwards, got one that reads backwards; it is for classifiers and taggers, not for writing';
+  });
   return { session: await open(model), vocab: new Vocab(words), states: awdLstmStates(config) };
 }
