@@ -1,18 +1,23 @@
-import type { ErrorBody, ModelInfo, ModelsBody, OutputFormat } from '../server/contract.ts';
+import type { ClassifyBody, ErrorBody, ModelInfo, ModelsBody, OutputFormat, SegmentBody } from '../server/contract.ts';
 import { FettleError } from '../training/core/errors.ts';
 import type { Scale } from '../training/data/transforms/pixels.ts';
 import { fetchSend, type Reply, type Send, Unreachable } from './transport.ts';
 
-export type { ModelInfo, OutputFormat } from '../server/contract.ts';
+export type { ClassifyBody, ModelInfo, OutputFormat, SegmentBody, SegmentShare } from '../server/contract.ts';
 export type { Scale } from '../training/data/transforms/pixels.ts';
 
-/** How far a restoration is. `fraction` 0..1 where it is known. */
+/** How far a photo's processing is. `fraction` 0..1 where it is known. */
 export interface Progress {
-  readonly phase: 'upload' | 'model' | 'restore' | 'download' | 'encode';
+  readonly phase: 'upload' | 'model' | 'run' | 'download' | 'encode';
   readonly fraction?: number;
 }
 
-export interface RestoreOptions {
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+export interface RestoreOptions extends CallOptions {
   /** How many times larger the picture comes back; 1 when not given. */
   readonly scale?: Scale;
   /** The format of the result; that of the input when not given, else PNG. */
@@ -21,24 +26,46 @@ export interface RestoreOptions {
   readonly quality?: number;
   /** Whether EXIF data stays: without the place (`keep`), with it (`all`) or not at all. `keep` when not given. */
   readonly metadata?: 'keep' | 'strip' | 'all';
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: Progress) => void;
 }
 
-export interface RestoredByServer {
-  readonly image: Blob;
+export interface SegmentImageOptions extends CallOptions {
+  /** 0..1: how much of the classes' colours there is in an overlay; the server's choice when not given. */
+  readonly opacity?: number;
+}
+
+export interface ClassifyOptions extends CallOptions {
+  /** How many labels, at most; 5 when not given. */
+  readonly top?: number;
+}
+
+/** What the server says about any answer of a model. */
+export interface AnswerFacts {
   /** NAME@VERSION. */
   readonly model: string;
   readonly requestId: string;
-  /** Frames of an animation, of which the first is restored; 1 for pictures that stand still. */
+  /** Frames of an animation, of which the first is taken; 1 for pictures that stand still. */
   readonly frames: number;
+}
+
+export interface ImageAnswer extends AnswerFacts {
+  readonly image: Blob;
+}
+
+export interface BodyAnswer<T> extends AnswerFacts {
+  readonly body: T;
 }
 
 export type Health = 'ready' | 'not-ready' | 'away';
 
 export interface Client {
   /** Sends a picture file; it comes back restored, in the same format where we write it, upright, in sRGB. */
-  restore(file: Blob, options?: RestoreOptions): Promise<RestoredByServer>;
+  restore(file: Blob, options?: RestoreOptions): Promise<ImageAnswer>;
+  /** Sends a picture file; back come the classes of its pixels, with their shares and where they are. */
+  segment(file: Blob, options?: CallOptions): Promise<BodyAnswer<SegmentBody>>;
+  /** The same as a picture: `mask`, a palette PNG of class ids, or `overlay`, the classes' colours over the picture. */
+  segmentImage(file: Blob, output: 'mask' | 'overlay', options?: SegmentImageOptions): Promise<ImageAnswer>;
+  /** Sends a picture file; back come the likeliest labels, likeliest first. */
+  classify(file: Blob, options?: ClassifyOptions): Promise<BodyAnswer<ClassifyBody>>;
   models(options?: { readonly signal?: AbortSignal }): Promise<readonly ModelInfo[]>;
   /** The bytes of a file of a model's version: `model.onnx` … */
   modelFile(model: ModelInfo, file: string, options?: { readonly signal?: AbortSignal }): Promise<Blob>;
@@ -77,8 +104,17 @@ export function createClient({ baseUrl = '', send = fetchSend }: ClientOptions =
   const url = (path: string): string => baseUrl.replace(/\/$/, '') + path;
   const get = (path: string, signal?: AbortSignal): Promise<Reply> =>
     ask(send, { method: 'GET', url: url(path), ...(signal === undefined ? {} : { signal }) });
+  const post = (path: string, query: Query, file: Blob, options: CallOptions = {}): Promise<Reply> =>
+    upload(send, `${url(path)}?${queryOf(query)}`, file, options);
   return {
-    restore: (file, options = {}) => restore(send, url('/v1/restore'), file, options),
+    restore: async (file, options = {}) => {
+      const { scale = 1, format, quality, metadata } = options;
+      return imageOf(await post('/v1/restore', { scale, format, quality, metadata }, file, options));
+    },
+    segment: async (file, options) => bodyOf(await post('/v1/segment', { output: 'json' }, file, options)),
+    segmentImage: async (file, output, options) =>
+      imageOf(await post('/v1/segment', { output, opacity: options?.opacity }, file, options)),
+    classify: async (file, options) => bodyOf(await post('/v1/classify', { top: options?.top }, file, options)),
     models: async ({ signal } = {}) => {
       const reply = await get('/v1/models', signal);
       return (JSON.parse(await reply.body.text()) as ModelsBody).models;
@@ -99,32 +135,33 @@ export function modelFilePath({ name, version, files }: ModelInfo, file: string)
   return hash === undefined ? path : `${path}?sha256=${hash}`;
 }
 
-async function restore(send: Send, url: string, file: Blob, options: RestoreOptions): Promise<RestoredByServer> {
-  const { signal, onProgress } = options;
-  const body = new FormData();
-  body.append('image', file, file instanceof File ? file.name : 'image');
-  const reply = await ask(send, {
-    method: 'POST',
-    url: `${url}?${queryOf(options)}`,
-    body,
-    ...(signal === undefined ? {} : { signal }),
-    ...(onProgress === undefined ? {} : { onProgress }),
-  });
-  return {
-    image: reply.body,
-    model: reply.headers.get('x-model') ?? '',
-    requestId: reply.headers.get('x-request-id') ?? '',
-    frames: Number(reply.headers.get('x-first-frame-of') ?? 1),
-  };
+type Query = Readonly<Record<string, string | number | undefined>>;
+
+/** What is left out of a query is the server's choice. */
+function queryOf(values: Query): URLSearchParams {
+  const given = Object.entries(values).filter(([, value]) => value !== undefined);
+  return new URLSearchParams(given.map(([name, value]): [string, string] => [name, String(value)]));
 }
 
-function queryOf({ scale = 1, format, quality, metadata }: RestoreOptions): URLSearchParams {
-  const query = new URLSearchParams({ scale: String(scale) });
-  if (format !== undefined) query.set('format', format);
-  if (quality !== undefined) query.set('quality', String(quality));
-  if (metadata !== undefined) query.set('metadata', metadata);
-  return query;
+function upload(send: Send, url: string, file: Blob, { signal, onProgress }: CallOptions): Promise<Reply> {
+  const body = new FormData();
+  body.append('image', file, file instanceof File ? file.name : 'image');
+  const extras = { ...(signal === undefined ? {} : { signal }), ...(onProgress === undefined ? {} : { onProgress }) };
+  return ask(send, { method: 'POST', url, body, ...extras });
 }
+
+const factsOf = ({ headers }: Reply): AnswerFacts => ({
+  model: headers.get('x-model') ?? '',
+  requestId: headers.get('x-request-id') ?? '',
+  frames: Number(headers.get('x-first-frame-of') ?? 1),
+});
+
+const imageOf = (reply: Reply): ImageAnswer => ({ image: reply.body, ...factsOf(reply) });
+
+const bodyOf = async <T>(reply: Reply): Promise<BodyAnswer<T>> => ({
+  body: JSON.parse(await reply.body.text()) as T,
+  ...factsOf(reply),
+});
 
 /** The reply where it is a success; everything else is thrown. */
 async function ask(send: Send, outgoing: Parameters<Send>[0]): Promise<Reply> {

@@ -1,8 +1,7 @@
 import type { Progress } from './api.ts';
-import type { LocalJob, RestoredHere } from './local/engine.ts';
-import type { FromWorker } from './local/messages.ts';
+import type { DoneHere, FromWorker, Jobs, TaskName, ToWorker } from './local/jobs.ts';
 
-/** A restoration on this device that did not work out; `code` as in docs/errors.md. */
+/** What did not work out on this device; `code` as in docs/errors.md. */
 export class LocalError extends Error {
   readonly code: string;
   constructor(code: string, message: string) {
@@ -12,13 +11,18 @@ export class LocalError extends Error {
   }
 }
 
-export interface LocalRestorer {
-  /** Restores in a worker, one picture at a time; an abort ends the worker, since a model's run cannot be stopped inside. */
-  restore(job: LocalJob, signal?: AbortSignal, onProgress?: (progress: Progress) => void): Promise<RestoredHere>;
+export interface LocalRunner {
+  /** Works in a worker, one job at a time; an abort ends the worker, since a model's run cannot be stopped inside. */
+  run<T extends TaskName>(
+    task: T,
+    job: Jobs[T]['job'],
+    signal?: AbortSignal,
+    onProgress?: (progress: Progress) => void,
+  ): Promise<DoneHere<Jobs[T]['result']>>;
 }
 
-/** createLocalRestorer: runs the served model in this browser. Nothing of it is downloaded before it is needed. */
-export function createLocalRestorer(): LocalRestorer {
+/** createLocalRunner: runs the served models in this browser. Nothing of it is downloaded before it is needed. */
+export function createLocalRunner(): LocalRunner {
   let worker: Worker | undefined;
   const start = (): Worker =>
     new Worker(new URL('./local/worker.ts', import.meta.url), { type: 'module', name: 'fettle' });
@@ -27,15 +31,16 @@ export function createLocalRestorer(): LocalRestorer {
     worker = undefined;
   };
   return {
-    restore: async (job, signal, onProgress) => {
+    run: async (task, job, signal, onProgress) => {
       signal?.throwIfAborted();
       worker ??= start();
       const ended = new AbortController();
       try {
-        return await converse(worker, job, AbortSignal.any([ended.signal, ...(signal ? [signal] : [])]), onProgress);
+        const signals = AbortSignal.any([ended.signal, ...(signal ? [signal] : [])]);
+        return await converse(worker, { task, job }, signals, onProgress);
       } catch (error) {
         const fine = error instanceof LocalError && error.code !== 'internal';
-        if (!fine) end(); // it is at work still, or broken: the next picture gets a fresh one
+        if (!fine) end(); // it is at work still, or broken: the next job gets a fresh one
         throw error;
       } finally {
         ended.abort();
@@ -45,12 +50,12 @@ export function createLocalRestorer(): LocalRestorer {
 }
 
 /** Sends the job, relays progress, and settles with the answer. Its listeners live as long as `signal` is not aborted. */
-function converse(
+function converse<T extends TaskName>(
   worker: Worker,
-  job: LocalJob,
+  message: ToWorker<T>,
   signal: AbortSignal,
   onProgress: ((progress: Progress) => void) | undefined,
-): Promise<RestoredHere> {
+): Promise<DoneHere<Jobs[T]['result']>> {
   return new Promise((resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     const listen = (type: 'error' | 'messageerror'): void =>
@@ -59,14 +64,14 @@ function converse(
     listen('messageerror');
     worker.addEventListener(
       'message',
-      ({ data }: MessageEvent<FromWorker>) => {
+      ({ data }: MessageEvent<FromWorker<Jobs[T]['result']>>) => {
         if (data.kind === 'progress') onProgress?.(data.progress);
-        else if (data.kind === 'done') resolve(data.restored);
+        else if (data.kind === 'done') resolve(data.done);
         else reject(new LocalError(data.code, data.message));
       },
       { signal },
     );
-    worker.postMessage(job);
+    worker.postMessage(message);
   });
 }
 
@@ -74,4 +79,4 @@ function converse(
 const whatBroke = (event: Event): string =>
   event instanceof ErrorEvent && event.message !== ''
     ? event.message
-    : 'The part of the page that restores on this device could not be loaded. Reload the page when you are online.';
+    : 'The part of the page that runs models on this device could not be loaded. Reload the page when you are online.';

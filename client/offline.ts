@@ -1,6 +1,7 @@
 import type { WebDevice } from '../training/run/ort.web.ts';
-import { type Client, type ModelInfo, modelFilePath } from './api.ts';
-import { findModel, idOf, modelFileFor } from './local/model-source.ts';
+import { type Client, type ModelInfo, modelFilePath, modelFor } from './api.ts';
+import type { TaskName } from './local/jobs.ts';
+import { idOf, modelFileFor } from './local/model-source.ts';
 import { runtimeFiles } from './local/runtimes.ts';
 
 /** Whether the page would work without the server, and with which model; or why not. */
@@ -14,25 +15,41 @@ const nextIdle = (): Promise<void> =>
     else setTimeout(resolve, 2000);
   });
 
-/** keepOffline: once the page is idle, has the service worker keep the page, the runtime and the model that serves now. */
-export async function keepOffline(client: Client): Promise<OfflineState> {
+/**
+ * keepOffline: once the page is idle, has the service worker keep the pages, the runtime, and the models that serve now: that of this
+ * page's task, and those of the pages that were here before.
+ */
+export async function keepOffline(client: Client, task: TaskName): Promise<OfflineState> {
   if (!('serviceWorker' in navigator)) return { ready: false, reason: 'working offline needs https or localhost' };
   try {
     await nextIdle();
     await navigator.serviceWorker.register('/sw.js');
     const { active } = await navigator.serviceWorker.ready;
-    const model = await findModel(client);
+    const listed = await client.models();
+    const model = modelFor(listed, task);
+    const others = listed.filter((one) => one.active && one.name !== model.name);
     const devices = await devicesToKeep();
-    const files = new Set(devices.map((device) => modelFileFor(model, device)));
-    const id = idOf(model);
     await order(active!, {
       runtime: devices.flatMap((device) => Object.values(runtimeFiles[device] ?? {})),
-      model: { id: `${id}-${hashOf(model, files)}`, files: [...files].map((file) => modelFilePath(model, file)) },
+      models: [model, ...(await keptOf(others))].map((one) => cacheFor(one, devices)),
     });
-    return { ready: true, model: id };
+    return { ready: true, model: idOf(model) };
   } catch (error) {
     return { ready: false, reason: error instanceof Error ? error.message : String(error) };
   }
+}
+
+/** Those of the models of which some version is kept. */
+async function keptOf(models: readonly ModelInfo[]): Promise<ModelInfo[]> {
+  const names = await caches.keys();
+  return models.filter(({ name }) => names.some((cache) => cache.startsWith(`fettle-model-${name}@`)));
+}
+
+/** What the service worker keeps of a model, and under which name. */
+function cacheFor(model: ModelInfo, devices: readonly WebDevice[]) {
+  const files = new Set(devices.map((device) => modelFileFor(model, device)));
+  const id = `${idOf(model)}-${hashOf(model, files)}`;
+  return { id, files: [...files].map((file) => modelFilePath(model, file)) };
 }
 
 /** The first digits of the files' hashes: a number of a version may come back with other files, from another store. */

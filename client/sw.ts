@@ -1,9 +1,10 @@
 /*
- * The service worker: keeps the page, the runtime and the served model on this device, so that the page opens and
- * restores without the server. Names of caches say what they hold:
- *   fettle-page-BUILD    the page of one build; filled at installation, the old build's is dropped at activation
+ * The service worker: keeps the pages, the runtime and the served models on this device, so that the pages open and
+ * work without the server. Names of caches say what they hold:
+ *   fettle-page-BUILD    the pages of one build; filled at installation, the old build's is dropped at activation
  *   fettle-runtime       WebAssembly files; their names carry their hash
- *   fettle-model-ID      one version of the model and the list of models that named it; replaced as a whole
+ *   fettle-model-ID      one version of a model, replaced as a whole
+ *   fettle-models        the list that named those versions, replaced when all of them are here
  * What is kept is a copy of the whole response, so the headers of cross-origin isolation stay with it.
  */
 
@@ -28,17 +29,20 @@ interface Fetching extends Extendable {
   respondWith(response: Promise<Response>): void;
 }
 
-/** The page's order to keep what it needs to restore offline. It is answered `{ ok }` through the message's port. */
+/** The page's order to keep what it needs to work offline. It is answered `{ ok }` through the message's port. */
 interface Keep {
   readonly runtime: readonly string[];
-  readonly model: { readonly id: string; readonly files: readonly string[] };
+  readonly models: readonly { readonly id: string; readonly files: readonly string[] }[];
 }
 
 const scope = self as unknown as WorkerScope;
 const pageCache = `fettle-page-${__BUILD__}`;
 const runtimeCache = 'fettle-runtime';
 const modelPrefix = 'fettle-model-';
+const listCache = 'fettle-models';
 const modelList = '/v1/models';
+const shell = __SHELL__;
+const pages = shell.filter((path) => !path.slice(1).includes('/') && !path.includes('.'));
 const patienceMs = 3000;
 
 const dropCaches = async (drop: (name: string) => boolean): Promise<void> => {
@@ -48,7 +52,9 @@ const dropCaches = async (drop: (name: string) => boolean): Promise<void> => {
 scope.addEventListener('install', (event) => {
   const fill = async (): Promise<void> => {
     const cache = await caches.open(pageCache);
-    await cache.addAll(__SHELL__.map((path) => new Request(path, { cache: path === '/' ? 'no-cache' : 'default' })));
+    await cache.addAll(
+      shell.map((path) => new Request(path, { cache: pages.includes(path) ? 'no-cache' : 'default' })),
+    );
     // Pages come from the network while there is one, so whoever found this new worker is its build's page already.
     await scope.skipWaiting();
   };
@@ -71,18 +77,28 @@ scope.addEventListener('message', (event) => {
   event.waitUntil(answer.then((said) => event.ports[0]?.postMessage(said)));
 });
 
-async function keep({ runtime, model }: Keep): Promise<void> {
+async function keep({ runtime, models }: Keep): Promise<void> {
   const files = await caches.open(runtimeCache);
   for (const url of runtime) if ((await files.match(url)) === undefined) await files.add(url);
   for (const { url } of await files.keys()) if (!runtime.includes(url)) await files.delete(url);
-  const name = modelPrefix + model.id;
-  if (!(await caches.has(name))) await keepModel(name, model.files);
-  await dropCaches((other) => other.startsWith(modelPrefix) && other !== name);
+  const missing = await without(models, ({ id }) => caches.has(modelPrefix + id));
+  for (const { id, files: paths } of missing) await keepModel(modelPrefix + id, paths);
+  // The list comes after what it names, and what the old one named goes last: whenever this ends, list and files agree.
+  const list = await caches.open(listCache);
+  if (missing.length > 0 || (await list.match(modelList)) === undefined) await list.add(modelList);
+  const names = models.map(({ id }) => modelPrefix + id);
+  await dropCaches((name) => name.startsWith(modelPrefix) && !names.includes(name));
+}
+
+/** Those of which `test` does not hold. */
+async function without<T>(all: readonly T[], test: (one: T) => Promise<boolean>): Promise<readonly T[]> {
+  const tested = await Promise.all(all.map(test));
+  return all.filter((_, i) => !tested[i]);
 }
 
 async function keepModel(name: string, files: readonly string[]): Promise<void> {
   try {
-    await (await caches.open(name)).addAll([...files, modelList]);
+    await (await caches.open(name)).addAll([...files]);
   } catch (error) {
     await caches.delete(name); // all of it or nothing
     throw error;
@@ -93,7 +109,8 @@ scope.addEventListener('fetch', (event) => {
   const { request } = event;
   const url = new URL(request.url);
   if (request.method !== 'GET' || url.origin !== scope.location.origin) return;
-  if (request.mode === 'navigate' && url.pathname === '/') event.respondWith(networkFirst(request, '/'));
+  const page = request.mode === 'navigate' && pages.includes(url.pathname);
+  if (page) event.respondWith(networkFirst(request, url.pathname));
   else if (url.pathname === modelList) event.respondWith(networkFirst(request, modelList));
   else if (isImmutable(url.pathname)) event.respondWith(cacheFirst(request));
 });

@@ -27,7 +27,7 @@ export class Unreachable extends Error {
 
 /** Over fetch: works everywhere, tells nothing of how far the upload is. */
 export async function fetchSend({ method, url, body, signal, onProgress }: Outgoing): Promise<Reply> {
-  onProgress?.({ phase: 'restore' });
+  onProgress?.({ phase: 'run' });
   try {
     const response = await fetch(url, { method, body: body ?? null, signal: signal ?? null });
     return { status: response.status, headers: response.headers, body: await response.blob() };

@@ -2,6 +2,12 @@ import { createHash } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin, type Rollup } from 'vite';
+import { addressOf, pageParts } from './parts.ts';
+
+/** The pages, by their names; the file of one lies beside this one. */
+const pages = ['index', 'segment', 'classify'] as const;
+
+const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
 
 /** What the service worker keeps from the start; the runtimes' .wasm files are fetched later, for the chosen device. */
 const isShell = (file: string): boolean => !/\.(wasm|map)$/.test(file) && file !== 'sw.js';
@@ -25,12 +31,12 @@ function fillServiceWorker(): Plugin {
       }
       worker.code = worker.code
         .replace('__BUILD__', JSON.stringify(hash.update(worker.code).digest('hex').slice(0, 16)))
-        .replace('__SHELL__', JSON.stringify(files.map((file) => (file === 'index.html' ? '/' : `/${file}`))));
+        .replace('__SHELL__', JSON.stringify(files.map(addressOf)));
     },
   };
 }
 
-const outDir = fileURLToPath(new URL('../dist/client', import.meta.url));
+const outDir = here('../dist/client');
 
 /** The typed client's compiled modules lie in the same folder (`tsc` puts them there), so only old assets are removed. */
 function removeOldAssets(): Plugin {
@@ -41,11 +47,11 @@ function removeOldAssets(): Plugin {
 }
 
 export default defineConfig({
-  root: fileURLToPath(new URL('.', import.meta.url)),
+  root: here('.'),
   base: '/',
   // onnxruntime-web's own loader files stay files of their own: their threads start from them, by URL.
   resolve: { conditions: ['onnxruntime-web-use-extern-wasm', 'module', 'browser', 'production'] },
-  plugins: [removeOldAssets(), fillServiceWorker()],
+  plugins: [removeOldAssets(), pageParts(), fillServiceWorker()],
   worker: { format: 'es' },
   build: {
     target: 'es2022',
@@ -56,10 +62,7 @@ export default defineConfig({
     // The runtimes are large by nature; a warning at every build would teach nobody anything.
     chunkSizeWarningLimit: 1000,
     rollupOptions: {
-      input: {
-        page: fileURLToPath(new URL('index.html', import.meta.url)),
-        sw: fileURLToPath(new URL('sw.ts', import.meta.url)),
-      },
+      input: { ...Object.fromEntries(pages.map((name) => [name, here(`${name}.html`)])), sw: here('sw.ts') },
       output: {
         entryFileNames: (chunk) => (chunk.name === 'sw' ? 'sw.js' : 'assets/[name]-[hash].js'),
         chunkFileNames: 'assets/[name]-[hash].js',

@@ -12,7 +12,7 @@ export function xhrSend({ method, url, body, signal, onProgress }: Outgoing): Pr
     request.open(method, url);
     request.responseType = 'blob';
     request.upload.onprogress = (event) => onProgress?.({ phase: 'upload', ...share(event) });
-    request.upload.onload = () => onProgress?.({ phase: 'restore' });
+    request.upload.onload = () => onProgress?.({ phase: 'run' });
     request.onprogress = (event) => onProgress?.({ phase: 'download', ...share(event) });
     request.onload = () => resolve(replyOf(request));
     request.onerror = () => reject(new Unreachable());

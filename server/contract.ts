@@ -85,6 +85,28 @@ export const restoreQuery = z.strictObject({
 export type RestoreQuery = z.infer<typeof restoreQuery>;
 export type OutputFormat = 'png' | 'jpeg' | 'webp';
 
+/** Query of `POST /v1/segment`; `opacity` is that of the colours in an overlay. */
+export const segmentQuery = z.strictObject({
+  output: z.enum(['mask', 'overlay', 'json']).default('mask'),
+  opacity: z
+    .string()
+    .regex(/^(0?\.\d{1,6}|1\.0{1,6}|[01])$/, 'expected a number 0..1')
+    .transform(Number)
+    .default(0.5),
+});
+export type SegmentQuery = z.infer<typeof segmentQuery>;
+
+/** Query of `POST /v1/classify`; `top` is how many labels come back. */
+export const classifyQuery = z.strictObject({
+  top: z
+    .string()
+    .regex(/^\d{1,3}$/, 'expected a whole number 1..100')
+    .transform(Number)
+    .pipe(z.int().min(1).max(100))
+    .default(5),
+});
+export type ClassifyQuery = z.infer<typeof classifyQuery>;
+
 /** One class of `POST /v1/segment?output=json`. */
 export interface SegmentShare {
   readonly id: number;
@@ -111,7 +133,7 @@ export interface ClassifyBody {
 
 /** One entry of `GET /v1/models`: a model, described by the version that is loaded, else by the one that should be. */
 export interface ModelInfo
-  extends Pick<ModelConfig, 'name' | 'task' | 'version' | 'image' | 'segment' | 'classify' | 'files'> {
+  extends Pick<ModelConfig, 'name' | 'task' | 'version' | 'description' | 'image' | 'segment' | 'classify' | 'files'> {
   /** Whether this version is loaded and answers requests. */
   readonly active: boolean;
   readonly inputs: readonly { readonly name: string; readonly type: 'image' | 'text' }[];

@@ -164,7 +164,7 @@ export class StoreHost implements ModelHost {
     const loaded = this.#serving.get(entry.name);
     const shown = loaded ?? entry.versions.find((one) => one.config.version === entry.active) ?? entry.versions.at(-1);
     if (shown === undefined) return undefined;
-    const { name, task, version, image, segment, classify, files } = shown.config;
+    const { name, task, version, description, image, segment, classify, files } = shown.config;
     const card = await this.#store.read(shown, 'card.md').then(
       (bytes) => Buffer.from(bytes).toString(),
       () => '',
@@ -173,6 +173,7 @@ export class StoreHost implements ModelHost {
       name,
       task,
       version,
+      description,
       active: loaded !== undefined,
       inputs: [task === 'text' ? { name: 'prompt', type: 'text' } : { name: 'image', type: 'image' }],
       card,

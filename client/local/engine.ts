@@ -1,36 +1,41 @@
 import { FettleError } from '../../training/core/errors.ts';
-import type { Image } from '../../training/core/image.ts';
-import { type RunPlanes, restoreImage } from '../../training/data/tiles.ts';
+import type { Tensor } from '../../training/core/tensor.ts';
 import { openWebSession, usableWebDevices, type WebDevice, webThreads } from '../../training/run/ort.web.ts';
-import type { Session, SkippedDevice } from '../../training/run/session.ts';
-import type { Client, OutputFormat, Progress, Scale } from '../api.ts';
-import { decodeImage, encodeImage, ensureOutputFits } from './codec.ts';
+import type { Session } from '../../training/run/session.ts';
+import type { Client, ModelInfo, Progress } from '../api.ts';
+import type { DoneHere, Jobs, TaskName } from './jobs.ts';
 import { type LocalModel, openModel } from './model-source.ts';
 import { runtimeFiles } from './runtimes.ts';
-import { sniffFormat } from './sniff.ts';
+import { classifyHere } from './tasks/classify.ts';
+import { restoreHere } from './tasks/restore.ts';
+import { segmentHere } from './tasks/segment.ts';
 
-export interface LocalJob {
-  readonly file: Blob;
-  readonly device: WebDevice | 'auto';
-  readonly scale: Scale;
-  readonly format?: OutputFormat;
-  readonly quality?: number;
-}
-
-export interface RestoredHere {
-  readonly image: Blob;
-  /** NAME@VERSION. */
-  readonly model: string;
+/** A model on a device: one tensor in, one out. */
+export interface Running {
   readonly device: WebDevice;
-  readonly threads: number;
-  /** Devices that would have been preferred, and why they were not used. */
-  readonly skipped: readonly SkippedDevice[];
+  run(inputName: string, input: Tensor<'float32'>, outputName: string): Promise<Tensor<'float32'>>;
 }
 
-/** The server's. */
-const defaultQuality = 90;
+/** Does work with the model on the best device, and on the next one where that fails. */
+export type OnDevice = <R>(work: (running: Running) => Promise<R>) => Promise<R>;
 
-/** Restores pictures with a model on this machine; keeps the last model and session, for the next picture. */
+export interface TaskRun<J> {
+  readonly job: J;
+  readonly model: ModelInfo;
+  readonly onDevice: OnDevice;
+  readonly tell: (progress: Progress) => void;
+}
+
+/** How each task is done here. */
+const tasks: { readonly [T in TaskName]: (run: TaskRun<Jobs[T]['job']>) => Promise<Jobs[T]['result']> } = {
+  restore: restoreHere,
+  segment: segmentHere,
+  classify: classifyHere,
+};
+
+type Where = Pick<DoneHere<unknown>, 'device' | 'threads' | 'skipped'>;
+
+/** Runs models on this machine; keeps the last model and session, for the next photo. */
 export class Engine {
   readonly #client: Client;
   #model: LocalModel | undefined;
@@ -40,33 +45,31 @@ export class Engine {
     this.#client = client;
   }
 
-  async restore(job: LocalJob, onProgress: (progress: Progress) => void): Promise<RestoredHere> {
-    onProgress({ phase: 'model' });
-    const model = await this.#latestModel();
-    const image = await decodeImage(job.file);
-    ensureOutputFits(image, job.scale);
-    const { pixels, ...where } = await this.#onBestDevice(model, image, job, onProgress);
-    onProgress({ phase: 'encode' });
-    const encoded = await encodeImage(
-      pixels,
-      job.format ?? (await sniffFormat(job.file)),
-      job.quality ?? defaultQuality,
-    );
-    return { image: encoded, model: model.id, ...where };
+  async run<T extends TaskName>(
+    task: T,
+    job: Jobs[T]['job'],
+    tell: (progress: Progress) => void,
+  ): Promise<DoneHere<Jobs[T]['result']>> {
+    tell({ phase: 'model' });
+    const model = await this.#latestModel(task);
+    let where: Where | undefined;
+    const onDevice: OnDevice = async (work) => {
+      const { value, ...rest } = await this.#onBestDevice(model, job.device, work);
+      where = rest;
+      return value;
+    };
+    const result = await tasks[task]({ job, model: model.info, onDevice, tell });
+    return { result, model: model.id, ...where! };
   }
 
   /** Tries the devices from the best one on; what goes wrong on one is told in `skipped`, and the next one's turn comes. */
-  async #onBestDevice(model: LocalModel, image: Image, job: LocalJob, onProgress: (progress: Progress) => void) {
-    const { usable, skipped } = await usableWebDevices(job.device);
+  async #onBestDevice<R>(model: LocalModel, wanted: WebDevice | 'auto', work: (running: Running) => Promise<R>) {
+    const { usable, skipped } = await usableWebDevices(wanted);
     const failed = [...skipped];
     for (const device of usable) {
       try {
-        const session = await this.#sessionOn(device, model);
-        const pixels = await restoreImage(image, job.scale, model.spec, runOn(session, model), {
-          ...tileOn(device, model),
-          onProgress: (done, total) => onProgress({ phase: 'restore', fraction: done / total }),
-        });
-        return { pixels, device, threads: device === 'wasm' ? webThreads() : 1, skipped: failed };
+        const value = await work(runningOn(device, await this.#sessionOn(device, model)));
+        return { value, device, threads: device === 'wasm' ? webThreads() : 1, skipped: failed };
       } catch (error) {
         if (!(error instanceof DeviceError)) throw error;
         await this.#close();
@@ -74,16 +77,17 @@ export class Engine {
       }
     }
     const reasons = failed.map((one) => `${one.device}: ${one.reason}`).join('; ');
-    throw new FettleError('no-device', `restore: expected ${job.device} to work in this browser, got ${reasons}`);
+    throw new FettleError('no-device', `${model.id}: expected ${wanted} to work in this browser, got ${reasons}`);
   }
 
   /** The version that serves; the one already here when nobody can say. */
-  async #latestModel(): Promise<LocalModel> {
+  async #latestModel(task: TaskName): Promise<LocalModel> {
+    const kept = this.#model?.info.task === task ? this.#model : undefined;
     try {
-      const latest = await openModel(this.#client);
-      if (latest.id !== this.#model?.id) this.#model = latest;
+      const latest = await openModel(this.#client, task);
+      if (latest.id !== kept?.id) this.#model = latest;
     } catch (error) {
-      if (this.#model === undefined) throw error;
+      if (kept === undefined) throw error;
     }
     return this.#model!;
   }
@@ -108,12 +112,6 @@ export class Engine {
   }
 }
 
-/** WebGL spreads every convolution's input out in one texture, nine times as large and more: so tiles are smaller there. */
-function tileOn(device: WebDevice, { spec }: LocalModel): { readonly tile?: number } {
-  if (device !== 'webgl') return {};
-  return { tile: Math.max(512, Math.ceil((4 * spec.halo) / spec.multipleOf) * spec.multipleOf) };
-}
-
 /** What a device could not do, as opposed to what is wrong with the picture or the model's files. */
 class DeviceError extends Error {
   constructor(cause: unknown) {
@@ -122,13 +120,13 @@ class DeviceError extends Error {
   }
 }
 
-const runOn =
-  (session: Session, { spec }: LocalModel): RunPlanes =>
-  async (data, dims) => {
+const runningOn = (device: WebDevice, session: Session): Running => ({
+  device,
+  run: async (inputName, input, outputName) => {
     try {
-      const results = await session.run({ [spec.inputName]: { dtype: 'float32', dims, data } });
-      return results[spec.outputName]?.data as Float32Array;
+      return (await session.run({ [inputName]: input }))[outputName] as Tensor<'float32'>;
     } catch (cause) {
       throw new DeviceError(cause);
     }
-  };
+  },
+});

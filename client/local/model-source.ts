@@ -1,13 +1,13 @@
 import { ensure } from '../../training/core/errors.ts';
-import type { ImageModelSpec } from '../../training/core/model-config.ts';
 import type { WebDevice } from '../../training/run/ort.web.ts';
 import { type Client, type ModelInfo, modelFor } from '../api.ts';
+import type { TaskName } from './jobs.ts';
 
 /** A version of the model, as it is on this device; `bytesFor` fetches (and checks) the graph that a device needs. */
 export interface LocalModel {
   /** NAME@VERSION. */
   readonly id: string;
-  readonly spec: ImageModelSpec;
+  readonly info: ModelInfo;
   bytesFor(device: WebDevice): Promise<Uint8Array>;
 }
 
@@ -17,18 +17,27 @@ export const idOf = ({ name, version }: Pick<ModelInfo, 'name' | 'version'>): st
 export const modelFileFor = ({ files }: Pick<ModelInfo, 'files'>, device: WebDevice): string =>
   device === 'webgl' && files['model.webgl.onnx'] !== undefined ? 'model.webgl.onnx' : 'model.onnx';
 
-/** findModel: the version that serves now (or did when the server was last seen). */
-export const findModel = async (client: Client): Promise<ModelInfo> => modelFor(await client.models(), 'restore');
+/** findModel: the version of a task's model that serves now (or did when the server was last seen). */
+export const findModel = async (client: Client, task: TaskName): Promise<ModelInfo> =>
+  modelFor(await client.models(), task);
+
+/** specOf: how a model is fed and read; throws `bad-model` where its description lacks that. */
+export function specOf<K extends 'image' | 'segment' | 'classify'>(
+  info: ModelInfo,
+  kind: K,
+): NonNullable<ModelInfo[K]> {
+  const spec = info[kind];
+  ensure(spec !== undefined, 'bad-model', () => `${idOf(info)}: expected \`${kind}\` in its config.json, got none`);
+  return spec;
+}
 
 /** openModel: the version that serves now; its files come from the server, or from what the service worker kept. */
-export async function openModel(client: Client): Promise<LocalModel> {
-  const info = await findModel(client);
+export async function openModel(client: Client, task: TaskName): Promise<LocalModel> {
+  const info = await findModel(client, task);
   const id = idOf(info);
-  const { image } = info;
-  ensure(image !== undefined, 'bad-model', () => `openModel: expected ${id} to map pictures to pictures`);
   return {
     id,
-    spec: image,
+    info,
     bytesFor: async (device) => {
       const file = modelFileFor(info, device);
       const bytes = new Uint8Array(await (await client.modelFile(info, file)).arrayBuffer());

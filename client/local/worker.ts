@@ -1,18 +1,20 @@
 import { createClient } from '../api.ts';
-import { Engine, type LocalJob } from './engine.ts';
-import type { FromWorker } from './messages.ts';
+import { Engine } from './engine.ts';
+import type { FromWorker, TaskName, ToWorker } from './jobs.ts';
 
-/** The thread on which the browser restores: decoding, the model and encoding all run here, so the page stays responsive. */
+/** The thread on which the browser works: decoding, the model and encoding all run here, so the page stays responsive. */
 const engine = new Engine(createClient({ baseUrl: location.origin }));
 
 const tell = (message: FromWorker): void => postMessage(message);
 
-addEventListener('message', async ({ data }: MessageEvent<LocalJob>) => {
+async function work<T extends TaskName>({ task, job }: ToWorker<T>): Promise<void> {
   try {
-    const restored = await engine.restore(data, (progress) => tell({ kind: 'progress', progress }));
-    tell({ kind: 'done', restored });
+    const done = await engine.run(task, job, (progress) => tell({ kind: 'progress', progress }));
+    tell({ kind: 'done', done });
   } catch (error) {
     const { message, code = 'internal' } = error as Error & { readonly code?: string };
     tell({ kind: 'failed', code, message });
   }
-});
+}
+
+addEventListener('message', ({ data }: MessageEvent<ToWorker>) => void work(data));

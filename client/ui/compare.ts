@@ -1,3 +1,5 @@
+import { find } from './dom.ts';
+
 /** A point of the stage in CSS pixels from its top-left corner. */
 interface Point {
   readonly x: number;
@@ -8,12 +10,6 @@ const maxZoom = 16;
 const panStep = 40;
 
 const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
-
-function find<T extends Element>(root: ParentNode, selector: string): T {
-  const found = root.querySelector<T>(selector);
-  if (found === null) throw new Error(`compare: expected ${selector} in the page`);
-  return found;
-}
 
 /**
  * Two pictures in one place with a divider between them. Both are moved by the same CSS variables on the stage (`--zoom`,

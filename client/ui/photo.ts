@@ -4,13 +4,13 @@ const firstPhoto = (files: FileList | undefined): File | undefined => {
   return all.find((file) => file.type.startsWith('image/')) ?? all[0];
 };
 
-/** onPhoto: calls `take` for a file that was chosen in `input`, dropped anywhere on the page, or pasted. */
-export function onPhoto(input: HTMLInputElement, take: (file: File) => void): void {
+/** onPhoto: calls `take` for a file that was chosen in one of the `inputs`, dropped anywhere on the page, or pasted. */
+export function onPhoto(inputs: readonly HTMLInputElement[], take: (file: File) => void): void {
   const offer = (files: FileList | undefined): void => {
     const file = firstPhoto(files);
     if (file !== undefined) take(file);
   };
-  input.addEventListener('change', () => offer(input.files ?? undefined));
+  for (const input of inputs) input.addEventListener('change', () => offer(input.files ?? undefined));
   document.addEventListener('paste', (event) => offer(event.clipboardData?.files));
   const dragging = (on: boolean) => (event: DragEvent) => {
     event.preventDefault(); // or the browser would leave the page to open the file

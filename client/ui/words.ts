@@ -2,40 +2,55 @@ import type { SkippedDevice } from '../../training/run/session.ts';
 import { ApiError, type Progress } from '../api.ts';
 import { webDeviceNames } from '../devices.ts';
 import { LocalError } from '../local.ts';
-import type { Place, Restored } from '../restore.ts';
+import type { Done, Place } from '../place.ts';
 
-const phases: Record<Progress['phase'], string> = {
+/** How a page speaks of what it does. */
+export interface TaskWords {
+  /** `Restore` */
+  readonly verb: string;
+  /** `Restoring` */
+  readonly doing: string;
+  /** `Restored` */
+  readonly did: string;
+  /** What is different about a result from this device. */
+  readonly different?: string;
+}
+
+const phases: Record<Exclude<Progress['phase'], 'run'>, string> = {
   upload: 'Sending the photo',
   model: 'Getting the model ready on this device',
-  restore: 'Restoring',
   download: 'Fetching the result',
   encode: 'Saving',
 };
 
 /** `Restoring, 40 %` */
-export function progressWords({ phase, fraction }: Progress): string {
-  return fraction === undefined ? `${phases[phase]} …` : `${phases[phase]}, ${Math.round(100 * fraction)} %`;
+export function progressWords({ phase, fraction }: Progress, { doing }: TaskWords): string {
+  const what = phase === 'run' ? doing : phases[phase];
+  return fraction === undefined ? `${what} …` : `${what}, ${Math.round(100 * fraction)} %`;
 }
 
-/** Where it was restored, with what, and how long it took. */
-export function placeWords({ place, seconds }: Restored): string {
+/** Where it was done, with what, and how long it took. */
+export function placeWords({ place, seconds }: Done<unknown>, { did }: TaskWords): string {
   const time = `${seconds.toFixed(1)} s`;
   if (place.kind === 'server') {
     const frames = place.frames > 1 ? ` Only the first of its ${place.frames} frames.` : '';
-    return `Restored by the server with ${place.model}, ${time}.${frames}`;
+    return `${did} by the server with ${place.model}, ${time}.${frames}`;
   }
   const threads = place.threads > 1 ? `, ${place.threads} threads` : '';
-  return `Restored on this device (${webDeviceNames[place.device]}${threads}) with ${place.model}, ${time}.`;
+  return `${did} on this device (${webDeviceNames[place.device]}${threads}) with ${place.model}, ${time}.`;
 }
 
 const skippedWords = ({ device, reason }: SkippedDevice): string =>
   `Not on ${webDeviceNames[device as keyof typeof webDeviceNames] ?? device}: ${reason}.`;
 
 /** Why on this device, why on this part of it, and what is different about the result. */
-export const deviceWords = ({ why, skipped }: Extract<Place, { readonly kind: 'device' }>): readonly string[] => [
+export const deviceWords = (
+  { why, skipped }: Extract<Place, { readonly kind: 'device' }>,
+  { different }: TaskWords,
+): readonly string[] => [
   `Not on the server: ${why}.`,
   ...skipped.map(skippedWords),
-  'The copy made here carries no camera data (EXIF).',
+  ...(different === undefined ? [] : [different]),
 ];
 
 export interface ErrorWords {
@@ -46,17 +61,19 @@ export interface ErrorWords {
 }
 
 /** What went wrong, in the words of whoever knows: the server's message, or this device's. */
-export function errorWords(error: unknown): ErrorWords {
+export function errorWords(error: unknown, { verb, did }: TaskWords): ErrorWords {
   if (error instanceof ApiError) {
     const request = error.requestId === '' ? '' : `, request ${error.requestId}`;
-    return { problem: 'The server did not restore this photo', advice: error.message, code: `${error.code}${request}` };
+    const problem = `The server did not ${verb.toLowerCase()} this photo`;
+    return { problem, advice: error.message, code: `${error.code}${request}` };
   }
   if (error instanceof LocalError) {
     const away = error.code === 'unreachable';
     const advice = away
       ? 'The server cannot be reached, and this device does not have the model yet. Try again when you are online.'
       : error.message;
-    return { problem: 'This photo could not be restored on this device', advice, code: error.code };
+    const problem = `This photo could not be ${did.toLowerCase()} on this device`;
+    return { problem, advice, code: error.code };
   }
   return { problem: 'Something broke in this page', advice: String(error), code: 'internal' };
 }
@@ -64,5 +81,12 @@ export function errorWords(error: unknown): ErrorWords {
 const endings: Record<string, string> = { 'image/png': 'png', 'image/jpeg': 'jpg', 'image/webp': 'webp' };
 
 /** `holiday.jpeg` -> `holiday-restored.png` */
-export const downloadName = (name: string, type: string): string =>
-  `${name.replace(/\.[^.]*$/, '') || 'photo'}-restored.${endings[type] ?? 'png'}`;
+export const downloadName = (name: string, what: string, type: string): string =>
+  `${name.replace(/\.[^.]*$/, '') || 'photo'}-${what}.${endings[type] ?? 'png'}`;
+
+/** `37 %`; one more digit below ten. */
+export function shareWords(share: number): string {
+  const percent = 100 * share;
+  if (percent > 0 && percent < 0.1) return '< 0.1 %';
+  return `${percent.toFixed(percent < 9.95 && percent > 0 ? 1 : 0)} %`;
+}

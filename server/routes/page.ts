@@ -4,7 +4,7 @@ import express, { Router } from 'express';
 import type { Deps } from '../deps.ts';
 import { RequestError } from '../errors.ts';
 
-/** The built page: hashed assets are kept for ever, everything else is asked for again each time. */
+/** The built pages, `segment.html` at `/segment`: hashed assets are kept for ever, everything else is asked for again each time. */
 export function pageRoutes({ clientDir }: Deps): Router {
   const router = Router();
   if (!existsSync(join(clientDir, 'index.html'))) {
@@ -19,6 +19,7 @@ export function pageRoutes({ clientDir }: Deps): Router {
   );
   router.use(
     express.static(clientDir, {
+      extensions: ['html'],
       redirect: false,
       setHeaders: (response) => void response.setHeader('Cache-Control', 'no-cache'),
     }),

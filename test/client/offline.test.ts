@@ -21,7 +21,8 @@ import {
 async function copyPage(): Promise<string> {
   const to = await mkdtemp(join(tmpdir(), 'fettle-page-'));
   await symlink(join(clientDir, 'assets'), join(to, 'assets'));
-  for (const file of ['index.html', 'sw.js']) await copyFile(join(clientDir, file), join(to, file));
+  for (const file of ['index.html', 'segment.html', 'classify.html', 'sw.js'])
+    await copyFile(join(clientDir, file), join(to, file));
   return to;
 }
 
@@ -73,10 +74,10 @@ const keptModels = (page: Page): Promise<Record<string, number>> =>
   });
 
   it('keeps the page, the runtime and the model once it is idle', async () => {
-    expect(await keptModels(page)).to.deep.equal({ 'restore@1': 2 });
+    expect(await keptModels(page)).to.deep.equal({ 'restore@1': 1 });
     const names = await cacheNames(page);
     expect(names.filter((name) => name.startsWith('fettle-page-'))).to.have.lengthOf(1);
-    expect(names).to.include('fettle-runtime');
+    expect(names).to.include.members(['fettle-runtime', 'fettle-models']);
   });
 
   it('replaces what it keeps of an old build, and only that', async () => {
@@ -128,7 +129,7 @@ const keptModels = (page: Page): Promise<Record<string, number>> =>
     expect(await restoreIn(page, photo)).to.contain('Restored by the server with restore@2');
     const onlyNew = async (): Promise<boolean> => Object.keys(await keptModels(page)).join() === 'restore@2';
     await eventually('only the new model is kept', onlyNew);
-    expect(await keptModels(page)).to.deep.equal({ 'restore@2': 2 });
+    expect(await keptModels(page)).to.deep.equal({ 'restore@2': 1 });
     await server.kill();
     await page.reload();
     expect(await restoreIn(page, photo)).to.match(/Restored on this device.*restore@2/);

@@ -1,11 +1,11 @@
 import type { WebDevice } from '../training/run/ort.web.ts';
 import type { SkippedDevice } from '../training/run/session.ts';
-import { ApiError, type Client, type RestoreOptions } from './api.ts';
-import type { LocalRestorer } from './local.ts';
+import { type AnswerFacts, ApiError, type CallOptions, type Client } from './api.ts';
+import type { DoneHere } from './local/jobs.ts';
 
-/** Where a picture was restored, and why there. */
+/** Where it was done, and why there. */
 export type Place =
-  | { readonly kind: 'server'; readonly model: string; readonly requestId: string; readonly frames: number }
+  | ({ readonly kind: 'server' } & AnswerFacts)
   | {
       readonly kind: 'device';
       readonly model: string;
@@ -16,13 +16,13 @@ export type Place =
       readonly why: string;
     };
 
-export interface Restored {
-  readonly image: Blob;
+export interface Done<R> {
+  readonly result: R;
   readonly place: Place;
   readonly seconds: number;
 }
 
-export interface Wish extends RestoreOptions {
+export interface Wish extends CallOptions {
   /** `auto`: the server, and this device when the server is away. */
   readonly on: 'auto' | 'device';
   readonly device: WebDevice | 'auto';
@@ -30,40 +30,44 @@ export interface Wish extends RestoreOptions {
   readonly onFallback?: (why: string) => void;
 }
 
-/** restorePhoto: the server first; when it is away or goes away, this device. Errors that are the photo's are thrown. */
-export async function restorePhoto(client: Client, local: LocalRestorer, file: Blob, wish: Wish): Promise<Restored> {
+/** The two ways to the same result. */
+export interface Ways<R> {
+  server(options: CallOptions): Promise<AnswerFacts & { readonly result: R }>;
+  device(options: CallOptions): Promise<DoneHere<R>>;
+}
+
+/** serverOrDevice: the server first; when it is away or goes away, this device. Errors that are the photo's are thrown. */
+export async function serverOrDevice<R>(client: Client, wish: Wish, ways: Ways<R>): Promise<Done<R>> {
   const start = performance.now();
-  const done = (image: Blob, place: Place): Restored => ({ image, place, seconds: (performance.now() - start) / 1000 });
+  const done = (result: R, place: Place): Done<R> => ({ result, place, seconds: (performance.now() - start) / 1000 });
   let why = 'you asked for it';
   if (wish.on === 'auto') {
     try {
-      const { image, ...rest } = await onServer(client, file, wish);
-      return done(image, { kind: 'server', ...rest });
+      const { result, ...facts } = await onServer(client, wish, ways);
+      return done(result, { kind: 'server', ...facts });
     } catch (error) {
       if (!(error instanceof ApiError && error.isAway)) throw error;
       why = reasonOf(error);
       wish.onFallback?.(why);
     }
   }
-  const { scale = 1, format, quality, device, signal, onProgress } = wish;
-  const job = { file, device, scale, ...(format && { format }), ...(quality && { quality }) };
-  const { image, ...rest } = await local.restore(job, signal, onProgress);
-  return done(image, { kind: 'device', why, ...rest });
+  const { result, ...where } = await ways.device(wish);
+  return done(result, { kind: 'device', why, ...where });
 }
 
 const reasonOf = (error: ApiError): string =>
   error.status === 0 ? 'the server could not be reached' : `the server is not available (${error.code})`;
 
 /** Asks the server and keeps an eye on it: a peer that vanished without a word would leave the request waiting for ever. */
-async function onServer(client: Client, file: Blob, wish: Wish) {
+async function onServer<R>(client: Client, { signal, onProgress }: Wish, ways: Ways<R>) {
   const gone = new AbortController();
   const finished = new AbortController();
-  const signals = [gone.signal, ...(wish.signal ? [wish.signal] : [])];
+  const signals = [gone.signal, ...(signal ? [signal] : [])];
   void watch(client, finished.signal, () =>
     gone.abort(new ApiError(0, 'unreachable', 'The server stopped answering.')),
   );
   try {
-    return await client.restore(file, { ...wish, signal: AbortSignal.any(signals) });
+    return await ways.server({ signal: AbortSignal.any(signals), ...(onProgress && { onProgress }) });
   } finally {
     finished.abort();
   }

@@ -1,0 +1,15 @@
+import { classifyInput, type LabelProbability, topLabels } from '../../../training/data/classes.ts';
+import { decodeImage } from '../codec.ts';
+import type { TaskRun } from '../engine.ts';
+import type { ClassifyJob } from '../jobs.ts';
+import { specOf } from '../model-source.ts';
+
+/** classifyHere: the photo's file -> the `top` likeliest labels, likeliest first. */
+export async function classifyHere(run: TaskRun<ClassifyJob>): Promise<readonly LabelProbability[]> {
+  const { job, model, onDevice, tell } = run;
+  const spec = specOf(model, 'classify');
+  const input = classifyInput(await decodeImage(job.file), spec);
+  tell({ phase: 'run' });
+  const probabilities = await onDevice((running) => running.run(spec.inputName, input, spec.outputName));
+  return topLabels(probabilities, spec.classes, job.top);
+}

@@ -1,0 +1,46 @@
+import type { LabelProbability } from '../../training/data/classes.ts';
+import { PhotoPage } from '../photo-page.ts';
+import { serverOrDevice } from '../place.ts';
+import { startShell } from '../shell.ts';
+import { byId, element } from '../ui/dom.ts';
+import { shareWords } from '../ui/words.ts';
+
+const shell = startShell('classify');
+const { client, local } = shell;
+const top = 5;
+
+/** A label with its probability, as number and bar. */
+function barOf({ label, probability }: LabelProbability): HTMLLIElement {
+  const bar = element('span', { className: 'bar' });
+  bar.style.setProperty('--share', String(probability));
+  const name = element('span', { className: 'name', textContent: label });
+  return element('li', {}, name, element('span', { className: 'share', textContent: shareWords(probability) }), bar);
+}
+
+function tell([likeliest, ...others]: readonly LabelProbability[]): void {
+  const { label = '', probability = 0 } = likeliest ?? {};
+  byId('likeliest').replaceChildren(
+    element('strong', { textContent: label }),
+    ' ',
+    element('span', { className: 'share', textContent: shareWords(probability) }),
+  );
+  byId('others').hidden = others.length === 0;
+  byId('bars').replaceChildren(...others.map(barOf));
+}
+
+new PhotoPage<readonly LabelProbability[]>(shell, {
+  words: { verb: 'Classify', doing: 'Looking at it', did: 'Classified' },
+  run: (file, wish) =>
+    serverOrDevice(client, wish, {
+      server: async (call) => {
+        const { body, ...facts } = await client.classify(file, { top, ...call });
+        return { result: body.labels, ...facts };
+      },
+      device: ({ signal, onProgress }) => local.run('classify', { file, device: wish.device, top }, signal, onProgress),
+    }),
+  present: async ({ result }, _file, url) => {
+    byId<HTMLImageElement>('photo').src = url;
+    tell(result);
+    return byId('likeliest');
+  },
+});
