@@ -14,10 +14,12 @@ import type { ErrorBody } from './contract.ts';
 import type { Deps } from './deps.ts';
 import { RequestError } from './errors.ts';
 import { limits } from './images.ts';
+import { classifyRoutes } from './routes/classify.ts';
 import { healthRoutes } from './routes/health.ts';
 import { modelRoutes } from './routes/models.ts';
 import { pageRoutes } from './routes/page.ts';
 import { restoreRoutes } from './routes/restore.ts';
+import { segmentRoutes } from './routes/segment.ts';
 
 /** createApp: the application, not listening yet. */
 export function createApp(deps: Deps): Express {
@@ -25,7 +27,8 @@ export function createApp(deps: Deps): Express {
   app.disable('x-powered-by');
   app.set('query parser', 'simple');
   app.use(requestLog(deps), securityHeaders());
-  for (const routes of [healthRoutes, modelRoutes, restoreRoutes, pageRoutes]) app.use(routes(deps));
+  const all = [healthRoutes, modelRoutes, restoreRoutes, segmentRoutes, classifyRoutes, pageRoutes];
+  for (const routes of all) app.use(routes(deps));
   app.use((request) => {
     throw new RequestError(404, 'not-found', `nothing answers ${request.method} ${request.path}`);
   });

@@ -1,6 +1,11 @@
-import type { ImageModelSpec, ModelConfig } from '../../training/core/model-config.ts';
+import type {
+  ClassifyModelSpec,
+  ImageModelSpec,
+  ModelConfig,
+  SegmentModelSpec,
+} from '../../training/core/model-config.ts';
 import type { Session } from '../../training/run/session.ts';
-import type { RestoreQuery } from '../contract.ts';
+import type { ClassifyBody, ClassifyQuery, RestoreQuery, SegmentQuery } from '../contract.ts';
 import type { PictureInfo } from '../images.ts';
 
 /** Milliseconds by stage; `model` is everything between decoded pixels and those that are encoded. */
@@ -18,9 +23,15 @@ export interface FileResult {
   readonly timings: StageTimings;
 }
 
+export interface LabelsResult extends ClassifyBody {
+  readonly timings: StageTimings;
+}
+
 /** Tasks whose input is a picture: the contract of their models, what a request may ask for, and what comes back. */
 export interface PictureTasks {
   readonly restore: { readonly spec: ImageModelSpec; readonly query: RestoreQuery; readonly result: FileResult };
+  readonly segment: { readonly spec: SegmentModelSpec; readonly query: SegmentQuery; readonly result: FileResult };
+  readonly classify: { readonly spec: ClassifyModelSpec; readonly query: ClassifyQuery; readonly result: LabelsResult };
 }
 
 export type PictureTask = keyof PictureTasks;

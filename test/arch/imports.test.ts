@@ -22,9 +22,11 @@ const layers: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Path prefixes that the server and the page may import, nothing below them implied. */
-const sharedData = ['transforms', 'tiles', 'masks', 'classes', 'segment/rle', 'text'].map((name) => `training/data/${name}`);
+const sharedData = ['transforms', 'tiles', 'masks', 'classes', 'segment/rle', 'text'].map(
+  (name) => `training/data/${name}`,
+);
 const mayImport: Readonly<Record<string, readonly string[]>> = {
-  server: ['server/', 'training/core/', 'training/run/', ...sharedData],
+  server: ['server/', 'training/core/', 'training/run/', ...sharedData, 'training/data/segment/palette-png'],
   client: ['client/', 'training/core/', 'training/run/ort.web', 'training/run/session', ...sharedData],
 };
 

@@ -8,16 +8,17 @@ import sharp from 'sharp';
 import type { ErrorBody } from '../../server/contract.ts';
 import { type RunningServer, type ServerOptions, startServer } from '../../server/main.ts';
 import { type ModelStore, openStore } from '../../server/store.ts';
-import type { ImageModelSpec } from '../../training/core/model-config.ts';
-import { symDim } from '../../training/core/shape.ts';
+import type { PictureTask, SpecOf } from '../../server/tasks/types.ts';
+import type { ClassifyModelSpec, SegmentModelSpec } from '../../training/core/model-config.ts';
+import { anyDim, symDim } from '../../training/core/shape.ts';
 import { toOnnx } from '../../training/onnx/export.ts';
 import * as o from '../../training/ops/build.ts';
 import { buildInference } from '../../training/step/train-step.ts';
 import { tinyRestoreModel } from '../helpers/tiny-model.ts';
 
-export interface TestModel {
+export interface TestModel<T extends PictureTask = 'restore'> {
   readonly model: Uint8Array;
-  readonly spec: ImageModelSpec;
+  readonly spec: SpecOf<T>;
 }
 
 /** A folder with a store in it, and what goes with it. */
@@ -26,8 +27,10 @@ export interface Bench {
   readonly store: ModelStore;
   /** A server on a free loopback port over that store. */
   start(options?: ServerOptions): Promise<RunningServer>;
-  /** Registers a model and makes it the active version; returns its number. */
+  /** Registers a model of `restore` and makes it the active version; returns its number. */
   publish(model?: TestModel): Promise<number>;
+  /** The same for any task; a small model where none is given. */
+  publishFor<T extends PictureTask>(task: T, model?: TestModel<T>): Promise<number>;
   /** Stops the servers and removes the folder. */
   end(): Promise<void>;
 }
@@ -46,11 +49,8 @@ export async function createBench(): Promise<Bench> {
       servers.push(server);
       return server;
     },
-    publish: async (model = tinyRestoreModel()) => {
-      const version = await register(store, model);
-      await store.use('restore', version);
-      return version;
-    },
+    publish: (model) => publish(store, 'restore', model),
+    publishFor: (task, model) => publish(store, task, model),
     end: async () => {
       await Promise.all(servers.map((server) => server.close()));
       await rm(dir, { recursive: true });
@@ -58,18 +58,67 @@ export async function createBench(): Promise<Bench> {
   };
 }
 
+/** A small model of each task. */
+export const smallModels: { readonly [T in PictureTask]: () => TestModel<T> } = {
+  restore: tinyRestoreModel,
+  segment: brightestChannel,
+  classify: meanColour,
+};
+
+async function publish<T extends PictureTask>(store: ModelStore, task: T, model?: TestModel<T>): Promise<number> {
+  const version = await registerFor(store, task, model ?? smallModels[task]());
+  await store.use(task, version);
+  return version;
+}
+
 /** Registers a model as the next version of `restore`, without making it active. */
-export async function register(store: ModelStore, { model, spec }: TestModel): Promise<number> {
-  const config = {
-    name: 'restore',
-    task: 'restore',
-    createdAt: new Date(0).toISOString(),
-    description: 'for a test',
-    image: spec,
-    metrics: {},
-  } as const;
+export const register = (store: ModelStore, model: TestModel): Promise<number> => registerFor(store, 'restore', model);
+
+const sections = { restore: 'image', segment: 'segment', classify: 'classify' } as const;
+
+async function registerFor<T extends PictureTask>(
+  store: ModelStore,
+  task: T,
+  { model, spec }: TestModel<T>,
+): Promise<number> {
+  const facts = { createdAt: new Date(0).toISOString(), description: 'for a test', metrics: {} };
   const files = { 'model.onnx': model, 'card.md': '# For a test', LICENSE: 'Apache-2.0' };
-  return (await store.register('restore', files, config)).config.version;
+  return (await store.register(task, files, { name: task, task, ...facts, [sections[task]]: spec })).config.version;
+}
+
+const plain = { mean: [0, 0, 0], std: [1, 1, 1] };
+
+/** A segmentation net whose classes are the channels: every pixel is of the one that it has most of. */
+export function brightestChannel(): TestModel<'segment'> {
+  const inputs = [{ name: 'image', dtype: 'float32', shape: [1, 3, anyDim('H'), anyDim('W')] }] as const;
+  const graph = buildInference('channels', inputs, new Map(), (_scope, { image }) => ({
+    probabilities: o.softmax(o.mul(image!, 20), 1),
+  }));
+  const classes: SegmentModelSpec['classes'] = [
+    { name: 'red', color: [255, 0, 0] },
+    { name: 'green', color: [0, 200, 0] },
+    { name: 'blue', color: [0, 0, 100] },
+  ];
+  const names = { inputName: 'image', outputName: 'probabilities' };
+  return { model: toOnnx(graph), spec: { ...names, shortSide: 64, classes, normalisation: plain } };
+}
+
+/** A classifier that tells which channel a picture has most of. */
+export function meanColour(): TestModel<'classify'> {
+  const inputs = [{ name: 'image', dtype: 'float32', shape: [1, 3, 24, 32] }] as const;
+  const graph = buildInference('colour', inputs, new Map(), (_scope, { image }) => ({
+    probabilities: o.softmax(o.mul(o.reduceMean(image!, { axes: [2, 3] }), 10), 1),
+  }));
+  const names = { inputName: 'image', outputName: 'probabilities' };
+  const spec: ClassifyModelSpec = {
+    ...names,
+    width: 32,
+    height: 24,
+    resize: 'squish',
+    classes: ['red', 'green', 'blue'],
+    normalisation: plain,
+  };
+  return { model: toOnnx(graph), spec };
 }
 
 /** A model whose output is its input: what comes back shows what everything around models does to a picture. */
@@ -78,17 +127,26 @@ export function identityModel(): TestModel {
   const graph = buildInference('identity', inputs, new Map(), (_scope, { image }) => ({
     restored: o.clip(image!, 0, 1),
   }));
-  const normalisation = { mean: [0, 0, 0], std: [1, 1, 1] };
-  const spec = { inputName: 'image', outputName: 'restored', multipleOf: 8, halo: 0, normalisation };
+  const spec = { inputName: 'image', outputName: 'restored', multipleOf: 8, halo: 0, normalisation: plain };
   return { model: toOnnx(graph), spec };
 }
 
-/** Sends bytes to `POST /v1/restore`. */
-export async function post(url: string, bytes: Uint8Array, query = '', init: RequestInit = {}): Promise<Response> {
+/** Sends bytes to the route of a task. */
+export async function send(
+  task: PictureTask,
+  url: string,
+  bytes: Uint8Array,
+  query = '',
+  init: RequestInit = {},
+): Promise<Response> {
   const form = new FormData();
   form.set('image', new Blob([bytes as Uint8Array<ArrayBuffer>]), 'picture');
-  return fetch(`${url}/v1/restore${query}`, { method: 'POST', body: form, ...init });
+  return fetch(`${url}/v1/${task}${query}`, { method: 'POST', body: form, ...init });
 }
+
+/** Sends bytes to `POST /v1/restore`. */
+export const post = (url: string, bytes: Uint8Array, query?: string, init?: RequestInit): Promise<Response> =>
+  send('restore', url, bytes, query, init);
 
 /** Resolves when `condition` holds; mocha's own time-out ends a wait for something that never comes. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {

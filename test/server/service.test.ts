@@ -64,6 +64,7 @@ describe('server: routes', function () {
       name: 'restore',
       task: 'restore',
       version: 1,
+      description: 'for a test',
       active: true,
       inputs: [{ name: 'image', type: 'image' }],
       card: '# For a test',

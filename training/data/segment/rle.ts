@@ -12,20 +12,39 @@ export interface Rle {
   readonly counts: readonly number[] | string;
 }
 
-/** encodeRle: which pixels have the id, as run lengths packed into a string. */
-export function encodeRle(ids: Uint8Array, { width, height }: Size, id: number): Rle {
-  const counts: number[] = [];
-  let [inside, run] = [false, 0];
-  for (let i = 0; i < width * height; i++) {
-    const now = ids[(i % height) * width + Math.floor(i / height)] === id;
-    if (now !== inside) {
-      counts.push(run);
-      [inside, run] = [now, 0];
-    }
-    run += 1;
-  }
-  return { size: [height, width], counts: packCounts([...counts, run]) };
+/** A mask as {@link encodeRles} writes it. */
+export interface PackedRle extends Rle {
+  readonly counts: string;
 }
+
+/** encodeRles: class ids u8 0..classes-1 -> for each class which pixels have it, as run lengths packed into a string; one walk over the ids. */
+export function encodeRles(ids: Uint8Array, { width, height }: Size, classes: number): PackedRle[] {
+  const counts = Array.from({ length: classes }, (): number[] => []);
+  const ends = new Float64Array(classes);
+  let [id, start] = [ids[0]!, 0];
+  const finish = (end: number): void => {
+    counts[id]?.push(start - ends[id]!, end - start);
+    ends[id] = end;
+    start = end;
+  };
+  for (let x = 0, at = 0; x < width; x++) {
+    for (let y = 0, from = x; y < height; y++, at++, from += width) {
+      const now = ids[from]!;
+      if (now === id) continue;
+      finish(at);
+      id = now;
+    }
+  }
+  const total = width * height;
+  finish(total);
+  return counts.map((runs, one) => {
+    const rest = total - ends[one]!;
+    return { size: [height, width], counts: packCounts(rest > 0 ? [...runs, rest] : runs) };
+  });
+}
+
+/** encodeRle: which pixels have the id, as run lengths packed into a string. */
+export const encodeRle = (ids: Uint8Array, size: Size, id: number): PackedRle => encodeRles(ids, size, id + 1)[id]!;
 
 function packCounts(counts: readonly number[]): string {
   let text = '';
