@@ -1,4 +1,5 @@
 import { restoreUnet, restoreUnetDefaults } from '../../models/unet.ts';
+import { exportSegment, type SegmentNetConfig, segmentNet, segmentNetDefaults } from '../../training/apps/segment.ts';
 import { createRng } from '../../training/core/rng.ts';
 import { symDim } from '../../training/core/shape.ts';
 import { f32, sizeOf, type Tensor } from '../../training/core/tensor.ts';
@@ -52,4 +53,32 @@ function unetSubject(): Subject {
   return { model: toOnnx(graph), webglModel, input: 'image', output: 'restored', runs };
 }
 
-export const subjects = { 'tiny model': tinySubject, 'U-Net': unetSubject } as const;
+/** DynamicUnet at any size: maps of odd sizes, which a nearest resize to a computed size fits to each other. */
+function segmentSubject(): Subject {
+  const config: SegmentNetConfig = {
+    ...segmentNetDefaults,
+    encoder: { widths: [4, 6, 8], depths: [1, 2, 1] },
+    classes: 3,
+  };
+  const declared = new Graph('segment');
+  const scope = createScope(declared, { training: false });
+  segmentNet(scope, declared.input('image', 'float32', [1, 3, 32, 32]), config);
+  const rng = createRng(3);
+  // Norms and residual blocks begin as if they were not there.
+  const weights = new Map(
+    [...initialWeights(scope.specs, 1)].map(([name, values]) => [
+      name,
+      values.map((value) => value + 0.2 * rng.next()),
+    ]),
+  );
+  const classes = ['a', 'b', 'c'].map((name, i) => ({ name, color: [i, 0, 0] as const }));
+  const { model } = exportSegment(config, weights, { classes, shortSide: 24 });
+  const runs = [24, 40, 20].map((width, i) => random(i, [1, 3, 24, width]));
+  return { model, webglModel: model, input: 'image', output: 'probabilities', runs };
+}
+
+export const subjects = {
+  'tiny model': tinySubject,
+  'U-Net': unetSubject,
+  'segmentation net': segmentSubject,
+} as const;

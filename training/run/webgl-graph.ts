@@ -2,12 +2,14 @@ import { ensure } from '../core/errors.ts';
 import {
   type AttributeProto,
   attributeTypes,
+  type GraphProto,
   type ModelProto,
   type NodeProto,
   type TensorProto,
   type ValueInfoProto,
 } from '../onnx/schema.ts';
 import type { Tensors } from './session.ts';
+import { StaticShapes, wordOf } from './static-shapes.ts';
 
 const dimsOf = (value: ValueInfoProto) => value.type?.tensorType?.shape?.dim ?? [];
 
@@ -50,6 +52,87 @@ function withStaticDims(model: ModelProto, sizes: ReadonlyMap<string, number>): 
   return { ...model, graph: { ...graph, input: graph.input.map(fix), output: graph.output.map(fix), valueInfo: [] } };
 }
 
+const indicesOf = (name: string, values: readonly number[]): TensorProto => ({
+  name,
+  dims: [values.length],
+  dataType: int64Code,
+  int64Data: [...values],
+});
+
+/** ONNX's number for int64. */
+const int64Code = 7;
+
+/**
+ * resized: the nodes for a nearest `Resize` of which the sizes are known: nothing where they are the input's, a cut for one pixel less
+ * (what our decoders do to a map of odd size), else picked rows and columns: i -> floor(i from / to).
+ */
+function resized(node: NodeProto, shapes: StaticShapes): { node: NodeProto[]; initializer: TensorProto[] } {
+  const [data = '', , , sizes = ''] = node.input;
+  const words = ['mode', 'coordinate_transformation_mode', 'nearest_mode'].map((name) => wordOf(node, name));
+  ensure(
+    String(words) === 'nearest,asymmetric,floor',
+    'unsupported',
+    () => `webgl: expected a nearest Resize, got ${words}`,
+  );
+  const from = shapes.shape(data);
+  const to = shapes.numbers(sizes);
+  const [output = ''] = node.output;
+  const parts: { node: NodeProto[]; initializer: TensorProto[] } = { node: [], initializer: [] };
+  let last = data;
+  const add = (opType: string, inputs: readonly TensorProto[], attribute: AttributeProto[], axis: number): void => {
+    const name = `${output}/webgl.axis${axis}`;
+    parts.node.push({ opType, input: [last, ...inputs.map((one) => one.name ?? '')], output: [name], attribute });
+    parts.initializer.push(...inputs);
+    last = name;
+  };
+  for (const axis of [2, 3]) {
+    const [old, size] = [from[axis]!, to[axis]!];
+    const named = (what: string, values: readonly number[]) => indicesOf(`${output}/webgl.${what}${axis}`, values);
+    if (size === old - 1) add('Slice', [named('starts', [0]), named('ends', [size]), named('axes', [axis])], [], axis);
+    else if (size !== old) {
+      const picked = Array.from({ length: size }, (_, i) => Math.floor((i * old) / size));
+      add('Gather', [named('picked', picked)], [{ name: 'axis', type: attributeTypes.int, i: axis }], axis);
+    }
+  }
+  parts.node.push({ opType: 'Identity', input: [last], output: [output], attribute: [] });
+  return parts;
+}
+
+/** Without nodes and weights that no output needs. */
+function withoutUnused(graph: GraphProto): GraphProto {
+  const needed = new Set(graph.output.map((value) => value.name));
+  const node = graph.node.toReversed().filter((each) => {
+    if (!each.output.some((name) => needed.has(name))) return false;
+    for (const name of each.input) needed.add(name);
+    return true;
+  });
+  return {
+    ...graph,
+    node: node.toReversed(),
+    initializer: graph.initializer.filter((one) => needed.has(one.name ?? '')),
+  };
+}
+
+/**
+ * withSizes: the same graph of static shapes without the nodes that compute sizes, and without `Resize` to computed sizes: WebGL has neither whole
+ * numbers nor a nearest `Resize`.
+ */
+function withSizes(model: ModelProto): ModelProto {
+  const { graph } = model;
+  if (!graph.node.some(hasSizes)) return model;
+  const shapes = new StaticShapes(graph);
+  const initializer = [...graph.initializer];
+  const node = graph.node.flatMap((each) => {
+    if (!hasSizes(each)) return [each];
+    const parts = resized(each, shapes);
+    initializer.push(...parts.initializer);
+    return parts.node;
+  });
+  return { ...model, graph: withoutUnused({ ...graph, node, initializer }) };
+}
+
+const hasSizes = ({ opType, input }: NodeProto): boolean => opType === 'Resize' && (input[3] ?? '') !== '';
+
 const one: TensorProto = { name: 'webgl.one', dims: [], dataType: 1, floatData: [1] };
 const noSlope: AttributeProto = { name: 'alpha', type: attributeTypes.float, f: 0 };
 
@@ -84,4 +167,4 @@ function withoutFaults(model: ModelProto): ModelProto {
 
 /** forWebgl: a model as the WebGL backend takes it: static shapes, and around what that backend gets wrong. */
 export const forWebgl = (model: ModelProto, sizes: ReadonlyMap<string, number>): ModelProto =>
-  withoutFaults(withStaticDims(model, sizes));
+  withoutFaults(withSizes(withStaticDims(model, sizes)));
