@@ -48,6 +48,8 @@ export interface Origin {
   /** For people: `segment@1`, or the path. */
   readonly reference: string;
   readonly bytes: Uint8Array;
+  /** Undefined for a file. */
+  readonly version?: ModelVersion;
   /** What may be done with its weights; undefined where nobody has said. */
   readonly licence: string | undefined;
 }
@@ -65,7 +67,7 @@ export async function originOf(store: ModelStore, from: string, task: NewConfig[
     () => `--from: expected a model of the task ${task}, got ${reference} (${found})`,
   );
   const licence = 'LICENSE' in files ? new TextDecoder().decode(await store.read(version, 'LICENSE')) : undefined;
-  return { name, reference, bytes: await store.read(version, 'model.onnx'), licence };
+  return { name, reference, version, bytes: await store.read(version, 'model.onnx'), licence };
 }
 
 /** Whether a licence begins with the words that end all use but research. */

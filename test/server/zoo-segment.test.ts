@@ -7,7 +7,7 @@ import type { Tensor } from '../../training/core/tensor.ts';
 import { decodeRgb } from '../../training/data/image-io.node.ts';
 import { classIds, segmentInput, segmentSize } from '../../training/data/masks.ts';
 import { readSegmentFolder } from '../../training/data/segment/folder.node.ts';
-import { decodeMask } from '../../training/data/segment/mask-file.node.ts';
+import { readMask } from '../../training/data/segment/mask-file.node.ts';
 import { openSession } from '../../training/run/ort.node.ts';
 import type { Session } from '../../training/run/session.ts';
 import { dataFolder } from '../helpers/data.ts';
@@ -62,7 +62,7 @@ describe('the segmentation model that is shipped', function () {
     const { test, voidId } = await readSegmentFolder(folder);
     let [right, counted] = [0, 0];
     for (const { path, mask } of [0, 80, 160].map((i) => test[i]!)) {
-      const [photo, truth] = [await decodeRgb(path), await decodeMask(mask)];
+      const [photo, truth] = [await decodeRgb(path), await readMask(mask)];
       const size = segmentSize(photo, version.config.segment!.shortSide);
       const { probabilities } = await session.run({ image: segmentInput(photo, size) });
       const { data } = classIds(probabilities as Tensor<'float32'>, truth);

@@ -80,7 +80,7 @@ describe('a data set of photos and masks', () => {
   it('says what is missing or wrong', () =>
     withFolder(async (folder) => {
       expect(await failureOf(readSegmentFolder(folder))).to.match(
-        /expected classes.json, and train.txt with val.txt or .*, got none of/,
+        /expected classes.json with train.txt and val.txt, .* or annotations.json in .*, got none of/,
       );
       await write(folder);
       await writeFile(join(folder, 'val.txt'), 'c.png\n');

@@ -1,4 +1,6 @@
 import { join } from 'node:path';
+import { unetGroups } from '../../models/dynamic-unet.ts';
+import { smallEncoder } from '../../models/small-encoder.ts';
 import { ensure, FettleError } from '../core/errors.ts';
 import { dataBlock } from '../data/blocks/block.node.ts';
 import { mask } from '../data/blocks/labellers.ts';
@@ -11,21 +13,20 @@ import type { Transform, TransformSet } from '../data/transforms/augment.ts';
 import { ema } from '../learner/callbacks/ema.ts';
 import { gradientClip } from '../learner/callbacks/gradients.ts';
 import { csvLog } from '../learner/callbacks/logs.node.ts';
-import { hasCheckpoint, writeDurably } from '../learner/checkpoint.node.ts';
 import { createLearner, type Learner } from '../learner/create-learner.ts';
+import { splitByPrefix } from '../learner/groups.ts';
 import type { Callback } from '../learner/learner.ts';
-import { accCamvid, iou } from '../learner/metrics.ts';
-import type { RunStore } from '../learner/options.ts';
-import { showResults } from '../learner/plot/cells.node.ts';
-import { svgToPng } from '../learner/plot/png.node.ts';
+import { accCamvid, dice, iou, iouPerClass, type Metric } from '../learner/metrics.ts';
+import type { LearnerData, RunStore } from '../learner/options.ts';
 import type { EpochRow } from '../learner/recorder.ts';
 import { runFolder } from '../learner/run-folder.node.ts';
 import type { OpenGraph } from '../learner/trainer.ts';
-import { importWeights } from '../nn/import.ts';
 import type { Weights } from '../nn/scope.ts';
 import * as o from '../ops/build.ts';
-import { hashOfWeights, readBest, stopCallback } from './run-parts.node.ts';
+import { describedStore, hashOfWeights, keptStart, needFresh, readBest, stopCallback } from './run-parts.node.ts';
 import { balancedWeights, type SegmentNetConfig, segmentLoss, segmentNet, segmentNetDefaults } from './segment.ts';
+import { drawMistakes, pictureCallback } from './segment-pictures.node.ts';
+import { startWeights } from './segment-start.ts';
 import { type SizeStage, stagedLoader } from './stages.ts';
 
 /** Everything that decides the result of a run, besides the pictures. */
@@ -47,7 +48,17 @@ export interface SegmentRunConfig {
   readonly emaDecay: number;
   /** Random changes of the training pictures, besides the zoom of a stage. */
   readonly augmentation: readonly Transform[];
+  /** How weights that it starts from are treated; like random ones when left out. */
+  readonly fineTune?: FineTuning;
   readonly seed: number;
+}
+
+/** The decoder alone first, then everything, with lower rates for the encoder: see `Learner.fineTune`. */
+export interface FineTuning {
+  /** Epochs, of those of the stages, with the encoder as it is. */
+  readonly freezeEpochs: number;
+  /** How many times lower the rate of the encoder's first layers is than the decoder's. */
+  readonly lrMult: number;
 }
 
 /** Street scenes and the like: no upside down; light and colour vary as they do from drive to drive and camera to camera. */
@@ -88,6 +99,8 @@ export interface SegmentRunOptions {
   readonly open: OpenGraph;
   /** Weights to start from; random ones when left out. */
   readonly start?: Weights;
+  /** Whether the last layer of `start` is taken too: where its classes are these ones. True when left out. */
+  readonly keepHead?: boolean;
   readonly workers?: number;
   readonly callbacks?: readonly Callback[];
   /** Aborting it ends the run after the batch that is being worked on, with a checkpoint; `runSegment` then throws `stopped`. */
@@ -109,7 +122,7 @@ const decodedCacheBytes = 2.5e8;
 
 /** The description of the data of one stage. */
 function blockOf(
-  { classes, voidId, valid }: SegmentData,
+  { classes, voidId, maskForm, valid }: SegmentData,
   { size, zoom }: Omit<SizeStage, 'epochs'>,
   { augmentation, batchSize }: SegmentRunConfig,
 ) {
@@ -122,7 +135,11 @@ function blockOf(
   return dataBlock({
     get: (items: readonly MaskedItem[]) => items,
     split: splitByFunction<MaskedItem>(({ name }) => held.has(name)),
-    label: mask<MaskedItem>((item) => item.mask, { classes: classes.map(({ name }) => name), ignoreId: voidId }),
+    label: mask<MaskedItem>((item) => item.mask, {
+      classes: classes.map(({ name }) => name),
+      ignoreId: voidId,
+      maskForm,
+    }),
     size,
     resize: 'squish',
     transforms,
@@ -146,49 +163,26 @@ async function needHealthy(data: SegmentData, onNote: SegmentRunOptions['onNote'
   return health;
 }
 
-/** A picture of the first validation pictures under their masks and the predicted ones, after each epoch. */
-const pictureCallback = (out: string, learner: () => Learner): Callback => ({
-  name: 'picture',
-  // While the averaged weights are in place (see `ema`).
-  order: 60,
-  numbers: ['params', 'buffers'],
-  afterValidate: async ({ row }) => {
-    const svg = await showResults(learner(), { count: 4, columns: 2 });
-    await writeDurably(join(out, `epoch-${String(row!.epoch).padStart(3, '0')}.png`), await svgToPng(svg));
-  },
-});
-
 /** The run's folder, where a checkpoint also says which config and pictures it belongs to. */
-function storeOf({ out, config, data, start, onNote }: SegmentRunOptions): RunStore {
-  const store = runFolder(out, { best: { metric: 'iou', higher: true }, ...(onNote ? { onNote } : {}) });
+function storeOf({ out, config, data, start, keepHead = true, onNote }: SegmentRunOptions): RunStore {
   const names = (items: readonly MaskedItem[]): readonly string[] => items.map(({ name }) => name);
-  const described = {
+  return describedStore(runFolder(out, { best: { metric: 'iou', higher: true }, ...(onNote ? { onNote } : {}) }), {
     config,
     classes: data.classes,
     startedFrom: start === undefined ? null : hashOfWeights(start),
+    ...(keepHead ? {} : { keepHead }),
     train: names(data.train),
     valid: names(data.valid),
-  };
-  const whole = (run: string): string => JSON.stringify({ ...described, fit: JSON.parse(run) });
-  return {
-    ...store,
-    begin: (state, run) => store.begin(state, whole(run)),
-    callback: (run) => store.callback(whole(run)),
-  };
+  });
 }
 
-/** Trains a segmentation net: the wiring of data, net, loss and files. Resumes exactly. */
-export async function runSegment(options: SegmentRunOptions): Promise<SegmentRunResult> {
-  const { config, data, out, resume, onNote, signal } = options;
-  ensure(resume || !(await hasCheckpoint(out)), 'exists', () => {
-    return `train segment: expected a new folder, got ${out} with a checkpoint; add --resume to go on, or choose another --out`;
-  });
-  const health = await needHealthy(data, onNote);
+/** Loaders of the training part, whose sizes grow, and of the validation part. */
+async function openData({ config, data, workers = 1 }: SegmentRunOptions) {
   const items = [...data.train, ...data.valid];
   const openStage = async (stage: Omit<SizeStage, 'epochs'>) =>
     openLoaders(await blockOf(data, stage, config).plan(items), {
       seed: config.seed,
-      workers: options.workers ?? 1,
+      workers,
       cacheBytes: decodedCacheBytes,
     });
   const validation = await openStage({ size: config.validSize });
@@ -198,56 +192,107 @@ export async function runSegment(options: SegmentRunOptions): Promise<SegmentRun
     open: openStage,
     perPass: Math.floor(data.train.length / config.batchSize),
   });
+  const { valid, vocab, statistics, spec } = validation;
+  return {
+    loaders: { train: train.loader, valid, vocab, statistics, spec },
+    close: async () => {
+      await train.close();
+      await validation.close();
+    },
+  };
+}
+
+/** The net with its loss, metrics and starting weights. */
+async function openLearner(
+  { config, data, open, start, keepHead = true }: SegmentRunOptions,
+  model: SegmentNetConfig,
+  loaders: LearnerData,
+  classWeights: readonly number[],
+): Promise<Learner> {
+  const { voidId } = data;
+  const names = data.classes.map(({ name }) => name);
+  const learner = await createLearner({
+    name: 'segment',
+    model: (scope, x) => segmentNet(scope, x, model),
+    loss: segmentLoss({ voidId, labelSmoothing: config.labelSmoothing, classWeights }),
+    activation: (scores) => o.softmax(scores, 1),
+    data: loaders,
+    countTargets: ({ data: ids }) => (ids as Int32Array).reduce((count, id) => count + (id === voidId ? 0 : 1), 0),
+    open,
+    hyper: { beta2: 0.99 },
+    wd: config.wd,
+    metrics: segmentMetrics(names, voidId),
+    callbacks: [gradientClip(1), ema({ decay: config.emaDecay })],
+    seed: config.seed,
+    ...(config.fineTune ? { splitter: splitByPrefix(...unetGroups(smallEncoder(model.encoder))) } : {}),
+  });
+  if (start !== undefined) learner.load(startWeights(learner.state.specs, start, { fresh: learner.weights, keepHead }));
+  return learner;
+}
+
+/** Accuracy, mean IoU, the Dice coefficient where there is one thing to find, and the IoU of each class. */
+const segmentMetrics = (names: readonly string[], voidId: number): readonly Metric[] => [
+  accCamvid(voidId),
+  iou({ ignore: voidId }),
+  ...(names.length === 2 ? [dice({ ignore: voidId })] : []),
+  ...iouPerClass(names, { ignore: voidId }),
+];
+
+/** Epochs of all stages. */
+const epochsOf = ({ stages }: SegmentRunConfig): number => stages.reduce((sum, { epochs }) => sum + epochs, 0);
+
+/** Trains, and says in which folder the phase lies that the result is of, and which rows are its. */
+async function train(learner: Learner, options: SegmentRunOptions) {
+  const { config, data, out, signal } = options;
+  const { lr, pctStart, fineTune } = config;
+  const epochs = epochsOf(config);
+  const callbacks = [
+    stopCallback(signal),
+    pictureCallback(out, data, () => learner),
+    csvLog(join(out, 'log.csv')),
+    ...(options.callbacks ?? []),
+  ];
+  const common = { callbacks, store: storeOf(options), pctStart };
+  const frozen = fineTune?.freezeEpochs ?? 0;
+  const rows = fineTune
+    ? await learner.fineTune(epochs - frozen, {
+        baseLr: 2 * lr,
+        freezeEpochs: frozen,
+        lrMult: fineTune.lrMult,
+        ...common,
+      })
+    : await learner.fitOneCycle(epochs, lr, common);
+  if (rows.length < epochs)
+    throw new FettleError(
+      'stopped',
+      `train segment: expected ${epochs} epochs, got stopped in epoch ${rows.length}; --resume goes on`,
+    );
+  return { rows, phase: fineTune ? { folder: join(out, 'all'), rows: rows.slice(frozen) } : { folder: out, rows } };
+}
+
+/** Trains a segmentation net: the wiring of data, net, loss and files. Resumes exactly. */
+export async function runSegment(given: SegmentRunOptions): Promise<SegmentRunResult> {
+  const { config, data, out, resume, onNote } = given;
+  await needFresh('train segment', out, resume);
+  const health = await needHealthy(data, onNote);
+  const start = await keptStart(out, given);
+  const options = { ...given, ...(start ? { start } : {}) };
   const model: SegmentNetConfig = { ...config.model, classes: data.classes.length };
   const classWeights = balancedWeights(health.pixels, config.balance);
   onNote?.(
     `${data.train.length} pictures to train on, ${data.valid.length} to validate; class weights ${classWeights.map((w) => w.toFixed(2)).join(' ')}`,
   );
+  const { loaders, close } = await openData(options);
   let learner: Learner | undefined;
   try {
-    learner = await createLearner({
-      name: 'segment',
-      model: (scope, x) => segmentNet(scope, x, model),
-      loss: segmentLoss({ voidId: data.voidId, labelSmoothing: config.labelSmoothing, classWeights }),
-      activation: (scores) => o.softmax(scores, 1),
-      data: {
-        train: train.loader,
-        valid: validation.valid,
-        vocab: validation.vocab,
-        statistics: validation.statistics,
-        spec: validation.spec,
-      },
-      countTargets: ({ data: ids }) =>
-        (ids as Int32Array).reduce((count, id) => count + (id === data.voidId ? 0 : 1), 0),
-      open: options.open,
-      hyper: { beta2: 0.99 },
-      wd: config.wd,
-      metrics: [accCamvid(data.voidId), iou({ ignore: data.voidId })],
-      callbacks: [gradientClip(1), ema({ decay: config.emaDecay })],
-      seed: config.seed,
-    });
-    const own = learner;
-    if (options.start !== undefined) own.load(importWeights(own.state.specs, options.start));
-    const epochs = config.stages.reduce((sum, stage) => sum + stage.epochs, 0);
-    const rows = await learner.fitOneCycle(epochs, config.lr, {
-      pctStart: config.pctStart,
-      callbacks: [
-        stopCallback(signal),
-        pictureCallback(out, () => own),
-        csvLog(join(out, 'log.csv')),
-        ...(options.callbacks ?? []),
-      ],
-      store: storeOf(options),
-    });
-    if (rows.length < epochs)
-      throw new FettleError(
-        'stopped',
-        `train segment: expected ${epochs} epochs, got stopped in epoch ${rows.length}; --resume goes on`,
-      );
-    return { rows, model, health, ...(await readBest(out, rows)) };
+    learner = await openLearner(options, model, loaders, classWeights);
+    const { rows, phase } = await train(learner, options);
+    const found = await readBest(phase.folder, phase.rows);
+    learner.load(found.weights);
+    await drawMistakes(out, data, learner);
+    return { rows, model, health, ...found };
   } finally {
     await learner?.close();
-    await train.close();
-    await validation.close();
+    await close();
   }
 }

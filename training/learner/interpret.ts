@@ -83,6 +83,22 @@ export function confusionMatrix({ predictions, targets }: Predictions, options: 
   return confusion;
 }
 
+/** confusionOver: {@link confusionMatrix} of a learner over a loader (the validation set), batch by batch: for scores of pixels, too many to keep. */
+export async function confusionOver(
+  learner: Learner,
+  { loader = learner.validLoader('confusionOver'), ...options }: LabelOptions & { readonly loader?: Loader } = {},
+): Promise<Confusion> {
+  let confusion: Confusion | undefined;
+  for await (const { x, y } of loader.epoch(0)) {
+    const said = await learner.compiled.forward(learner.state, x);
+    const classes = said.dims.at(options.axis ?? 1)!;
+    confusion ??= { classes, counts: new Float64Array(classes * classes) };
+    addConfusion(confusion, said, y, options);
+  }
+  ensure(confusion !== undefined, 'bad-data', () => 'confusionOver: expected a loader with batches, got an empty one');
+  return confusion;
+}
+
 /** mostConfused: pairs of classes that were mixed up at least `least` times (1), most often first. */
 export function mostConfused(
   { classes, counts }: Confusion,

@@ -20,6 +20,8 @@ export interface ShowOptions {
   readonly columns?: number;
   /** A text for each sample instead of its label. */
   readonly captions?: readonly string[];
+  /** Of masks: the colours of the classes, RGB 0..255 by id; made up when left out. */
+  readonly colors?: readonly (readonly number[])[];
 }
 
 /** classColor: a colour for each class id, well apart from its neighbours' (steps of the golden angle in hue). */
@@ -48,6 +50,13 @@ function pictureOf(x: Tensor<'float32'>, index: number, zoom: number): Image {
   return { ...size, channels: 3, data: new Uint8Array(data.buffer) };
 }
 
+export interface OverlayOptions {
+  readonly zoom?: number;
+  readonly ignoreId?: number | undefined;
+  /** RGB 0..255 of an id; {@link classColor} when left out. */
+  readonly colorOf?: (id: number) => readonly number[];
+}
+
 /**
  * overlayMask: an RGB picture half covered by the colours of class ids, one per pixel, or per `zoom` x `zoom` pixels; where
  * the id is `ignoreId` it stays as it is.
@@ -55,7 +64,7 @@ function pictureOf(x: Tensor<'float32'>, index: number, zoom: number): Image {
 export function overlayMask(
   picture: Image,
   ids: ArrayLike<number>,
-  { zoom = 1, ignoreId }: { readonly zoom?: number; readonly ignoreId?: number | undefined } = {},
+  { zoom = 1, ignoreId, colorOf = classColor }: OverlayOptions = {},
 ): Image {
   const width = picture.width / zoom;
   const data = picture.data.slice();
@@ -66,7 +75,7 @@ export function overlayMask(
     ];
     const id = ids[row * width + column]!;
     if (id === ignoreId) continue;
-    classColor(id).forEach((value, c) => {
+    colorOf(id).forEach((value, c) => {
       data[3 * pixel + c] = Math.round((data[3 * pixel + c]! + value) / 2);
     });
   }
@@ -101,6 +110,7 @@ export function batchPicture(
   const count = Math.min(batch.items.length, options.count ?? 16);
   const columns = Math.min(count, options.columns ?? Math.ceil(Math.sqrt(count)));
   const pictures = kind === 'image' || kind === 'mask' ? 2 : 1;
+  const colorOf = (id: number): readonly number[] => options.colors?.[id] ?? classColor(id);
   const captioned = pictures === 1 || options.captions !== undefined;
   const cell = { width: pictures * zoom * width + GAP, height: zoom * height + GAP + (captioned ? CAPTION : 0) };
   const size = { width: columns * cell.width + GAP, height: Math.ceil(count / columns) * cell.height + GAP };
@@ -112,7 +122,7 @@ export function batchPicture(
     if (kind === 'image') paste(grid, pictureOf(batch.y as Tensor<'float32'>, i, zoom), left + picture.width, top);
     if (kind === 'mask') {
       const ids = (batch.y as Tensor<'int32'>).data.subarray(i * width * height, (i + 1) * width * height);
-      paste(grid, overlayMask(picture, ids, { zoom, ignoreId }), left + picture.width, top);
+      paste(grid, overlayMask(picture, ids, { zoom, ignoreId, colorOf }), left + picture.width, top);
     }
     const caption = options.captions?.[i] ?? captionOf(batch, i, kind, vocab);
     if (captioned)

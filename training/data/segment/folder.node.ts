@@ -1,59 +1,26 @@
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
-import { ensure, FettleError } from '../../core/errors.ts';
-import type { SegmentClass } from '../../core/model-config.ts';
+import { ensure } from '../../core/errors.ts';
+import type { Image } from '../../core/image.ts';
+import { classColor } from '../blocks/show.node.ts';
 import type { FileItem } from '../blocks/types.ts';
-import { listImages } from '../items.node.ts';
-import { folderSplit, randomSplit } from '../split.ts';
+import { listImages, withoutExtension } from '../items.node.ts';
+import { folderSplit, randomSplit, type Split } from '../split.ts';
+import { binaryClasses, type MaskClasses, readClasses } from './classes.node.ts';
+import { parseCoco } from './coco.ts';
 
-/** A photo and the picture of its class ids. */
+/** A photo and its mask. */
 export interface MaskedItem extends FileItem {
-  /** Path of the mask. */
-  readonly mask: string;
+  /** Path of the mask, or its class ids, one channel. */
+  readonly mask: string | Image;
 }
 
 /** A segmentation data set on disk, in the parts that its authors made. */
-export interface SegmentData {
+export interface SegmentData extends MaskClasses {
   readonly train: readonly MaskedItem[];
   readonly valid: readonly MaskedItem[];
   readonly test: readonly MaskedItem[];
-  readonly classes: readonly SegmentClass[];
-  /** Id of pixels that no class claims. */
-  readonly voidId: number;
-}
-
-const byte = z.number().int().min(0).max(255);
-const classFile = z.object({
-  void: byte,
-  classes: z.array(z.object({ id: byte, name: z.string().min(1), rgb: z.tuple([byte, byte, byte]) })),
-});
-
-/** The content of a JSON file; throws `bad-data` when it is none. */
-async function readJson(path: string): Promise<unknown> {
-  const text = await readFile(path, 'utf8');
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new FettleError('bad-data', `${path}: expected JSON, got ${(cause as Error).message}`, { cause });
-  }
-}
-
-/** Classes by id, the void one left out; throws `bad-data` unless the ids are 0, 1, ... */
-async function readClasses(folder: string): Promise<Pick<SegmentData, 'classes' | 'voidId'>> {
-  const path = join(folder, 'classes.json');
-  const parsed = classFile.safeParse(await readJson(path));
-  ensure(parsed.success, 'bad-data', () => {
-    return `${path}: expected { void, classes: [{ id, name, rgb }] }, got ${z.prettifyError(parsed.error!)}`;
-  });
-  const { void: voidId, classes } = parsed.data;
-  const named = classes.filter(({ id }) => id !== voidId).sort((a, b) => a.id - b.id);
-  ensure(
-    named.length > 1 && named.every(({ id }, i) => id === i),
-    'bad-data',
-    () => `${path}: expected at least two classes of ids 0, 1, ..., got ${named.map(({ id }) => id)}`,
-  );
-  return { classes: named.map(({ name, rgb }) => ({ name, color: rgb })), voidId };
 }
 
 /** The pairs of one list file: a photo and its mask per line, both relative to the folder. */
@@ -71,14 +38,12 @@ async function readList(folder: string, file: string): Promise<MaskedItem[]> {
   });
 }
 
-const stemOf = (name: string): string => name.replace(/\.[^./]+$/, '');
-
 /** The photos below `images` with the masks of the same names below `masks`, whatever their extensions. Throws `bad-data` for one without. */
 async function readTwins(folder: string): Promise<MaskedItem[]> {
   const [photos, masks] = [await listImages(join(folder, 'images')), await listImages(join(folder, 'masks'))];
-  const maskOf = new Map(masks.map(({ name, path }) => [stemOf(name), path]));
+  const maskOf = new Map(masks.map(({ name, path }) => [withoutExtension(name), path]));
   return photos.map(({ name, path }) => {
-    const mask = maskOf.get(stemOf(name));
+    const mask = maskOf.get(withoutExtension(name));
     ensure(mask !== undefined, 'bad-data', () => `${folder}: expected a mask for images/${name}, got none in masks`);
     return { name, path, mask };
   });
@@ -87,24 +52,60 @@ async function readTwins(folder: string): Promise<MaskedItem[]> {
 /** Share of the pairs that is held out where nobody has said which. */
 const validShare = 0.2;
 
+/** What is below the folder `valid` is held out, or else a fifth of all. */
+function splitOf(items: readonly MaskedItem[], seed: number): Split<MaskedItem> {
+  const byFolder = folderSplit(items);
+  return byFolder.valid.length > 0 ? byFolder : randomSplit(items, validShare, seed);
+}
+
+/** The pictures of a COCO file that has been found, in `images` or beside it. */
+async function readCoco(folder: string, file: string, seed: number): Promise<SegmentData> {
+  const path = join(folder, file);
+  const coco = parseCoco(await readFile(path, 'utf8'), path);
+  const pathOf = (name: string): string => {
+    const found = [join(folder, 'images', name), join(folder, name)].find((one) => existsSync(one));
+    ensure(found !== undefined, 'bad-data', () => `${path}: expected ${name} in images or beside the file, found none`);
+    return found;
+  };
+  const items = coco.names.map((name) => ({ name, path: pathOf(name), mask: coco.maskOf(name) }));
+  return {
+    ...splitOf(items, seed),
+    test: [],
+    classes: coco.classes.map((name, id) => ({ name, color: id === 0 ? [0, 0, 0] : classColor(id) })),
+    voidId: 255,
+    maskForm: { kind: 'ids' },
+  };
+}
+
+const cocoFile = 'annotations.json';
+
+/** The pairs of the folder, as lists or two folders say them. */
+async function readPairs(folder: string, there: ReadonlySet<string>, seed: number) {
+  if (!there.has('train.txt') || !there.has('val.txt')) return { ...splitOf(await readTwins(folder), seed), test: [] };
+  const [train, valid] = [await readList(folder, 'train.txt'), await readList(folder, 'val.txt')];
+  return { train, valid, test: there.has('test.txt') ? await readList(folder, 'test.txt') : [] };
+}
+
 /**
- * readSegmentFolder: photos with masks of class ids, and `classes.json` with names and colours. Either in CamVid's form, `train.txt`, `val.txt`
- * and perhaps `test.txt` with a photo and its mask per line, whose split is kept; or in two folders, `images` and `masks`, with
- * equal names: then a fifth is held out, those below `images/valid` where there are such. Throws `bad-data`.
+ * readSegmentFolder: photos with a class for every pixel. Pairs are in `train.txt`, `val.txt` and perhaps `test.txt`, a photo and its mask
+ * per line, a split that is kept; or in two folders, `images` and `masks`, with equal names: then a fifth is held out, those below
+ * `images/valid` where there are such. `classes.json` has names and colours; it may be missing where masks are black and white. Or all
+ * is in COCO's `annotations.json`, with the pictures in `images` or beside it. Throws `bad-data`.
  */
 export async function readSegmentFolder(folder: string, seed = 1): Promise<SegmentData> {
   const there = new Set(await readdir(folder).catch(() => []));
   const has = (...names: readonly string[]): boolean => names.every((name) => there.has(name));
-  ensure(has('classes.json') && (has('train.txt', 'val.txt') || has('images', 'masks')), 'bad-data', () => {
+  const [lists, twins] = [has('train.txt', 'val.txt'), has('images', 'masks')];
+  if (has(cocoFile) && !lists && !has('masks')) return readCoco(folder, cocoFile, seed);
+  ensure((lists && has('classes.json')) || twins, 'bad-data', () => {
     const known = ['classes.json', 'train.txt', 'val.txt', 'images', 'masks'].filter((name) => there.has(name));
-    return `segment: expected classes.json, and train.txt with val.txt or the folders images and masks in ${folder}, got ${known.join(', ') || 'none of them'}; docs/training.md shows them`;
+    return `segment: expected classes.json with train.txt and val.txt, the folders images and masks, or ${cocoFile} in ${folder}, got ${known.join(', ') || 'none of them'}; docs/training.md shows them`;
   });
-  const classes = await readClasses(folder);
-  if (!has('train.txt', 'val.txt')) {
-    const items = await readTwins(folder);
-    const byFolder = folderSplit(items);
-    return { ...(byFolder.valid.length > 0 ? byFolder : randomSplit(items, validShare, seed)), test: [], ...classes };
-  }
-  const [train, valid] = [await readList(folder, 'train.txt'), await readList(folder, 'val.txt')];
-  return { train, valid, test: has('test.txt') ? await readList(folder, 'test.txt') : [], ...classes };
+  const pairs = await readPairs(folder, there, seed);
+  const masks = [...pairs.train, ...pairs.valid].map(({ mask }) => mask as string);
+  ensure(masks.length > 0, 'bad-data', () => `segment: expected photos with masks in ${folder}, got none`);
+  const classes = has('classes.json')
+    ? await readClasses(join(folder, 'classes.json'), masks)
+    : await binaryClasses(folder, masks);
+  return { ...pairs, ...classes };
 }

@@ -1,7 +1,8 @@
 import type { Image } from '../../core/image.ts';
 import { sizeOfPicture } from '../image-io.node.ts';
 import type { MaskedItem, SegmentData } from './folder.node.ts';
-import { decodeMask } from './mask-file.node.ts';
+import { readMask } from './mask-file.node.ts';
+import type { MaskForm } from './mask-form.ts';
 
 /** What is wrong with one pair. */
 export interface PairProblem {
@@ -26,8 +27,12 @@ function countIds({ data, channels }: Image): Float64Array {
 }
 
 /** Counts of one pair's mask; throws where it cannot be used. */
-async function readPair({ path, mask }: MaskedItem, allowed: ReadonlySet<number>): Promise<Float64Array> {
-  const [size, ids] = [await sizeOfPicture(path), await decodeMask(mask)];
+async function readPair(
+  { path, mask }: MaskedItem,
+  allowed: ReadonlySet<number>,
+  form: MaskForm | undefined,
+): Promise<Float64Array> {
+  const [size, ids] = [await sizeOfPicture(path), await readMask(mask, form)];
   if (size.width !== ids.width || size.height !== ids.height)
     throw new Error(`photo ${size.width}x${size.height}, mask ${ids.width}x${ids.height}`);
   const counts = countIds(ids);
@@ -39,14 +44,14 @@ async function readPair({ path, mask }: MaskedItem, allowed: ReadonlySet<number>
 /** checkPairs: reads the size of every photo and all of every mask. */
 export async function checkPairs(
   items: readonly MaskedItem[],
-  { classes, voidId }: Pick<SegmentData, 'classes' | 'voidId'>,
+  { classes, voidId, maskForm }: Pick<SegmentData, 'classes' | 'voidId'> & Partial<Pick<SegmentData, 'maskForm'>>,
 ): Promise<SegmentHealth> {
   const allowed = new Set([...classes.keys(), voidId]);
   const total = new Float64Array(256);
   const problems: PairProblem[] = [];
   for (const item of items) {
     try {
-      (await readPair(item, allowed)).forEach((count, id) => {
+      (await readPair(item, allowed, maskForm)).forEach((count, id) => {
         total[id]! += count;
       });
     } catch (error) {

@@ -18,6 +18,14 @@ async function readIds(bytes: Uint8Array, path: string): Promise<Image> {
   return { width: info.width, height: info.height, channels: 1, data };
 }
 
+/** Whether a file can be a mask of ids: a palette PNG, or one channel of 8 bits. */
+export async function isIdFile(path: string): Promise<boolean> {
+  const bytes = await readFile(path);
+  if (readPaletteIds(bytes) !== undefined) return true;
+  const { channels, depth } = await sharp(bytes).metadata();
+  return channels === 1 && depth === 'uchar';
+}
+
 /** The picture's pixels as numbers 0xRRGGBB -> ids. */
 async function readColors(
   bytes: Uint8Array,
@@ -51,3 +59,7 @@ export async function decodeMask(path: string, form: MaskForm = { kind: 'ids' })
   if (form.kind === 'colors') return readColors(bytes, form.colors, path);
   return form.kind === 'threshold' ? readThreshold(bytes, form.from) : readIds(bytes, path);
 }
+
+/** A mask's class ids, from its file or as they are. */
+export const readMask = async (mask: string | Image, form?: MaskForm): Promise<Image> =>
+  typeof mask === 'string' ? decodeMask(mask, form) : mask;

@@ -110,6 +110,8 @@ export interface ShowOptions {
   readonly picture?: (x: Tensor) => Image;
   /** Label of pixels that do not count; that of the learner's data when left out. */
   readonly ignoreId?: number;
+  /** Of masks: the colours of the classes, RGB 0..255 by id; made up when left out. */
+  readonly colors?: readonly (readonly number[])[];
 }
 
 const showNames = namesOf<ShowOptions>({
@@ -119,6 +121,7 @@ const showNames = namesOf<ShowOptions>({
   names: true,
   picture: true,
   ignoreId: true,
+  colors: true,
 });
 
 /** How the items of a learner are shown. */
@@ -128,6 +131,7 @@ interface Look {
   /** A target that is a picture, or a prediction of it. */
   readonly target: (y: Tensor) => Image;
   readonly ignoreId: number | undefined;
+  readonly colorOf: (id: number) => readonly number[];
 }
 
 /** Values 0..1 of a normalised item [C,H,W] as a picture. */
@@ -148,6 +152,7 @@ function lookOf({ options: { data } }: Learner, options: ShowOptions): Look {
     picture: options.picture ?? ((x) => ofX(x)),
     target: options.picture ?? ((y) => ofY(y)),
     ignoreId: options.ignoreId ?? data.spec?.label.ignoreId,
+    colorOf: (id) => options.colors?.[id] ?? classColor(id),
   };
 }
 
@@ -178,12 +183,12 @@ function topClasses({ data, dims: [classes = 0, ...rest] }: Tensor<'float32'>): 
 }
 
 /** The picture under the colours of its mask and of the predicted one, with the share of pixels that are right. */
-function maskCell({ index, x, y, prediction }: ItemResult, { picture, ignoreId }: Look, extra: string): Cell {
+function maskCell({ index, x, y, prediction }: ItemResult, { picture, ignoreId, colorOf }: Look, extra: string): Cell {
   const [image, ids, said] = [picture(x), y.data as Int32Array, topClasses(prediction)];
   const counted = [...ids.keys()].filter((i) => ids[i] !== ignoreId);
   const right = counted.filter((i) => ids[i] === said[i]).length / counted.length;
   return {
-    images: [overlayMask(image, ids, { ignoreId }), overlayMask(image, said)],
+    images: [overlayMask(image, ids, { ignoreId, colorOf }), overlayMask(image, said, { colorOf })],
     caption: `${extra.trim() || `item ${index}`}: ${(100 * right).toFixed(0)} % right`,
   };
 }
@@ -206,10 +211,10 @@ function cellOf(item: ItemResult, look: Look, extra = ''): Cell {
 }
 
 /** What the colours of masks mean. */
-const legendOf = (item: ItemResult | undefined, { name }: Look): readonly LegendEntry[] =>
+const legendOf = (item: ItemResult | undefined, { name, colorOf }: Look): readonly LegendEntry[] =>
   item === undefined || kindOf(item) !== 'mask'
     ? []
-    : Array.from({ length: item.prediction.dims[0]! }, (_, id) => ({ text: name(id), color: classColor(id) }));
+    : Array.from({ length: item.prediction.dims[0]! }, (_, id) => ({ text: name(id), color: colorOf(id) }));
 
 /**
  * showResults: the first items of the validation set with target / prediction -> SVG; for masks the picture under both, for

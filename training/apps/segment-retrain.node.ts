@@ -1,0 +1,68 @@
+import { sizeOfPicture } from '../data/image-io.node.ts';
+import { segmentSize } from '../data/masks.ts';
+import type { MaskedItem, SegmentData } from '../data/segment/folder.node.ts';
+import { type Size, shortSideOf } from '../data/sizes.ts';
+import type { Transform } from '../data/transforms/augment.ts';
+import { type SegmentRunConfig, segmentRunDefaults } from './segment-run.node.ts';
+
+/** Any pictures: things may be turned a little, near or far, in another light. */
+const anyPictures: readonly Transform[] = [
+  { kind: 'flip', p: 0.5 },
+  { kind: 'rotate', degrees: [-20, 20], p: 0.75 },
+  { kind: 'zoom', scale: [0.8, 1.5], p: 0.75 },
+  { kind: 'brightness', change: [0.3, 0.7], p: 0.75 },
+  { kind: 'contrast', scale: [0.7, 1 / 0.7], p: 0.75 },
+  { kind: 'tint', change: [0.42, 0.58], p: 0.5 },
+  { kind: 'saturation', scale: [0.3, 1.5], p: 0.5 },
+];
+
+const landscape = (shortSide: number): Size => segmentSize({ width: 4, height: 3 }, shortSide);
+
+/** Some tens of photos, starting from a trained model: minutes on two cores. Sizes are of 4:3 photos; see {@link fitToPhotos}. */
+export const segmentRetrainDefaults: SegmentRunConfig = {
+  ...segmentRunDefaults,
+  stages: [
+    { epochs: 12, size: landscape(120) },
+    { epochs: 6, size: landscape(168) },
+  ],
+  passes: 1,
+  validSize: landscape(168),
+  lr: 3e-3,
+  pctStart: 0.25,
+  balance: 0.5,
+  emaDecay: 0.99,
+  augmentation: anyPictures,
+  fineTune: { freezeEpochs: 1, lrMult: 5 },
+};
+
+/** Updates between two looks at the held-out photos. */
+const updatesPerEpoch = 60;
+
+/** The middle one of the photos' shapes, width / height. */
+async function medianShape(items: readonly MaskedItem[]): Promise<number> {
+  const shapes: number[] = [];
+  for (const { path } of items) {
+    // What cannot be read is named when all pairs are looked at.
+    const size = await sizeOfPicture(path).catch(() => undefined);
+    if (size !== undefined) shapes.push(size.width / size.height);
+  }
+  shapes.sort((a, b) => a - b);
+  return shapes[shapes.length >> 1] ?? 4 / 3;
+}
+
+/**
+ * fitToPhotos: `config` for these photos: its sizes in the shape that most of them have, no batch larger than all of them, and as many
+ * passes as make an epoch of some tens of updates.
+ */
+export async function fitToPhotos(config: SegmentRunConfig, { train }: SegmentData): Promise<SegmentRunConfig> {
+  const shape = await medianShape(train);
+  const shaped = (size: Size): Size => segmentSize({ width: 1000 * shape, height: 1000 }, shortSideOf(size));
+  const batchSize = Math.max(1, Math.min(config.batchSize, train.length));
+  return {
+    ...config,
+    stages: config.stages.map((stage) => ({ ...stage, size: shaped(stage.size) })),
+    validSize: shaped(config.validSize),
+    batchSize,
+    passes: Math.max(1, Math.round(updatesPerEpoch / Math.max(1, Math.floor(train.length / batchSize)))),
+  };
+}

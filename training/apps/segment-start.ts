@@ -1,0 +1,31 @@
+import { ensure } from '../core/errors.ts';
+import { importWeights } from '../nn/import.ts';
+import type { ParamSpec, Weights } from '../nn/scope.ts';
+import { decodeModel } from '../onnx/schema.ts';
+import type { SegmentNetConfig } from './segment.ts';
+
+/** segmentConfigOf: the configuration that `exportSegment` wrote into a model. Throws `bad-model` when there is none. */
+export function segmentConfigOf(model: Uint8Array): SegmentNetConfig {
+  const facts = new Map(decodeModel(model).metadataProps.map(({ key, value }) => [key, value]));
+  const config = facts.get('config');
+  ensure(facts.get('task') === 'segment' && config !== undefined, 'bad-model', () => {
+    return 'segmentConfigOf: expected a segment model exported by fettle, got one without its configuration; train one with fettle train segment';
+  });
+  return JSON.parse(config) as SegmentNetConfig;
+}
+
+/** Whether a parameter is of the last layer, which makes the scores of the classes. */
+const isHead = (name: string): boolean => name.startsWith('head.');
+
+/**
+ * startWeights: a value for every parameter: those of `exported` (weights of a run, or of an exported model), the last layer's from
+ * `fresh` unless `keepHead`. Throws `bad-checkpoint` when the architecture is another.
+ */
+export function startWeights(
+  specs: readonly ParamSpec[],
+  exported: Weights,
+  { fresh, keepHead }: { readonly fresh: Weights; readonly keepHead: boolean },
+): Weights {
+  const carried = importWeights(keepHead ? specs : specs.filter(({ name }) => !isHead(name)), exported);
+  return new Map(specs.map(({ name }) => [name, carried.get(name) ?? fresh.get(name)!.slice()]));
+}

@@ -1,0 +1,152 @@
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { ensure, FettleError } from '../../core/errors.ts';
+import type { SegmentClass } from '../../core/model-config.ts';
+import { classColor } from '../blocks/show.node.ts';
+import { decodeRgb } from '../image-io.node.ts';
+import { decodeMask, isIdFile } from './mask-file.node.ts';
+import type { MaskForm } from './mask-form.ts';
+
+/** What the masks of a data set mean. */
+export interface MaskClasses {
+  readonly classes: readonly SegmentClass[];
+  /** Id of pixels that no class claims. */
+  readonly voidId: number;
+  /** How the files say the ids. */
+  readonly maskForm: MaskForm;
+}
+
+type Rgb = readonly [number, number, number];
+
+/** A class as `classes.json` has it. */
+interface NamedId {
+  readonly id: number;
+  readonly name: string;
+  readonly rgb?: Rgb | undefined;
+}
+
+const byte = z.number().int().min(0).max(255);
+const rgb = z.tuple([byte, byte, byte]);
+const classFile = z.object({
+  void: byte.optional(),
+  masks: z.enum(['ids', 'colors', 'threshold']).optional(),
+  classes: z.array(z.object({ id: byte, name: z.string().min(1), rgb: rgb.optional() })),
+});
+type ClassFile = z.infer<typeof classFile>;
+
+/** Grey from which a black and white mask is white. */
+const white: MaskForm = { kind: 'threshold', from: 128 };
+
+/** The content of a JSON file; throws `bad-data` when it is none. */
+async function readJson(path: string): Promise<unknown> {
+  const text = await readFile(path, 'utf8');
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new FettleError('bad-data', `${path}: expected JSON, got ${(cause as Error).message}`, { cause });
+  }
+}
+
+async function readTable(path: string): Promise<ClassFile> {
+  const parsed = classFile.safeParse(await readJson(path));
+  ensure(parsed.success, 'bad-data', () => {
+    return `${path}: expected { void, masks, classes: [{ id, name, rgb }] }, got ${z.prettifyError(parsed.error!)}`;
+  });
+  return parsed.data;
+}
+
+/** Whether a mask is black and white, with both or all white; the blur that JPEG makes of an edge does not count. */
+async function isBlackAndWhite(path: string): Promise<boolean> {
+  const { data } = await decodeRgb(path);
+  let [between, whites] = [0, 0];
+  for (let i = 0; i < data.length; i += 3) {
+    const [r, g, b] = [data[i]!, data[i + 1]!, data[i + 2]!];
+    if (Math.max(r, g, b) - Math.min(r, g, b) > 8) return false;
+    if (g > 32 && g < 223) between += 1;
+    if (g >= 223) whites += 1;
+  }
+  return whites > 0 && between <= 0.02 * (data.length / 3);
+}
+
+/** Whether a file of ids has the id 1 and nothing but 0, 1 and `voidId`: then 255 is no white. */
+async function hasIdsOfTwo(path: string, voidId: number): Promise<boolean> {
+  const ids = new Set((await decodeMask(path)).data);
+  return ids.has(1) && [...ids].every((id) => id < 2 || id === voidId);
+}
+
+/** The kind of masks that one of them shows: a file of ids, or one of two classes in black and white, or of colours. */
+async function kindOf(mask: string, named: readonly NamedId[], voidId: number | undefined): Promise<MaskForm['kind']> {
+  const isIds = await isIdFile(mask);
+  const binary = named.length === 2 && (await isBlackAndWhite(mask));
+  if (!isIds) return binary || named.some((one) => one.rgb === undefined) ? 'threshold' : 'colors';
+  return binary && voidId !== 255 && !(await hasIdsOfTwo(mask, voidId ?? 255)) ? 'threshold' : 'ids';
+}
+
+/** The first of the first masks that shows something, else the first: an empty one tells nothing of its kind. */
+async function tellingMask(masks: readonly string[]): Promise<string> {
+  for (const mask of masks.slice(0, 50)) {
+    // One that cannot be read is named when all pairs are looked at.
+    const picture = await decodeRgb(mask).catch(() => undefined);
+    if (picture?.data.some((value) => value > 0)) return mask;
+  }
+  return masks[0]!;
+}
+
+/** The colours by id, that of void behind them; throws `bad-data` where a class has none, or another's. */
+function colorTable(path: string, named: readonly NamedId[], nothing: NamedId | undefined): readonly Rgb[] {
+  const without = named.find((one) => one.rgb === undefined);
+  ensure(without === undefined, 'bad-data', () => {
+    return `${path}: expected rgb for each class of masks in colours, got none for ${without!.name}`;
+  });
+  const colors = [...named, ...(nothing === undefined ? [] : [nothing])].flatMap((one) => one.rgb ?? []);
+  const table = Array.from({ length: colors.length / 3 }, (_, i) => colors.slice(3 * i, 3 * i + 3) as unknown as Rgb);
+  const same = table.findIndex((color, i) => table.findIndex((other) => String(other) === String(color)) !== i);
+  ensure(same === -1, 'bad-data', () => {
+    return `${path}: expected a colour of its own for each class, got ${table[same]} twice`;
+  });
+  return table;
+}
+
+/**
+ * readClasses: the classes of `classes.json` by id, the void one left out, and how the files `masks` say them. Throws `bad-data`
+ * unless the ids are 0, 1, ...
+ */
+export async function readClasses(path: string, files: readonly string[]): Promise<MaskClasses> {
+  const { void: given, classes, masks } = await readTable(path);
+  const voidId = given ?? 255;
+  const named = classes.filter(({ id }) => id !== voidId).sort((a, b) => a.id - b.id);
+  ensure(
+    named.length > 1 && named.every(({ id }, i) => id === i),
+    'bad-data',
+    () => `${path}: expected at least two classes of ids 0, 1, ..., got ${named.map(({ id }) => id)}`,
+  );
+  const kind = masks ?? (await kindOf(await tellingMask(files), named, given));
+  const colored = named.map(({ name, rgb: color }, id) => ({ name, color: color ?? classColor(id) }));
+  if (kind === 'threshold') {
+    ensure(named.length === 2, 'bad-data', () => {
+      return `${path}: expected two classes for masks in black and white, got ${named.length}`;
+    });
+    return { classes: colored, voidId: 255, maskForm: white };
+  }
+  if (kind === 'ids') return { classes: colored, voidId, maskForm: { kind } };
+  // In a table of colours void is the place behind the classes'.
+  const colors = colorTable(
+    path,
+    named,
+    classes.find(({ id }) => id === voidId),
+  );
+  return { classes: colored, voidId: colors.length > named.length ? named.length : 255, maskForm: { kind, colors } };
+}
+
+/** The two classes of black and white masks that nobody has named. Throws `bad-data` when the files are of another kind. */
+export async function binaryClasses(folder: string, files: readonly string[]): Promise<MaskClasses> {
+  const sample = await tellingMask(files);
+  ensure(await isBlackAndWhite(sample), 'bad-data', () => {
+    return `segment: expected masks in black and white where ${folder} has no classes.json, got ${sample}; name the classes in classes.json (docs/training.md)`;
+  });
+  const classes = [
+    { name: 'background', color: [0, 0, 0] },
+    { name: 'object', color: [255, 255, 255] },
+  ] as const;
+  return { classes, voidId: 255, maskForm: white };
+}
