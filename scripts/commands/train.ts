@@ -20,6 +20,7 @@ export interface TrainOptions {
   readonly samples?: number;
   readonly lr?: number;
   readonly loss?: 'mse' | 'l1';
+  readonly classWeights?: number;
   readonly seed: number;
   readonly from?: string;
   readonly threads?: number;
@@ -42,6 +43,15 @@ const positive =
     const value = Number(text);
     if (!(value > 0) || !Number.isFinite(value))
       throw new FettleError('bad-argument', `${option}: expected a number above 0, got ${text}`);
+    return value;
+  };
+
+const share =
+  (option: string) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (text.trim() === '' || !(value >= 0 && value <= 1))
+      throw new FettleError('bad-argument', `${option}: expected a number 0..1, got ${text}`);
     return value;
   };
 
@@ -90,6 +100,11 @@ export function trainOptions(command: Command): Command {
     .option('--samples <n>', 'crops per epoch', parseWhole('--samples', 1, 10_000_000))
     .option('--lr <x>', 'highest learning rate of the one-cycle schedule', positive('--lr'))
     .option('--loss <name>', 'l1 or mse', choice('--loss', ['l1', 'mse']))
+    .option(
+      '--class-weights <power>',
+      'of segment: weight of rare classes, (median share / share)^power: 0 all alike, 1 in full',
+      share('--class-weights'),
+    )
     .option('--seed <n>', 'same seed, same result on the same machine type', parseWhole('--seed', 0, 2 ** 31), 1)
     .option(
       '--threads <n>',
