@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import { FettleError } from '../../training/core/errors.ts';
-import type { GenerateOptions, OpenTextModel } from '../../training/data/text/generate.ts';
+import type { GenerateOptions } from '../../training/data/text/engine.ts';
+import type { OpenTextModel } from '../../training/data/text/text-rows.ts';
 import { announceDevice, deviceOption, parseWhole, report } from '../cli.ts';
 
 interface Options {
@@ -116,7 +117,7 @@ async function sample(command: Command, model: OpenTextModel, prompt: string, op
 }
 
 async function search(command: Command, model: OpenTextModel, prompt: string, options: Options): Promise<void> {
-  const { beamSearch } = await import('../../training/data/text/generate.ts');
+  const { beamSearch } = await import('../../training/data/text/beam.ts');
   const found = await beamSearch(model, { prompt, beams: options.beams!, maxTokens: options.maxTokens });
   const candidates = found.slice(0, options.n);
   report(command, { prompt, candidates }, candidates.map(({ text }) => (prompt + text).trim()).join('\n\n'));

@@ -15,6 +15,7 @@ import { numbersText } from '../../training/data/text/human-numbers.ts';
 import { textPerplexity } from '../../training/data/text/perplexity.ts';
 import { logProbabilities } from '../../training/data/text/sample.ts';
 import { specialTokens } from '../../training/data/text/special.ts';
+import { TextRows } from '../../training/data/text/text-rows.ts';
 import { makeVocab, Vocab } from '../../training/data/text/vocab.ts';
 import { textWindows } from '../../training/data/text/windows.ts';
 import { openSession } from '../../training/run/ort.node.ts';
@@ -112,23 +113,28 @@ describe('languageModelLearner', function () {
       const { predictions } = await lm.learner.getPreds(loader);
       const model = await openTextModel(exportLanguageModel(lm.learner.weights, lm.config, vocab), open);
       expect(model.vocab.words).to.deep.equal(vocab.words);
-      let feeds = Object.fromEntries(
-        model.states.map(({ name, size }) => [
-          name,
-          { dtype: 'float32' as const, dims: [1, 8, size], data: new Float32Array(8 * size) },
-        ]),
-      );
       const column = (t: number) => Int32Array.from({ length: 8 }, (_, row) => tokens[row * 13 + t]!);
+      const rows = new TextRows(model);
+      for (let row = 0; row < 8; row++) rows.add();
       for (let t = 0; t < 12; t++) {
-        const words = { dtype: 'int32' as const, dims: [8, 1], data: column(t) };
-        const results = await model.session.run({ ...feeds, words });
-        feeds = Object.fromEntries(model.states.map(({ name }) => [name, results[`next/${name}`]!])) as typeof feeds;
-        const scores = results.scores!.data as Float32Array;
+        const temperature = 1 + t / 10;
+        await rows.read(column(t), new Float32Array(8).fill(temperature));
         for (let row = 0; row < 8; row++) {
-          const logP = logProbabilities(scores.subarray(row * vocab.size, (row + 1) * vocab.size));
+          const { scores, weighed } = rows.result(row);
+          const logP = logProbabilities(scores);
           expect(logP[column(t + 1)[row]!]).to.be.closeTo(predictions.data[(row * 12 + t) * 2]!, 1e-4);
+          const cooled = logProbabilities(scores.map((score) => score / temperature));
+          for (const id of [0, 9, vocab.size - 1])
+            expect(weighed!.weights[id]! / weighed!.total).to.be.closeTo(Math.exp(cooled[id]!), 1e-6);
+          expect(weighed!.highest).to.equal(Math.max(...scores));
         }
       }
+      // A window is the same as its words one by one.
+      const whole = new TextRows(model);
+      for (let row = 0; row < 8; row++) whole.add();
+      await whole.read(Int32Array.from({ length: 96 }, (_, i) => tokens[Math.floor(i / 12) * 13 + (i % 12)]!));
+      for (const [i, state] of whole.state(5).entries())
+        for (const [j, x] of state.entries()) expect(x).to.be.closeTo(rows.state(5)[i]![j]!, 1e-5);
       await model.session.release();
       await lm.learner.close();
     });

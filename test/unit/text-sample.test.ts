@@ -1,21 +1,62 @@
 import { expect } from 'chai';
+import fc from 'fast-check';
 import { createRng } from '../../training/core/rng.ts';
-import { type Tensor, zeros } from '../../training/core/tensor.ts';
-import { beamSearch, generateText, type OpenTextModel } from '../../training/data/text/generate.ts';
-import { choices, logProbabilities, sampleWord } from '../../training/data/text/sample.ts';
-import { specialTokens } from '../../training/data/text/special.ts';
-import { Vocab } from '../../training/data/text/vocab.ts';
+import { logProbabilities, type SampleOptions, WordSampler, type WordScores } from '../../training/data/text/sample.ts';
 
 const probabilities = [0.5, 0.2, 0.15, 0.1, 0.05];
 const scores = Float32Array.from(probabilities, Math.log);
+const row = (...values: readonly number[]): WordScores => ({ scores: Float32Array.from(values) });
 
 /** How often each word is chosen. */
-function shares(options: Parameters<typeof sampleWord>[1], rounds = 20_000, extra = {}): number[] {
+function shares(options: SampleOptions, rounds = 20_000, extra = {}): number[] {
   const rng = createRng('shares');
+  const sampler = new WordSampler(scores.length);
   const counts = probabilities.map(() => 0);
-  for (let i = 0; i < rounds; i++) counts[sampleWord(scores, options, rng, extra)]! += 1 / rounds;
+  for (let i = 0; i < rounds; i++) counts[sampler.choose(row(...scores), options, rng, extra)]! += 1 / rounds;
   return counts;
 }
+
+/** The words that are left, by sorting all of them. */
+function leftBySorting(
+  values: Float32Array,
+  { temperature = 1, topK = 0, topP = 1, minP = 0 }: SampleOptions,
+): number[] {
+  const top = Math.max(...values);
+  const weights = values.map((score) => Math.exp((score - top) / temperature));
+  let ids = [...weights.keys()].filter((id) => weights[id]! > 0 && weights[id]! >= minP);
+  ids.sort((a, b) => weights[b]! - weights[a]! || a - b);
+  if (topK > 0) ids = ids.slice(0, topK);
+  if (topP < 1) {
+    const wanted = topP * ids.reduce((sum, id) => sum + weights[id]!, 0);
+    let reached = 0;
+    const last = ids.findIndex((id) => {
+      reached += weights[id]!;
+      return reached >= wanted;
+    });
+    if (last >= 0) ids = ids.slice(0, last + 1);
+  }
+  return ids.sort((a, b) => a - b);
+}
+
+/** exp((score - highest) / temperature) and their sum, as a graph would say them. */
+function weighed(values: Float32Array, temperature: number): WordScores {
+  const highest = Math.max(...values);
+  const weights = values.map((score) => Math.exp((score - highest) / temperature));
+  return { scores: values.slice(), weighed: { highest, weights, total: weights.reduce((sum, one) => sum + one, 0) } };
+}
+
+const someScores = fc
+  .tuple(fc.integer(), fc.integer({ min: 1, max: 400 }), fc.constantFrom(0.5, 3, 12), fc.boolean())
+  .map(([seed, count, spread, ties]) => {
+    const rng = createRng(seed);
+    return Float32Array.from({ length: count }, () => (ties ? rng.int(-3, 3) : spread * rng.normal()));
+  });
+const someOptions = fc.record({
+  temperature: fc.constantFrom(0.3, 0.8, 1, 2),
+  topK: fc.constantFrom(0, 1, 5, 40, 1000),
+  topP: fc.constantFrom(1e-6, 0.3, 0.9, 0.95, 1),
+  minP: fc.constantFrom(0, 0, 0.001, 0.2, 1),
+});
 
 describe('choosing the next word', () => {
   it('follows the probabilities', () => {
@@ -30,7 +71,8 @@ describe('choosing the next word', () => {
   });
 
   it('top-k, nucleus and min-p leave the words that they say', () => {
-    const left = (options: Parameters<typeof choices>[1]): number[] => [...choices(scores, options).ids].sort();
+    const sampler = new WordSampler(scores.length);
+    const left = (options: SampleOptions): number[] => [...sampler.left(row(...scores), options)];
     expect(left({ topK: 2 })).to.deep.equal([0, 1]);
     expect(left({ topP: 0.69 })).to.deep.equal([0, 1]);
     expect(left({ topP: 0.71 })).to.deep.equal([0, 1, 2]);
@@ -41,11 +83,42 @@ describe('choosing the next word', () => {
     expect(left({})).to.deep.equal([0, 1, 2, 3, 4]);
   });
 
+  it('leaves what sorting all words would, whatever their number, ties and options', () => {
+    fc.assert(
+      fc.property(someScores, someOptions, (values, options) => {
+        const found = new WordSampler(values.length).left({ scores: values }, options);
+        expect([...found]).to.deep.equal(leftBySorting(values, options));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('with weights from the graph chooses the same words, also where penalties and bans change them', () => {
+    fc.assert(
+      fc.property(someScores, someOptions, fc.constantFrom(1, 1.3, 0.5, 50), (values, options, repetitionPenalty) => {
+        fc.pre(values.length > 10);
+        const rules = { seen: new Set([2, 3, 5, 8]), banned: [0, 1, 2] };
+        const all = { ...options, repetitionPenalty };
+        const sampler = new WordSampler(values.length);
+        const own = sampler.choose({ scores: values.slice() }, all, createRng(1), rules);
+        expect(sampler.choose(weighed(values, options.temperature), all, createRng(1), rules)).to.equal(own);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('chooses among a few words only where it must', () => {
+    expect(shares({}, 20_000, { only: [1, 3] })[1]).to.be.closeTo(2 / 3, 0.015);
+    expect(new WordSampler(5).choose(row(...scores), { temperature: 0 }, createRng(1), { only: [4, 2] })).to.equal(2);
+  });
+
   it('the penalty makes what occurred less likely, whatever the sign of its score', () => {
     const options = { temperature: 0, repetitionPenalty: 2 };
-    expect(sampleWord(Float32Array.of(3, 2), options, createRng(1), { seen: [0, 0] })).to.equal(1);
-    expect(sampleWord(Float32Array.of(-1, -1.5), options, createRng(1), { seen: [0] })).to.equal(1);
-    expect(sampleWord(Float32Array.of(3, 1), options, createRng(1), { seen: [0] })).to.equal(0);
+    const chosen = (values: readonly number[], seen: readonly number[]): number =>
+      new WordSampler(values.length).choose(row(...values), options, createRng(1), { seen: new Set(seen) });
+    expect(chosen([3, 2], [0])).to.equal(1);
+    expect(chosen([-1, -1.5], [0])).to.equal(1);
+    expect(chosen([3, 1], [0])).to.equal(0);
   });
 
   it('never chooses what is banned', () => {
@@ -62,123 +135,5 @@ describe('choosing the next word', () => {
     const logP = logProbabilities(Float32Array.of(1000, 999, -1000));
     expect(logP.reduce((sum, one) => sum + Math.exp(one), 0)).to.be.closeTo(1, 1e-6);
     expect(logP[0]! - logP[1]!).to.be.closeTo(1, 1e-4);
-  });
-});
-
-const words = ['a', 'b', 'c', '.', '7', '\n'];
-const vocab = new Vocab([...specialTokens, ...words]);
-
-/** A model that says, by the last word alone, how likely each next one is; its state counts the words read. */
-function chain(
-  next: (last: string) => Readonly<Record<string, number>>,
-): OpenTextModel & { readonly batches: number[] } {
-  const batches: number[] = [];
-  const run = async ({ words: fed, 'state.0.hidden': state }: Readonly<Record<string, Tensor>>) => {
-    const [n, t] = fed!.dims as [number, number];
-    batches.push(n);
-    const scores = zeros('float32', [n, vocab.size]);
-    const states = zeros('float32', [1, n, 1]);
-    for (let row = 0; row < n; row++) {
-      const likely = next(vocab.words[Number(fed!.data[(row + 1) * t - 1])]!);
-      for (const [id, word] of vocab.words.entries())
-        scores.data[row * vocab.size + id] = Math.log(likely[word] ?? 1e-9);
-      states.data[row] = Number(state!.data[row]) + t;
-    }
-    return { scores, 'next/state.0.hidden': states };
-  };
-  return { session: { run }, vocab, states: [{ name: 'state.0.hidden', size: 1 }], batches };
-}
-
-const even = chain(() => ({ a: 1, b: 1, c: 1, '.': 1, xxbos: 0.3, xxunk: 5, xxmaj: 1 }));
-
-describe('writing texts', () => {
-  it('the same seed gives the same text, whatever the number of candidates; another seed another', async () => {
-    const [one] = await generateText(even, { seed: 5 });
-    const many = await generateText(even, { seed: 5, n: 4 });
-    expect(many[0]).to.deep.equal(one);
-    expect(new Set(many.map(({ text }) => text)).size).to.be.greaterThan(1);
-    expect((await generateText(even, { seed: 6 }))[0]).to.not.deep.equal(one);
-  });
-
-  it('shows no xxunk nor other special word, and ends at xxbos', async () => {
-    const texts = await generateText(even, { n: 40, maxTokens: 30 });
-    expect(texts.map(({ text }) => text).join(' ')).to.not.match(/xx/);
-    expect(new Set(texts.map(({ finishReason }) => finishReason))).to.deep.equal(new Set(['stop', 'length']));
-    for (const { tokens, finishReason } of texts) if (finishReason === 'length') expect(tokens).to.equal(30);
-  });
-
-  it('gives what follows the prompt, and the pieces that it tells add up to it', async () => {
-    const pieces: string[] = ['', ''];
-    const model = chain((last) => (last === 'b' ? { c: 1 } : last === 'c' ? { '.': 1 } : { xxbos: 1 }));
-    const found = await generateText(model, {
-      prompt: 'A b',
-      n: 2,
-      onText: (candidate, piece) => {
-        pieces[candidate] += piece;
-      },
-    });
-    expect(found[0]).to.deep.equal({ text: ' c.', tokens: 2, finishReason: 'stop' });
-    expect(pieces).to.deep.equal([' c.', ' c.']);
-  });
-
-  it('ends before a stop, which is never told, not even in part', async () => {
-    const pieces: string[] = [];
-    const model = chain((last) => ({ xxbos: { a: 1 }, a: { b: 1 }, b: { '.': 1 }, '.': { c: 1 } })[last] ?? { a: 1 });
-    const [found] = await generateText(model, { stop: ['b. c', 'zzz'], onText: (_, piece) => void pieces.push(piece) });
-    expect(found).to.deep.equal({ text: 'a ', tokens: 4, finishReason: 'stop' });
-    expect(pieces.join('')).to.equal('a ');
-  });
-
-  it('texts that have ended leave the batch', async () => {
-    const model = chain(() => ({ a: 1, xxbos: 0.5 }));
-    await generateText(model, { n: 16, maxTokens: 12 });
-    expect(model.batches[0]).to.equal(1);
-    expect(model.batches.slice(1)).to.deep.equal([...model.batches.slice(1)].sort((a, b) => b - a));
-    expect(model.batches.at(-1)).to.be.below(16);
-  });
-
-  it('a mark of capitals is followed by a word, one of repetition by a number', async () => {
-    const marks = chain((last) =>
-      last === 'xxrep' ? { xxrep: 1, a: 1, '7': 0.01 } : { xxmaj: 1, xxrep: 1, a: 1, '.': 1 },
-    );
-    const [{ text } = { text: '' }] = await generateText(marks, { maxTokens: 300 });
-    expect(text).to.match(/A/);
-    expect(text).to.match(/a{7}|A{7}|\.{7}/);
-  });
-
-  it('stops when asked to', async () => {
-    const stop = new AbortController();
-    const [found] = await generateText(even, { maxTokens: 1000, signal: stop.signal, onText: () => stop.abort() });
-    expect(found!.tokens).to.be.below(20);
-  });
-
-  it('refuses numbers out of range', async () => {
-    for (const options of [
-      { n: 0 },
-      { maxTokens: 1.5 },
-      { topP: 0 },
-      { topK: -1 },
-      { temperature: Number.NaN },
-      { stop: [''] },
-    ]) {
-      const error = await generateText(even, options).catch((reason: unknown) => reason);
-      expect(error, JSON.stringify(options)).to.have.property('code', 'bad-argument');
-    }
-  });
-});
-
-describe('beam search', () => {
-  // The likeliest first word leads to a worse text.
-  const model = chain(
-    (last) => ({ xxbos: { a: 0.6, b: 0.4 }, a: { c: 0.3, '.': 0.3, a: 0.4 }, b: { c: 1 } })[last] ?? { xxbos: 1 },
-  );
-
-  it('finds a text that is likelier than the one of the likeliest words', async () => {
-    const [best] = await beamSearch(model, { beams: 4 });
-    expect(best!.text).to.equal('b c');
-    expect(best!.logProbability).to.be.closeTo(Math.log(0.4), 1e-3);
-    expect(best!.finished).to.equal(true);
-    const [greedy] = await beamSearch(model, { beams: 1, maxTokens: 3 });
-    expect(greedy!.text).to.equal('a a a');
   });
 });

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { detokenise } from '../../training/data/text/detokenise.ts';
+import { detokenise, TextJoiner } from '../../training/data/text/detokenise.ts';
 import { specialTokens } from '../../training/data/text/special.ts';
 import { decodeHtml, tidyText, tokenise } from '../../training/data/text/tokenise.ts';
 import { decodeVocab, encodeVocab, makeVocab, Vocab } from '../../training/data/text/vocab.ts';
@@ -126,6 +126,17 @@ describe('detokenise', () => {
     const tokens = ['xxbos', 'xxmaj', 'so', 'xxunk', 'xxrep', 'many', 'xxrep', '4', '!', 'xxpad', 'xxeos', 'xxmaj'];
     expect(detokenise(tokens)).to.equal('So many!!!!');
     expect(detokenise(['xxrep', '999999999', 'a'])).to.equal('999999999 a');
+  });
+});
+
+describe('TextJoiner', () => {
+  it('writes a word when it is complete, so that nothing it has told changes', () => {
+    const joiner = new TextJoiner();
+    const pieces = ['xxmaj', 'so', 'xxrep', '4', '!', 'xxwrep', '2', 'xxup', 'no', ',', 'xxrep', 'x', 'xxrep', '3'];
+    const told = pieces.map((token) => joiner.add(token));
+    expect(told).to.deep.equal(['', 'So', '', '', '!!!!', '', '', '', ' NO NO', ',', '', ' x', '', '']);
+    expect(joiner.end()).to.equal(' 3');
+    expect(detokenise(pieces)).to.equal('So!!!! NO NO, x 3');
   });
 });
 

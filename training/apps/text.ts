@@ -1,9 +1,9 @@
 import { type AwdLstmConfig, awdLstmDefaults, awdLstmStates, layerStates, namedStates } from '../../models/awd-lstm.ts';
-import { languageModelWindow, nextWord, type PenaltyOptions } from '../../models/language-model.ts';
+import { languageModelWindow, nextWord, type PenaltyOptions, weighScores } from '../../models/language-model.ts';
 import { ensure } from '../core/errors.ts';
 import { symDim } from '../core/shape.ts';
 import type { Tensor } from '../core/tensor.ts';
-import type { OpenTextModel } from '../data/text/generate.ts';
+import type { OpenTextModel } from '../data/text/text-rows.ts';
 import { paddingId, Vocab } from '../data/text/vocab.ts';
 import { textWindows } from '../data/text/windows.ts';
 import { createLearner, type Learner } from '../learner/create-learner.ts';
@@ -181,7 +181,8 @@ export interface TextModelFacts {
 
 /**
  * exportLanguageModel: the model for generation as ONNX bytes, vocabulary inside: `words` int32[N,T] and the states `state.0.hidden` [1,N,H] … of
- * what came before -> `scores` f32[N,V] of the next word and `next/state.0.hidden` … . Any N and T.
+ * what came before -> `scores` f32[N,V] of the next word and `next/state.0.hidden` … . Any N and T. For sampling, `temperature` f32[N,1] ->
+ * `highest`, `weights` and `total` of `weighScores`.
  */
 export function exportLanguageModel(weights: Weights, config: AwdLstmConfig, vocab: Vocab): Uint8Array {
   const n = symDim('N');
@@ -190,12 +191,16 @@ export function exportLanguageModel(weights: Weights, config: AwdLstmConfig, voc
     dtype: 'float32' as const,
     shape: [1, n, size],
   }));
-  const inputs = [{ name: 'words', dtype: 'int32' as const, shape: [n, symDim('T')] }, ...states];
+  const inputs = [
+    { name: 'words', dtype: 'int32' as const, shape: [n, symDim('T')] },
+    { name: 'temperature', dtype: 'float32' as const, shape: [n, 1] },
+    ...states,
+  ];
   const graph = buildInference('language_model', inputs, weights, (scope, values) => {
     const first = layerStates(config, (name) => values[name]!);
     const next = nextWord(scope, values.words!, config, first);
     const named = namedStates(next.states).map(([name, value]) => [`next/${name}`, value] as const);
-    return { scores: next.scores, ...Object.fromEntries(named) };
+    return { scores: next.scores, ...weighScores(next.scores, values.temperature!), ...Object.fromEntries(named) };
   });
   const facts: TextModelFacts = { config, words: vocab.words };
   return toOnnx(graph, { metadata: { [factsKey]: JSON.stringify(facts) } });
@@ -219,5 +224,7 @@ export async function openTextModel(
   ensure(config.backwards !== true, 'bad-model', () => {
     return 'openTextModel: expected a model that reads forwards, got one that reads backwards; it is for classifiers and taggers, not for writing';
   });
-  return { session: await open(model), vocab: new Vocab(words), states: awdLstmStates(config) };
+  const session = await open(model);
+  const weighs = session.inputNames.includes('temperature');
+  return { session, vocab: new Vocab(words), states: awdLstmStates(config), weighs };
 }

@@ -23,60 +23,60 @@ interface Word {
   readonly times: number;
 }
 
-/** Tokens without special ones: capitals are in the words, repetitions written out. Stray special tokens are left out. */
-function* wordsOf(tokens: readonly string[], unknown: string): Generator<Word> {
-  for (let at = 0; at < tokens.length; ) {
-    const { text, end, times } = unit(tokens, at, unknown);
-    const joint = jointMark(tokens[at]!);
-    at = end;
-    if (text !== '') yield { text: joint?.mark ?? text, joint, times };
-  }
-}
-
-interface Unit {
-  readonly text: string;
-  /** Where the next one begins. */
-  readonly end: number;
-  /** It stands so many times, as words with spaces. */
-  readonly times: number;
-}
-
 /** Longer repetitions are not written by people, but a language model may ask for them. */
 const mostRepeats = 1000;
 
-function unit(tokens: readonly string[], at: number, unknown: string): Unit {
-  const token = tokens[at]!;
-  if (token === special.unknown) return { text: unknown, end: at + 1, times: 1 };
-  if (!isSpecial(token)) return { text: token, end: at + 1, times: 1 };
-  const rest = at + 1 < tokens.length;
-  if (rest && (token === special.capital || token === special.capitals)) {
-    const inner = unit(tokens, at + 1, unknown);
+const isCount = (token: string | undefined): boolean =>
+  token !== undefined && /^\d+$/.test(token) && Number(token) <= mostRepeats;
+
+const isCase = (token: string): boolean => token === special.capital || token === special.capitals;
+const isRepeat = (token: string): boolean => token === special.repeated || token === special.repeatedWord;
+
+/** What one word is written with: marks of capitals and of repetition before it, if any, and the word. Its end is not in `tokens` yet: undefined. */
+function unitEnd(tokens: readonly string[]): number | undefined {
+  for (let at = 0; at < tokens.length; at++) {
+    const token = tokens[at]!;
+    if (isCase(token)) continue;
+    if (!isRepeat(token)) return at + 1;
+    if (at + 1 === tokens.length) return undefined;
+    // Without a count the mark says nothing.
+    if (!isCount(tokens[at + 1])) return at + 1;
+    at += 1;
+  }
+  return undefined;
+}
+
+/** The word of a whole unit, or of one that the text broke off: then its marks say nothing. */
+function wordOf(tokens: readonly string[], unknown: string, at = 0): Omit<Word, 'joint'> {
+  const token = tokens[at];
+  if (token === undefined) return { text: '', times: 1 };
+  if (token === special.unknown) return { text: unknown, times: 1 };
+  if (!isSpecial(token)) return { text: token, times: 1 };
+  if (isCase(token)) {
+    const inner = wordOf(tokens, unknown, at + 1);
     return { ...inner, text: token === special.capital ? capitalised(inner.text) : inner.text.toUpperCase() };
   }
+  if (!isRepeat(token) || !isCount(tokens[at + 1])) return { text: '', times: 1 };
   const count = Number(tokens[at + 1]);
-  const counts = /^\d+$/.test(tokens[at + 1] ?? '') && count <= mostRepeats && at + 2 < tokens.length;
-  if (counts && (token === special.repeated || token === special.repeatedWord)) {
-    const { text, end } = unit(tokens, at + 2, unknown);
-    return token === special.repeated ? { text: text.repeat(count), end, times: 1 } : { text, end, times: count };
-  }
-  return { text: '', end: at + 1, times: 1 };
+  const { text } = wordOf(tokens, unknown, at + 2);
+  return token === special.repeated ? { text: text.repeat(count), times: 1 } : { text, times: count };
 }
 
 /** Decides on spaces one word after the other: quotes open and close in turn. */
 class Joiner {
-  text = '';
   #last: Piece | undefined;
   #lastWord = '';
   readonly #open = { '"': false, "'": false };
 
-  add(word: string, joint: Word['joint']): void {
+  /** The word as it goes on in the text. */
+  add(word: string, joint: Word['joint']): string {
     const { text, left, right } = joint ? { text: word, ...joint } : this.#piece(word);
     // A face behind a bracket would not be one.
     const takes = this.#last?.right && (!emoticon.test(text) || this.#last.text.endsWith('\n'));
     const close = this.#last === undefined || takes || left;
-    this.text += close ? text : ` ${text}`;
     this.#last = { text, left, right };
     this.#lastWord = word;
+    return close ? text : ` ${text}`;
   }
 
   #piece(word: string): Piece {
@@ -113,13 +113,52 @@ export interface DetokeniseOptions {
   readonly unknown?: string;
 }
 
+/** Tokens one after the other to the text that they make: what {@link detokenise} makes of them all. */
+export class TextJoiner {
+  readonly #unknown: string;
+  readonly #joiner = new Joiner();
+  /** Marks whose word is still to come. */
+  #open: string[] = [];
+
+  constructor({ unknown = '' }: DetokeniseOptions = {}) {
+    this.#unknown = unknown;
+  }
+
+  /** What the text goes on with; '' until a word is complete. */
+  add(token: string): string {
+    this.#open.push(token);
+    const end = unitEnd(this.#open);
+    if (end === undefined) return '';
+    // A mark without a count, and what came instead of it.
+    const rest = this.#open.splice(end);
+    const text = this.#write(this.#open);
+    this.#open = [];
+    return rest.reduce((sum, one) => sum + this.add(one), text);
+  }
+
+  /** What is left when the text ends here: marks without a word say nothing, a count without its word is a number. */
+  end(): string {
+    const last = this.#open.at(-1);
+    this.#open = [];
+    return last === undefined || isSpecial(last) ? '' : this.#write([last]);
+  }
+
+  #write(unit: readonly string[]): string {
+    const { text, times } = wordOf(unit, this.#unknown);
+    const joint = jointMark(unit[0]!);
+    let written = '';
+    for (let i = 0; i < times && text !== ''; i++) written += this.#joiner.add(joint?.mark ?? text, joint);
+    return written;
+  }
+}
+
 /**
  * detokenise: tokens -> a text for people: capitals, contractions, repetitions, spaces around marks and quotes, names, tags and addresses
  * as they were. Where a text had other spaces than such marks usually have (`5 %`), it has the usual ones afterwards.
  */
-export function detokenise(tokens: readonly string[], { unknown = '' }: DetokeniseOptions = {}): string {
-  const joiner = new Joiner();
-  for (const { text, joint, times } of wordsOf(tokens, unknown))
-    for (let i = 0; i < times; i++) joiner.add(text, joint);
-  return joiner.text;
+export function detokenise(tokens: readonly string[], options: DetokeniseOptions = {}): string {
+  const joiner = new TextJoiner(options);
+  let text = '';
+  for (const token of tokens) text += joiner.add(token);
+  return text + joiner.end();
 }
