@@ -28,6 +28,24 @@ const headNames = namesOf<ClassifierHeadOptions>({
   bias: true,
 });
 
+type Pooling = (map: Value) => Value;
+
+/**
+ * Mean and maximum over all positions: [N,C,H,W] -> [N,C]. In an exported graph of known size as pools, which every runtime has at every opset: WebGL's
+ * reductions are those before opset 18.
+ */
+function poolings(scope: Scope, { shape }: Value): readonly [mean: Pooling, largest: Pooling] {
+  const kernel = shape.slice(2).filter((side) => typeof side === 'number');
+  if (!scope.exported || kernel.length < 2) {
+    const whole = { axes: [2, 3], keepdims: false };
+    return [(map) => o.reduceMean(map, whole), (map) => o.reduceMax(map, whole)];
+  }
+  return [
+    (map) => o.reshape(o.averagePool(map, { kernel }), [0, -1]),
+    (map) => o.reshape(o.maxPool(map, { kernel }), [0, -1]),
+  ];
+}
+
 /**
  * classifierHead: fastai's `create_head`: a map f32[N,C,H,W] -> scores (logits) f32[N,classes]. Pool to maxima and means [N,2C], then norm,
  * dropout, linear and ReLU for each hidden layer, and norm, dropout, linear. Parameters in fastai's scopes `2`, `4`, `6`, `8`.
@@ -35,8 +53,8 @@ const headNames = namesOf<ClassifierHeadOptions>({
 export function classifierHead(scope: Scope, map: Value, options: ClassifierHeadOptions): Value {
   knownKeys('classifierHead', options, headNames);
   const { classes, hidden = [512], dropout = 0.5, concatPool = true, bias = true } = options;
-  const mean = o.reduceMean(map, { axes: [2, 3], keepdims: false });
-  const pooled = concatPool ? o.concat([o.reduceMax(map, { axes: [2, 3], keepdims: false }), mean], 1) : mean;
+  const [mean, largest] = poolings(scope, map);
+  const pooled = concatPool ? o.concat([largest(map), mean(map)], 1) : mean(map);
   const features = [...hidden, classes];
   return features.reduce((x, width, i) => {
     const last = i === hidden.length;

@@ -13,6 +13,7 @@ type Retrain = (command: Command, options: AllOptions, place: RetrainPlace) => P
 const tasks: Readonly<Record<string, () => Promise<Retrain>>> = {
   restore: async () => (await import('./retrain-restore.ts')).retrainRestore,
   segment: async () => (await import('./retrain-segment.ts')).retrainSegment,
+  classify: async () => (await import('./retrain-classify.ts')).retrainClassify,
   text: async () => (await import('./retrain-text.ts')).retrainText,
 };
 
@@ -22,13 +23,16 @@ export function register(program: Command): void {
   const command = program
     .command('retrain')
     .description(
-      'fine-tune a served model on your own photos, masks or posts, compare, register the next version and serve it',
+      'fine-tune a served model on your own photos, masks, classes or posts, compare, register the next version and serve it',
     )
     .argument('<task>', names);
   textOptions(trainOptions(command))
     .option('--column <name>', 'of text: where the text is in a table of posts (default: text, full_text, content …)')
     .option('--until <date>', 'of text: posts of this day and later are left out')
-    .option('--from <name[@v]>', 'the model to start from (default: TASK), or a model.onnx; of segment also none')
+    .option(
+      '--from <name[@v]>',
+      'the model to start from (default: TASK), or a model.onnx; of segment and classify also none (random weights)',
+    )
     .option('--store <dir>', 'where trained models are (FETTLE_STORE, else ./fettle-models)')
     .option(
       '--out <dir>',

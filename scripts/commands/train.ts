@@ -55,15 +55,6 @@ const share =
     return value;
   };
 
-/** Throws unless the task is one that can be trained. */
-export function checkTask(command: Command, task: string): void {
-  if (task !== 'restore')
-    throw new FettleError(
-      'unsupported',
-      `${command.name()}: expected the task restore${command.name() === 'train' ? ' or segment' : ''}, got ${task}`,
-    );
-}
-
 /** Runs `body` with a signal that Ctrl-C (or SIGTERM) aborts; a second one ends the process at once. */
 export async function stoppable<T>(body: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
@@ -207,30 +198,36 @@ export async function runFromOptions(
   return stoppable((signal) => runRestore({ ...run, signal }));
 }
 
+/** What trains each task but restore; loaded when it is asked for. */
+const tasks: Readonly<
+  Record<string, () => Promise<(command: Command, options: TrainOptions & { readonly out: string }) => Promise<void>>>
+> = {
+  segment: async () => (await import('./train-segment.ts')).trainSegment,
+  classify: async () => (await import('./train-classify.ts')).trainClassify,
+  text: async () => (await import('./train-text.ts')).trainText,
+};
+
 /** `fettle train TASK`. */
 export function register(program: Command): void {
   const command = program
     .command('train')
     .description('train a model from scratch on a folder of photos or texts')
-    .argument('<task>', 'restore, segment or text');
+    .argument('<task>', 'restore, segment, classify or text');
   textOptions(trainOptions(command))
     .option('--out <dir>', 'folder of the run: checkpoints, log.csv, pictures, model.onnx (default: runs/TASK)')
     .option('--from <file>', 'of segment: weights to start from, the best.safetensors of a run or a model.onnx');
   command.action(async (task: string, { out = join('runs', task), ...options }: TrainOptions & { out?: string }) => {
-    if (task === 'segment') {
-      const { trainSegment } = await import('./train-segment.ts');
-      return trainSegment(command, { ...options, out });
-    }
-    if (task === 'text') {
-      const { trainText } = await import('./train-text.ts');
-      return trainText(command, { ...options, out });
-    }
+    const load = Object.hasOwn(tasks, task) ? tasks[task] : undefined;
+    if (load !== undefined) return (await load())(command, { ...options, out });
     return run(command, task, { ...options, out });
   });
 }
 
 async function run(command: Command, task: string, options: TrainOptions & { readonly out: string }): Promise<void> {
-  checkTask(command, task);
+  if (task !== 'restore') {
+    const names = ['restore', ...Object.keys(tasks)].join(', ');
+    throw new FettleError('unsupported', `train: expected one of ${names}, got ${task}`);
+  }
   if (options.from !== undefined)
     throw new FettleError('bad-argument', `--from: expected the task segment, got ${task}; fettle retrain fine-tunes`);
   const [{ restoreRunDefaults }, { exportRestore }, { writeDurably }] = await Promise.all([

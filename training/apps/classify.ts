@@ -147,7 +147,7 @@ export function exportClassify(
   const graph = buildInference('classify', inputs, weights, (scope, { image }) => ({
     probabilities: o.softmax(classifyNet(scope, image!, config), 1),
   }));
-  const metadata = { task: 'classify', config: JSON.stringify(config) };
+  const metadata = { task: 'classify', config: JSON.stringify(config), facts: JSON.stringify(facts) };
   return {
     model: toOnnx(graph, { opset: classifyOpset, metadata }),
     spec: {
@@ -162,12 +162,15 @@ export function exportClassify(
   };
 }
 
-/** The architecture that an exported classifier was made with; throws `bad-model` when it is none of ours. */
-export function classifyConfigOf(model: Uint8Array): ClassifyNetConfig {
+/** What an exported classifier says about itself; throws `bad-model` when it is none of ours. */
+export function classifyModelFacts(model: Uint8Array): {
+  readonly config: ClassifyNetConfig;
+  readonly facts: ClassifyExportFacts;
+} {
   const properties = new Map(decodeModel(model).metadataProps.map(({ key, value }) => [key, value]));
-  const text = properties.get('config');
-  ensure(properties.get('task') === 'classify' && text !== undefined, 'bad-model', () => {
-    return 'classifyConfigOf: expected a classifier exported by fettle, got another model; train one with fettle train classify';
+  const [task, config, facts] = ['task', 'config', 'facts'].map((key) => properties.get(key));
+  ensure(task === 'classify' && config !== undefined && facts !== undefined, 'bad-model', () => {
+    return `classifyModelFacts: expected a classifier exported by fettle, got ${task ?? 'another model'}; train one with fettle train classify`;
   });
-  return JSON.parse(text) as ClassifyNetConfig;
+  return { config: JSON.parse(config) as ClassifyNetConfig, facts: JSON.parse(facts) as ClassifyExportFacts };
 }

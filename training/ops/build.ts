@@ -127,10 +127,11 @@ export const gemm = (
   { transA = false, transB = false, alpha = 1, beta = 1 }: GemmOptions = {},
 ): Value => emit(a.graph, 'Gemm', [a, b, c], { alpha, beta, transA: transA ? 1 : 0, transB: transB ? 1 : 0 });
 
-/** Same elements in another shape. One entry may be -1: whatever is left. */
+/** Same elements in another shape. One entry may be -1: whatever is left; 0 keeps the dimension at that place, also a symbolic one. */
 export function reshape(x: Value, dims: readonly number[]): Value {
-  const total = staticShape(x.shape, 'reshape').reduce((product, dim) => product * dim, 1);
-  const known = dims.filter((dim) => dim !== -1).reduce((product, dim) => product * dim, 1);
+  const changed = x.shape.filter((_, i) => dims[i] !== 0);
+  const total = staticShape(changed, 'reshape').reduce((product, dim) => product * dim, 1);
+  const known = dims.filter((dim) => dim > 0).reduce((product, dim) => product * dim, 1);
   const target = dims.map((dim) => (dim === -1 ? total / known : dim));
   if (target.length === x.shape.length && target.every((dim, i) => dim === x.shape[i])) return x;
   return emit(x.graph, 'Reshape', [x, x.graph.ints(target)], { allowzero: 0 });

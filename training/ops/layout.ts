@@ -36,12 +36,17 @@ export const layoutOps = {
   Reshape: defineOp(14, { allowzero: 'int' }, (inputs, _attrs, where) => {
     const x = need(inputs, 0, where);
     const dims = constantInts(inputs, 1, where);
+    // 0 keeps the dimension at that place, also one that is no number yet.
+    const changed = staticShape(
+      x.shape.filter((_, i) => dims[i] !== 0),
+      where,
+    );
     ensure(
-      sizeOf(staticShape(x.shape, where)) === sizeOf(dims),
+      dims.lastIndexOf(0) < x.shape.length && sizeOf(changed) === sizeOf(dims.filter((dim) => dim !== 0)),
       'bad-shape',
       () => `${where}: expected as many elements as ${showValue(x)}, got ${showShape(dims)}`,
     );
-    return [{ dtype: x.dtype, shape: dims }];
+    return [{ dtype: x.dtype, shape: dims.map((dim, i) => (dim === 0 ? x.shape[i]! : dim)) }];
   }),
   Transpose: defineOp(13, { perm: 'ints' }, (inputs, { perm }, where) => {
     const x = need(inputs, 0, where);

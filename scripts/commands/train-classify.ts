@@ -1,0 +1,109 @@
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import type { ClassifyData } from '../../training/apps/classify-data.node.ts';
+import type { ClassifyRunConfig, ClassifyRunResult, ClassifyStart } from '../../training/apps/classify-run.node.ts';
+import { ensure } from '../../training/core/errors.ts';
+import type { Size } from '../../training/data/sizes.ts';
+import type { EpochRow } from '../../training/learner/recorder.ts';
+import type { OpenGraph } from '../../training/learner/trainer.ts';
+import { percent, photosOf } from '../classify-card.ts';
+import { announceDevice, note, report } from '../cli.ts';
+import { consoleCallback, spread, stoppable, type TrainOptions } from './train.ts';
+
+/** The run that the options ask for, over `defaults`. `--size` is the side that is served; the stages keep their proportions to it. */
+export function classifyConfig(defaults: ClassifyRunConfig, options: TrainOptions): ClassifyRunConfig {
+  const { size, batch, epochs, samples, lr, seed } = options;
+  const total = defaults.stages.reduce((sum, stage) => sum + stage.epochs, 0);
+  const factor = size === undefined ? 1 : size / defaults.validSize.height;
+  const scaled = ({ width, height }: Size): Size => ({
+    width: Math.round(width * factor),
+    height: Math.round(height * factor),
+  });
+  return {
+    ...defaults,
+    stages: spread(defaults.stages, epochs ?? total, total).map((stage) => ({ ...stage, size: scaled(stage.size) })),
+    validSize: scaled(defaults.validSize),
+    batchSize: batch ?? defaults.batchSize,
+    samplesPerEpoch: samples ?? defaults.samplesPerEpoch,
+    lr: lr ?? defaults.lr,
+    seed,
+  };
+}
+
+/** Throws when an option is for another task. */
+export function needClassifyOptions(options: TrainOptions): void {
+  const foreign = (['damaged', 'loss', 'classWeights'] as const).find((name) => options[name] !== undefined);
+  ensure(foreign === undefined, 'bad-argument', () => {
+    return foreign === 'classWeights'
+      ? '--class-weights: expected the task segment, got classify'
+      : `--${foreign}: expected the task restore, got classify`;
+  });
+}
+
+const describeClassifyRow = ({ epoch, trainLoss, metrics, seconds }: EpochRow): string =>
+  `epoch ${epoch}: train loss ${trainLoss.toFixed(4)}, valid loss ${metrics.valid_loss!.toFixed(4)}, accuracy ${percent(metrics.accuracy!)}, ${seconds.toFixed(0)} s`;
+
+/** Opens graphs as the options say. */
+export async function openerOf(options: TrainOptions): Promise<OpenGraph> {
+  const { openSession } = await import('../../training/run/ort.node.ts');
+  const device = await announceDevice(options.device);
+  const threads = options.threads ?? availableParallelism();
+  return (model) => openSession(model, { device, threads });
+}
+
+/** What a run on the command line is made of. */
+export interface ClassifyRunParts {
+  readonly config: ClassifyRunConfig;
+  readonly data: ClassifyData;
+  readonly out: string;
+  readonly open: OpenGraph;
+  readonly start?: ClassifyStart;
+}
+
+/** Runs a training from command-line options; shared with `retrain`. */
+export async function runFromOptions(
+  command: Command,
+  options: TrainOptions,
+  parts: ClassifyRunParts,
+): Promise<ClassifyRunResult> {
+  const { runClassify } = await import('../../training/apps/classify-run.node.ts');
+  const silent = command.optsWithGlobals().json === true;
+  return stoppable((signal) =>
+    runClassify({
+      ...parts,
+      resume: options.resume === true,
+      callbacks: [consoleCallback(silent, describeClassifyRow)],
+      onNote: note,
+      signal,
+      ...(options.workers === undefined ? {} : { workers: options.workers }),
+    }),
+  );
+}
+
+/** `fettle train classify`. */
+export async function trainClassify(command: Command, options: TrainOptions & { readonly out: string }): Promise<void> {
+  needClassifyOptions(options);
+  ensure(options.from === undefined, 'bad-argument', () => {
+    return '--from: expected the task segment, got classify; fettle retrain classify starts from a model';
+  });
+  const [{ classifyRunDefaults }, { readClassifyFolder }, { exportClassify }, { writeDurably }] = await Promise.all([
+    import('../../training/apps/classify-run.node.ts'),
+    import('../../training/apps/classify-data.node.ts'),
+    import('../../training/apps/classify.ts'),
+    import('../../training/learner/checkpoint.node.ts'),
+  ]);
+  const config = classifyConfig(classifyRunDefaults, options);
+  const data = await readClassifyFolder(options.data, options.seed);
+  const open = await openerOf(options);
+  const result = await runFromOptions(command, options, { config, data, out: options.out, open });
+  const path = join(options.out, 'model.onnx');
+  const facts = { ...config.validSize, resize: config.resize, classes: data.classes };
+  await writeDurably(path, exportClassify(result.model, result.weights, facts).model);
+  const { accuracy, majority, rows } = result;
+  report(
+    command,
+    { model: path, classes: data.classes, accuracy, majority, report: result.report, rows },
+    `accuracy ${percent(accuracy)} on ${photosOf(result)} held out (always the most frequent class: ${percent(majority)}); ${path}, pictures beside it`,
+  );
+}
