@@ -14,6 +14,8 @@ export interface SmallEncoderConfig {
   readonly widths: readonly number[];
   /** Blocks at each of those sizes; the stem of the first counts as one. */
   readonly depths: readonly number[];
+  /** Whether each block starts as its shortcut; true when left out. In runs of a few hundred steps a net that starts whole learns sooner. */
+  readonly zeroLast?: boolean;
 }
 
 /** 1.02 million parameters. */
@@ -25,18 +27,24 @@ function stem(scope: Scope, x: Value, filters: number): Value {
   return o.relu(scope.in('bn', (s) => nn.batchNorm(s, convolved)));
 }
 
-function stage(scope: Scope, x: Value, i: number, filters: number, blocks: number): Value {
+interface StagePlan {
+  readonly filters: number;
+  readonly blocks: number;
+  readonly zeroLast: boolean;
+}
+
+function stage(scope: Scope, x: Value, i: number, { filters, blocks, zeroLast }: StagePlan): Value {
   const first = i === 0 ? stem(scope, x, filters) : x;
   const from = i === 0 ? 1 : 0;
   return Array.from({ length: blocks - from }).reduce<Value>((y, _, j) => {
     const stride = i > 0 && j === 0 ? 2 : 1;
-    return scope.in(j + from, (s) => nn.basicBlock(s, y, { filters, stride, zeroLast: true }));
+    return scope.in(j + from, (s) => nn.basicBlock(s, y, { filters, stride, zeroLast }));
   }, first);
 }
 
 /** smallEncoder: a stem and residual blocks; a stage halves the size, `stage0` at 1/2, `stage1` at 1/4 and so on. */
 export function smallEncoder(config: SmallEncoderConfig = smallEncoderDefaults): Encoder {
-  const { widths, depths } = config;
+  const { widths, depths, zeroLast = true } = config;
   const name = (i: number): string => `stage${i}`;
   const half = Math.ceil(widths.length / 2);
   const names = widths.map((_, i) => name(i));
@@ -45,7 +53,7 @@ export function smallEncoder(config: SmallEncoderConfig = smallEncoderDefaults):
     features: (scope, x) => {
       let map = x;
       return widths.map((filters, i) => {
-        map = scope.in(name(i), (s) => stage(s, map, i, filters, depths[i]!));
+        map = scope.in(name(i), (s) => stage(s, map, i, { filters, blocks: depths[i]!, zeroLast }));
         return map;
       });
     },

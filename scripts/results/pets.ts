@@ -171,16 +171,18 @@ const photos = await listImages(join(dataFolder(), 'sr', 'pets'));
 const { items } = await inspectPhotos(photos.map((photo) => ({ ...photo, label: kindOf(breedOf(photo)) })));
 const foldOf = foldsOf(items);
 
-for (const name of named.length > 0 ? named : Object.keys(ways)) {
-  let [right, majority, all] = [0, 0, 0];
-  for (const fold of asked) {
-    const isHeld = (item: ClassItem): boolean => foldOf.get(breedOf(item)) === fold;
-    const [train, valid] = [items.filter((item) => !isHeld(item)), items.filter(isHeld)];
+const asks = named.length > 0 ? named : Object.keys(ways);
+const sums = new Map(asks.map((name) => [name, { right: 0, majority: 0, photos: 0 }]));
+for (const fold of asked) {
+  const isHeld = (item: ClassItem): boolean => foldOf.get(breedOf(item)) === fold;
+  const [train, valid] = [items.filter((item) => !isHeld(item)), items.filter(isHeld)];
+  for (const name of asks) {
     const startMs = performance.now();
     const result = await ways[name]!(fold, { classes: ['cat', 'dog'], train, valid, problems: [] });
-    right += result.accuracy * valid.length;
-    majority += result.majority * valid.length;
-    all += valid.length;
+    const sum = sums.get(name)!;
+    sum.right += result.accuracy * valid.length;
+    sum.majority += result.majority * valid.length;
+    sum.photos += valid.length;
     const seconds = Math.round((performance.now() - startMs) / 1000);
     const { accuracy, report } = result;
     const recall = report.map((one) => Number(one.recall.toFixed(2)));
@@ -189,7 +191,6 @@ for (const name of named.length > 0 ? named : Object.keys(ways)) {
       `${JSON.stringify({ way: name, fold, photos: valid.length, accuracy, recall, loss, seconds })}\n`,
     );
   }
-  process.stdout.write(
-    `${JSON.stringify({ way: name, photos: all, accuracy: right / all, majority: majority / all })}\n`,
-  );
 }
+for (const [way, { right, majority, photos: all }] of sums)
+  process.stdout.write(`${JSON.stringify({ way, photos: all, accuracy: right / all, majority: majority / all })}\n`);

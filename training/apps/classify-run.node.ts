@@ -61,7 +61,7 @@ export interface ClassifyRunConfig {
 
 /** What a thing is does not depend on where it stands, how it is lit, nor on the camera. */
 const things: readonly Transform[] = [
-  { kind: 'randomResizedCrop', area: [0.35, 1], ratio: [3 / 4, 4 / 3] },
+  { kind: 'randomResizedCrop', area: [0.5, 1], ratio: [3 / 4, 4 / 3] },
   { kind: 'flip', p: 0.5 },
   { kind: 'rotate', degrees: [-15, 15], p: 0.5 },
   { kind: 'warp', magnitude: [-0.2, 0.2], p: 0.3 },
@@ -83,7 +83,7 @@ export const classifyRunDefaults: ClassifyRunConfig = {
   resize: 'crop',
   batchSize: 16,
   samplesPerEpoch: 480,
-  lr: 4e-3,
+  lr: 6e-3,
   wd: 2e-2,
   pctStart: 0.25,
   labelSmoothing: 0.1,
