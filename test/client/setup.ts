@@ -7,35 +7,47 @@ import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import sharp from 'sharp';
 import { openStore } from '../../server/store.ts';
+import type { ModelConfig } from '../../training/core/model-config.ts';
 import { createRng } from '../../training/core/rng.ts';
 import { tinyRestoreModel } from '../helpers/tiny-model.ts';
+
+/** A version to be registered: its file, and how it is fed and read. */
+export interface TestVersion extends Pick<ModelConfig, 'image' | 'segment' | 'classify'> {
+  readonly task: 'restore' | 'segment' | 'classify';
+  readonly files: Readonly<Record<string, Uint8Array | string>>;
+}
 
 /** A store in a temporary folder with the tiny model as `restore`; another `seed` is another model. */
 export interface TestStore {
   readonly dir: string;
   /** Registers the tiny model made from `seed` as the next version and has it serve. */
   add(seed: number): Promise<void>;
+  /** The same for any model. */
+  publish(version: TestVersion): Promise<void>;
   remove(): Promise<void>;
 }
 
 export async function makeStore(): Promise<TestStore> {
   const dir = await mkdtemp(join(tmpdir(), 'fettle-store-'));
   const store = openStore({ storeDir: dir, zooDir: join(dir, 'no-zoo') });
+  const publish = async ({ task, files, ...specs }: TestVersion): Promise<void> => {
+    const { config } = await store.register(task, files, {
+      name: task,
+      task,
+      createdAt: '2026-01-01T00:00:00.000Z',
+      description: 'for tests',
+      metrics: {},
+      ...specs,
+    });
+    await store.use(task, config.version);
+  };
   const add = async (seed: number): Promise<void> => {
     const { model, webglModel, spec } = tinyRestoreModel(seed);
     const files = { 'model.onnx': model, 'model.webgl.onnx': webglModel, 'card.md': '# Tiny\n' };
-    const { config } = await store.register('restore', files, {
-      name: 'restore',
-      task: 'restore',
-      createdAt: '2026-01-01T00:00:00.000Z',
-      description: 'for tests',
-      image: spec,
-      metrics: {},
-    });
-    await store.use('restore', config.version);
+    await publish({ task: 'restore', files, image: spec });
   };
   await add(1);
-  return { dir, add, remove: () => rm(dir, { recursive: true, force: true }) };
+  return { dir, add, publish, remove: () => rm(dir, { recursive: true, force: true }) };
 }
 
 export interface TestServer {
@@ -106,7 +118,13 @@ const keepScale = (page: Page): Promise<void> =>
 /** Gives the page a photo and waits until it is restored or an error is shown; returns what the page says of it. */
 export async function restoreIn(page: Page, photo: Buffer, name = 'photo.png'): Promise<string> {
   await keepScale(page);
-  await page.locator('#file').setInputFiles({ name, mimeType: 'image/png', buffer: photo });
+  return workIn(page, photo, name);
+}
+
+/** Gives any page a photo; returns what the page says of where it was worked on. */
+export async function workIn(page: Page, photo: Buffer, name: string): Promise<string> {
+  const mimeType = name.endsWith('.jpg') ? 'image/jpeg' : 'image/png';
+  await page.locator('#file').setInputFiles({ name, mimeType, buffer: photo });
   return outcome(page);
 }
 
@@ -129,9 +147,9 @@ export async function eventually(what: string, check: () => Promise<boolean>): P
   throw new Error(`expected, within ten seconds: ${what}`);
 }
 
-/** The bytes that the download button gives. */
-export async function downloaded(page: Page): Promise<Uint8Array> {
-  const [download] = await Promise.all([page.waitForEvent('download'), page.click('#download')]);
+/** The bytes that a download button gives. */
+export async function downloaded(page: Page, button = '#download'): Promise<Uint8Array> {
+  const [download] = await Promise.all([page.waitForEvent('download'), page.click(button)]);
   const chunks: Buffer[] = [];
   for await (const chunk of await download.createReadStream()) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks);

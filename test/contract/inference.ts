@@ -1,8 +1,10 @@
 import { restoreUnet, restoreUnetDefaults } from '../../models/unet.ts';
+import { type ClassifyNetConfig, classifyNet, exportClassify } from '../../training/apps/classify.ts';
 import { exportSegment, type SegmentNetConfig, segmentNet, segmentNetDefaults } from '../../training/apps/segment.ts';
 import { createRng } from '../../training/core/rng.ts';
 import { symDim } from '../../training/core/shape.ts';
 import { f32, sizeOf, type Tensor } from '../../training/core/tensor.ts';
+import { imagenetStatistics } from '../../training/data/transforms/normalise.ts';
 import { createScope, initialWeights } from '../../training/nn/scope.ts';
 import { toOnnx } from '../../training/onnx/export.ts';
 import { Graph } from '../../training/onnx/graph.ts';
@@ -53,6 +55,30 @@ function unetSubject(): Subject {
   return { model: toOnnx(graph), webglModel, input: 'image', output: 'restored', runs };
 }
 
+/** First weights with something added: norms and residual blocks begin as if they were not there. */
+function stirred(specs: Parameters<typeof initialWeights>[0]): Map<string, Float32Array> {
+  const rng = createRng(3);
+  const stir = (values: Float32Array): Float32Array => values.map((value) => value + 0.2 * rng.next());
+  return new Map([...initialWeights(specs, 1)].map(([name, values]) => [name, stir(values)]));
+}
+
+/** An encoder under fastai's head: pools over the whole map, norms and matrices. */
+function classifySubject(): Subject {
+  const config: ClassifyNetConfig = {
+    encoder: { kind: 'small', widths: [4, 6, 8], depths: [1, 2, 1] },
+    head: { hidden: [16] },
+    classes: 3,
+    normalisation: imagenetStatistics,
+  };
+  const declared = new Graph('classify');
+  const scope = createScope(declared, { training: false });
+  classifyNet(scope, declared.input('image', 'float32', [1, 3, 32, 40]), config);
+  const facts = { width: 40, height: 32, resize: 'crop', classes: ['a', 'b', 'c'] } as const;
+  const { model } = exportClassify(config, stirred(scope.specs), facts);
+  const runs = [random(1, [1, 3, 32, 40]), random(2, [1, 3, 32, 40])];
+  return { model, webglModel: model, input: 'image', output: 'probabilities', runs };
+}
+
 /** DynamicUnet at any size: maps of odd sizes, which a nearest resize to a computed size fits to each other. */
 function segmentSubject(): Subject {
   const config: SegmentNetConfig = {
@@ -63,14 +89,7 @@ function segmentSubject(): Subject {
   const declared = new Graph('segment');
   const scope = createScope(declared, { training: false });
   segmentNet(scope, declared.input('image', 'float32', [1, 3, 32, 32]), config);
-  const rng = createRng(3);
-  // Norms and residual blocks begin as if they were not there.
-  const weights = new Map(
-    [...initialWeights(scope.specs, 1)].map(([name, values]) => [
-      name,
-      values.map((value) => value + 0.2 * rng.next()),
-    ]),
-  );
+  const weights = stirred(scope.specs);
   const classes = ['a', 'b', 'c'].map((name, i) => ({ name, color: [i, 0, 0] as const }));
   const { model } = exportSegment(config, weights, { classes, shortSide: 24 });
   const runs = [24, 40, 20].map((width, i) => random(i, [1, 3, 24, width]));
@@ -81,4 +100,5 @@ export const subjects = {
   'tiny model': tinySubject,
   'U-Net': unetSubject,
   'segmentation net': segmentSubject,
+  classifier: classifySubject,
 } as const;

@@ -62,6 +62,9 @@ export async function openBrowser({
     viewport,
     serviceWorkers: serviceWorkers ? 'allow' : 'block',
   });
+  // Software devices on a machine that is busy with other tests: what takes a second here takes half a minute there.
+  context.setDefaultTimeout(120_000);
+  context.setDefaultNavigationTimeout(120_000);
   return {
     context,
     close: async () => {
