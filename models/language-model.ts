@@ -54,18 +54,8 @@ export function languageModelWindow(
   return { loss: o.neg(o.reduceMean(logP)), prediction: o.reshape(o.concat([logP, hit], 1), [n, t, 2]) };
 }
 
-/**
- * What sampling wants of scores f32[N,V] at temperature f32[N,1]: highest f32[N,1], weights exp((score - highest) / temperature) f32[N,V], and
- * total f32[N,1], their sum.
- */
-export function weighScores(
-  scores: Value,
-  temperature: Value,
-): Readonly<Record<'highest' | 'weights' | 'total', Value>> {
-  const highest = o.reduceMax(scores, { axes: [1], keepdims: true });
-  const weights = o.exp(o.div(o.sub(scores, highest), temperature));
-  return { highest, weights, total: o.reduceSum(weights, { axes: [1], keepdims: true }) };
-}
+/** What sampling wants of scores f32[N,V]: the probability f32[N,V] of each word at temperature f32[N,1]. */
+export const probabilitiesAt = (scores: Value, temperature: Value): Value => o.softmax(o.div(scores, temperature), 1);
 
 /** For generation: words int32[N,T] after the states of what came before -> scores f32[N,V] of the next word, and the states then. */
 export function nextWord(

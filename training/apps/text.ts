@@ -1,5 +1,5 @@
 import { type AwdLstmConfig, awdLstmDefaults, awdLstmStates, layerStates, namedStates } from '../../models/awd-lstm.ts';
-import { languageModelWindow, nextWord, type PenaltyOptions, weighScores } from '../../models/language-model.ts';
+import { languageModelWindow, nextWord, type PenaltyOptions, probabilitiesAt } from '../../models/language-model.ts';
 import { ensure } from '../core/errors.ts';
 import { symDim } from '../core/shape.ts';
 import type { Tensor } from '../core/tensor.ts';
@@ -182,7 +182,7 @@ export interface TextModelFacts {
 /**
  * exportLanguageModel: the model for generation as ONNX bytes, vocabulary inside: `words` int32[N,T] and the states `state.0.hidden` [1,N,H] … of
  * what came before -> `scores` f32[N,V] of the next word and `next/state.0.hidden` … . Any N and T. For sampling, `temperature` f32[N,1] ->
- * `highest`, `weights` and `total` of `weighScores`.
+ * `probabilities` f32[N,V].
  */
 export function exportLanguageModel(weights: Weights, config: AwdLstmConfig, vocab: Vocab): Uint8Array {
   const n = symDim('N');
@@ -200,7 +200,8 @@ export function exportLanguageModel(weights: Weights, config: AwdLstmConfig, voc
     const first = layerStates(config, (name) => values[name]!);
     const next = nextWord(scope, values.words!, config, first);
     const named = namedStates(next.states).map(([name, value]) => [`next/${name}`, value] as const);
-    return { scores: next.scores, ...weighScores(next.scores, values.temperature!), ...Object.fromEntries(named) };
+    const probabilities = probabilitiesAt(next.scores, values.temperature!);
+    return { scores: next.scores, probabilities, ...Object.fromEntries(named) };
   });
   const facts: TextModelFacts = { config, words: vocab.words };
   return toOnnx(graph, { metadata: { [factsKey]: JSON.stringify(facts) } });

@@ -246,14 +246,14 @@ export class TextEngine {
   }
 }
 
-/** A graph's own weights belong to a temperature; at 0 the likeliest word needs none. */
+/** The graph's probabilities belong to a temperature; at 0 the likeliest word needs none. */
 const temperaturesOf = (jobs: readonly Job[]): Float32Array =>
   Float32Array.from(jobs, ({ options }) => options.temperature || 1);
 
 /** For each candidate its own: the sampler writes into them. */
-const copyOf = ({ scores, weighed }: WordScores): WordScores => ({
+const copyOf = ({ scores, probabilities }: WordScores): WordScores => ({
   scores: scores.slice(),
-  ...(weighed && { weighed: { ...weighed, weights: weighed.weights.slice() } }),
+  ...(probabilities && { probabilities: probabilities.slice() }),
 });
 
 function candidatesOf({ writers }: Job): readonly Candidate[] {

@@ -1,4 +1,5 @@
 import type { Tensor } from '../../core/tensor.ts';
+import type { WordScores } from './sample.ts';
 import type { Vocab } from './vocab.ts';
 
 type Tensors = Readonly<Record<string, Tensor>>;
@@ -12,7 +13,7 @@ export interface OpenTextModel {
   readonly session: { run(feeds: Tensors, fetches?: Tensors): Promise<Tensors> };
   readonly vocab: Vocab;
   readonly states: readonly { readonly name: string; readonly size: number }[];
-  /** Whether the graph takes `temperature` f32[N,1] too, and makes `highest` f32[N,1], `weights` f32[N,V] and `total` f32[N,1] of the scores. */
+  /** Whether the graph takes `temperature` f32[N,1] too, and makes `probabilities` f32[N,V] of the scores. */
   readonly weighs?: boolean;
 }
 
@@ -22,9 +23,7 @@ export type RowState = readonly Float32Array[];
 /** What the graph makes of the scores, one row after the other. */
 interface Results {
   readonly scores: Float32Array;
-  readonly weights: Float32Array;
-  readonly highest: Float32Array;
-  readonly total: Float32Array;
+  readonly probabilities: Float32Array;
 }
 
 /**
@@ -80,13 +79,11 @@ export class TextRows {
       return { dtype: 'float32', dims, data: data.subarray(0, size) };
     };
     const feeds: Record<string, Tensor> = { words: { dtype: 'int32', dims: [n, words.length / n], data: words } };
-    const { scores, weights, highest, total } = this.#results;
+    const { scores, probabilities } = this.#results;
     const fetches: Record<string, Tensor> = { scores: floats([n, vocab.size], scores) };
     if (weighs) {
       feeds.temperature = floats([n, 1], temperatures);
-      fetches.weights = floats([n, vocab.size], weights);
-      fetches.highest = floats([n, 1], highest);
-      fetches.total = floats([n, 1], total);
+      fetches.probabilities = floats([n, vocab.size], probabilities);
     }
     for (const [i, { name, size }] of states.entries()) {
       feeds[name] = floats([1, n, size], this.#now[i]!);
@@ -97,12 +94,14 @@ export class TextRows {
   }
 
   /** The scores of the word that follows in a row, and what the graph made of them: views that the next `read` writes into. */
-  result(row: number) {
+  result(row: number): WordScores {
     const { vocab, weighs = false } = this.#model;
-    const { scores, weights, highest, total } = this.#results;
+    const { scores, probabilities } = this.#results;
     const [low, high] = [row * vocab.size, (row + 1) * vocab.size];
-    const weighed = { highest: highest[row]!, weights: weights.subarray(low, high), total: total[row]! };
-    return { scores: scores.subarray(low, high), ...(weighs && { weighed }) };
+    return {
+      scores: scores.subarray(low, high),
+      ...(weighs && { probabilities: probabilities.subarray(low, high) }),
+    };
   }
 
   #grow(): void {
@@ -121,7 +120,5 @@ export class TextRows {
 
 const resultsFor = (rows: number, words: number, weighs: boolean): Results => ({
   scores: new Float32Array(rows * words),
-  weights: new Float32Array(weighs ? rows * words : 0),
-  highest: new Float32Array(weighs ? rows : 0),
-  total: new Float32Array(weighs ? rows : 0),
+  probabilities: new Float32Array(weighs ? rows * words : 0),
 });
