@@ -2,18 +2,20 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import sharp from 'sharp';
-import type { ErrorBody } from '../../server/contract.ts';
+import type { ClassifyBody, ErrorBody } from '../../server/contract.ts';
 import type { RunningServer } from '../../server/main.ts';
-import { type Bench, createBench, photosDir, post } from './harness.ts';
+import type { PictureTask } from '../../server/tasks/types.ts';
+import { readPaletteIds } from '../../training/data/segment/palette-png.node.ts';
+import { type Bench, createBench, photosDir, send } from './harness.ts';
 
 const dir = photosDir();
 const photos =
   dir === undefined ? [] : readdirSync(dir).filter((name) => /\.\w+$/.test(name) && name !== 'manifest.json');
 const bad = dir === undefined ? [] : readdirSync(join(dir, 'bad'));
 
-/** Bad files whose pixels are whole enough: the first must be restored, the second may be. */
-const mustRestore = ['exif_bad_offset.jpg', 'exif_orientation_99.jpg', 'png_named.jpg'];
-const mayRestore = ['bitflips.jpg', 'polyglot_html.jpg', 'polyglot_zip.jpg'];
+/** Bad files whose pixels are whole enough: the first must be read, the second may be. */
+const mustRead = ['exif_bad_offset.jpg', 'exif_orientation_99.jpg', 'png_named.jpg'];
+const mayRead = ['bitflips.jpg', 'polyglot_html.jpg', 'polyglot_zip.jpg'];
 
 async function expectRefused(response: Response, status?: number): Promise<ErrorBody['error']> {
   const body = (await response.json()) as ErrorBody;
@@ -25,8 +27,10 @@ async function expectRefused(response: Response, status?: number): Promise<Error
   return body.error;
 }
 
-async function expectPicture(response: Response, width: number, height: number): Promise<Buffer> {
-  if (response.status !== 200) expect.fail(`${response.status} ${await response.text()}`);
+/** What an answer must be for a picture of that upright size; returns its body. */
+type Check = (response: Response, width: number, height: number) => Promise<Buffer>;
+
+const expectPicture: Check = async (response, width, height) => {
   const file = Buffer.from(await response.arrayBuffer());
   const metadata = await sharp(file).metadata();
   expect(response.headers.get('content-type')).to.equal(`image/${metadata.format}`);
@@ -34,6 +38,39 @@ async function expectPicture(response: Response, width: number, height: number):
   expect(metadata.depth).to.equal('uchar');
   await sharp(file, { failOn: 'warning' }).stats();
   return file;
+};
+
+const expectMask: Check = async (response, width, height) => {
+  const file = await expectPicture(response, width, height);
+  const ids = readPaletteIds(file);
+  expect(ids?.data.every((id) => id < 3)).to.equal(true);
+  const { exif, icc, xmp } = await sharp(file).metadata();
+  expect([exif, icc, xmp]).to.deep.equal([undefined, undefined, undefined]);
+  return file;
+};
+
+const expectLabels: Check = async (response) => {
+  const text = await response.text();
+  const { labels } = JSON.parse(text) as ClassifyBody;
+  expect(labels.reduce((sum, { probability }) => sum + probability, 0)).to.be.closeTo(1, 1e-5);
+  return Buffer.from(text);
+};
+
+/** The routes that take pictures; all of them read and refuse the same. */
+const routes: readonly { readonly task: PictureTask; readonly done: string; readonly check: Check }[] = [
+  { task: 'restore', done: 'restored', check: expectPicture },
+  { task: 'segment', done: 'segmented', check: expectMask },
+  { task: 'classify', done: 'classified', check: expectLabels },
+];
+
+async function expectDone(
+  { check }: { readonly check: Check },
+  response: Response,
+  width: number,
+  height: number,
+): Promise<Buffer> {
+  if (response.status !== 200) expect.fail(`${response.status} ${await response.text()}`);
+  return check(response, width, height);
 }
 
 (dir === undefined ? describe.skip : describe)('server: real photos (FETTLE_DATA/photos)', function () {
@@ -42,7 +79,7 @@ async function expectPicture(response: Response, width: number, height: number):
   let server: RunningServer;
   before(async () => {
     bench = await createBench();
-    await bench.publish();
+    for (const { task } of routes) await bench.publishFor(task);
     server = await bench.start();
   });
   after(() => bench.end());
@@ -53,38 +90,45 @@ async function expectPicture(response: Response, width: number, height: number):
     expect([photos.length, bad.length]).to.deep.equal([31, 31]);
   });
 
-  for (const name of photos) {
-    if (name === 'photo.heic' || name === 'photo.bmp') {
-      it(`${name}: 415 with what to do`, async () => {
-        const { message } = await expectRefused(await post(server.url, read(name)), 415);
-        expect(message).to.match(/convert it to JPEG or PNG/);
+  for (const route of routes) {
+    for (const name of photos) {
+      if (name === 'photo.heic' || name === 'photo.bmp') {
+        it(`${route.task}: ${name}: 415 with what to do`, async () => {
+          const { message } = await expectRefused(await send(route.task, server.url, read(name)), 415);
+          expect(message).to.match(/convert it to JPEG or PNG/);
+        });
+        continue;
+      }
+      it(`${name}: ${route.done} upright, at its size`, async () => {
+        const { autoOrient, pages } = await sharp(read(name)).metadata();
+        const response = await send(route.task, server.url, read(name));
+        await expectDone(route, response, autoOrient.width, autoOrient.height);
+        expect(response.headers.get('x-model')).to.equal(`${route.task}@1`);
+        expect(response.headers.get('server-timing')).to.match(/^queue;dur=[\d.]+, decode;.*model;.*encode;/);
+        expect(response.headers.get('x-first-frame-of')).to.equal((pages ?? 1) > 1 ? String(pages) : null);
       });
-      continue;
     }
-    it(`${name}: restored upright, at its size`, async () => {
-      const { autoOrient, pages } = await sharp(read(name)).metadata();
-      const response = await post(server.url, read(name));
-      await expectPicture(response, autoOrient.width, autoOrient.height);
-      expect(response.headers.get('x-model')).to.equal('restore@1');
-      expect(response.headers.get('server-timing')).to.match(/^queue;dur=[\d.]+, decode;.*model;.*encode;/);
-      expect(response.headers.get('x-first-frame-of')).to.equal((pages ?? 1) > 1 ? String(pages) : null);
-    });
-  }
 
-  for (const name of bad) {
-    it(`bad/${name}: ${mustRestore.includes(name) ? 'restored' : mayRestore.includes(name) ? 'restored or refused' : 'refused'}`, async () => {
-      const response = await post(server.url, read(`bad/${name}`));
-      if (response.status !== 200 || ![...mustRestore, ...mayRestore].includes(name)) {
-        if (mustRestore.includes(name)) expect.fail(await response.text());
-        await expectRefused(response);
-        return;
-      }
-      const { width, height } = await sharp(read(`bad/${name}`)).metadata();
-      const file = await expectPicture(response, width, height);
-      for (const foreign of ['<script', '<html', 'PK\u0003\u0004', 'PK\u0005\u0006']) {
-        expect(file.includes(Buffer.from(foreign, 'latin1')), foreign).to.equal(false);
-      }
-    });
+    for (const name of bad) {
+      const verdict = mustRead.includes(name)
+        ? route.done
+        : mayRead.includes(name)
+          ? `${route.done} or refused`
+          : 'refused';
+      it(`${route.task}: bad/${name}: ${verdict}`, async () => {
+        const response = await send(route.task, server.url, read(`bad/${name}`));
+        if (response.status !== 200 || ![...mustRead, ...mayRead].includes(name)) {
+          if (mustRead.includes(name)) expect.fail(await response.text());
+          await expectRefused(response);
+          return;
+        }
+        const { width, height } = await sharp(read(`bad/${name}`)).metadata();
+        const body = await expectDone(route, response, width, height);
+        for (const foreign of ['<script', '<html', 'PK\u0003\u0004', 'PK\u0005\u0006']) {
+          expect(body.includes(Buffer.from(foreign, 'latin1')), foreign).to.equal(false);
+        }
+      });
+    }
   }
 
   it('is alive, ready and clean after all of that', async () => {

@@ -1,7 +1,8 @@
 import { request } from 'node:http';
 import { expect } from 'chai';
 import type { HealthBody } from '../../server/contract.ts';
-import { type Bench, createBench, errorOf, flat, post, until } from './harness.ts';
+import type { PictureTask } from '../../server/tasks/types.ts';
+import { type Bench, createBench, errorOf, flat, post, send, smallModels, until } from './harness.ts';
 
 describe('server: trouble', function () {
   this.timeout(60_000);
@@ -17,15 +18,26 @@ describe('server: trouble', function () {
   });
   afterEach(() => bench.end());
 
-  it('replaces a worker that dies; its request fails cleanly and the next ones do not', async () => {
-    const server = await bench.start({ workerScript: new URL('./dying-worker.js', import.meta.url) });
-    for (const quality of [13, 14, 13]) {
-      const { code, message } = await errorOf(await post(server.url, picture, `?quality=${quality}`), 500);
-      expect(code).to.equal('internal');
-      expect(message).not.to.match(/worker|exit|purpose|13/);
-      expect((await post(server.url, picture)).status).to.equal(200);
-    }
-  });
+  /** What each task is asked for so that the worker dies, throws out of turn, and dies again. */
+  const deaths: Readonly<Record<PictureTask, readonly string[]>> = {
+    restore: ['?quality=13', '?quality=14', '?quality=13'],
+    segment: ['?opacity=0.13', '?opacity=0.14', '?opacity=0.13'],
+    classify: ['?top=13', '?top=14', '?top=13'],
+  };
+
+  for (const task of Object.keys(smallModels) as PictureTask[]) {
+    it(`replaces a worker that dies; its request fails cleanly and the next ones do not: ${task}`, async () => {
+      if (task !== 'restore') await bench.publishFor(task);
+      const server = await bench.start({ workerScript: new URL('./dying-worker.js', import.meta.url) });
+      for (const query of deaths[task]) {
+        const { code, message } = await errorOf(await send(task, server.url, picture, query), 500);
+        expect(code).to.equal('internal');
+        expect(message).not.to.match(/worker|exit|purpose|13/);
+        expect((await send(task, server.url, picture)).status).to.equal(200);
+        expect((await post(server.url, picture)).status).to.equal(200);
+      }
+    });
+  }
 
   it('answers 503 with Retry-After when the queue is full, stays live, and recovers', async () => {
     const server = await bench.start({ capacity: 2 });
