@@ -4,12 +4,14 @@ import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { packageRoot } from '../server/paths.ts';
 import { FettleError } from '../training/core/errors.ts';
+import * as classify from './commands/classify.ts';
 import * as crappify from './commands/crappify.ts';
 import * as exporting from './commands/export.ts';
 import * as generate from './commands/generate.ts';
 import * as models from './commands/models.ts';
 import * as restore from './commands/restore.ts';
 import * as retrain from './commands/retrain.ts';
+import * as segment from './commands/segment.ts';
 import * as serve from './commands/serve.ts';
 import * as summary from './commands/summary.ts';
 import * as train from './commands/train.ts';
@@ -21,6 +23,8 @@ import * as train from './commands/train.ts';
 const commands: readonly { readonly register: (program: Command) => void }[] = [
   serve,
   restore,
+  segment,
+  classify,
   models,
   crappify,
   train,

@@ -1,0 +1,215 @@
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import type { Command } from 'commander';
+import type { PictureAnswer } from '../server/pictures.ts';
+import type { ModelVersion } from '../server/store.ts';
+import type { PictureTask, QueryOf } from '../server/tasks/types.ts';
+import { ensure, FettleError } from '../training/core/errors.ts';
+import type { NodeDevice } from '../training/run/ort.node.ts';
+import { announceDevice, deviceOption, note, parseWhole, report } from './cli.ts';
+import { createProgress } from './progress.ts';
+
+// What the commands that take a picture, or a folder of them, have in common.
+
+export interface PictureOptions {
+  readonly model: string;
+  readonly store?: string;
+  readonly device: NodeDevice | 'auto';
+  readonly workers?: number;
+}
+
+/** Adds the options of every command that takes pictures. */
+export function pictureOptions(command: Command, task: PictureTask): Command {
+  command
+    .option('--model <name[@v]>', 'which model', task)
+    .option('--store <dir>', 'where trained models are (FETTLE_STORE, else ./fettle-models)')
+    .option('--workers <n>', 'pictures worked on at once', parseWhole('--workers', 1, 256));
+  return deviceOption(command);
+}
+
+export interface Failure {
+  readonly name: string;
+  readonly reason: string;
+}
+
+/** One picture after the other: the way of the server, with a model that stays loaded. */
+export interface PictureRunner<T extends PictureTask> {
+  readonly workers: number;
+  run(path: string, query: QueryOf<T>): Promise<PictureAnswer<T>>;
+  close(): Promise<void>;
+}
+
+/** Loads a model in worker threads, as the server has it. */
+export async function openRunner<T extends PictureTask>(task: T, options: PictureOptions): Promise<PictureRunner<T>> {
+  const [{ createPool }, { keyOf, workerModel }, { openStore }, { storeDirOf, zooDir }, { runPicture }] =
+    await Promise.all([
+      import('../server/pool.ts'),
+      import('../server/host.ts'),
+      import('../server/store.ts'),
+      import('../server/paths.ts'),
+      import('../server/pictures.ts'),
+    ]);
+  const store = openStore({ zooDir, storeDir: storeDirOf(options.store) });
+  const version = await store.resolve(options.model);
+  ensure(version.config.task === task, 'bad-argument', () => {
+    return `--model: expected a ${task} model, got ${keyOf(version)} for ${version.config.task}`;
+  });
+  const device = await announceDevice(options.device);
+  const workers = options.workers === undefined ? {} : { workers: options.workers };
+  const log = { warn: (details: object, message: string) => note(`${message}: ${JSON.stringify(details)}`) };
+  const pool = createPool({ device, log, ...workers });
+  try {
+    await pool.load(workerModel(version, await store.read(version, 'model.onnx')));
+  } catch (error) {
+    await pool.close();
+    throw error;
+  }
+  const loaded = (): ModelVersion => version;
+  return {
+    workers: pool.size,
+    run: async (path, query) => runPicture(pool, loaded, { task, bytes: await readFile(path), query }),
+    close: () => pool.close(),
+  };
+}
+
+/** Keeps every worker busy with the next item; one that fails does not stop the others. Returns what failed. */
+export async function forEachPicture<I extends { readonly input: string }>(
+  items: readonly I[],
+  workers: number,
+  label: string,
+  silent: boolean,
+  work: (item: I, index: number) => Promise<void>,
+): Promise<Failure[]> {
+  const progress = createProgress(label, { silent });
+  const failed: Failure[] = [];
+  const queue = [...items.entries()];
+  let done = 0;
+  const worker = async (): Promise<void> => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      const [index, item] = next;
+      await work(item, index).catch((error: unknown) => {
+        failed.push({ name: item.input, reason: error instanceof Error ? error.message : String(error) });
+      });
+      progress.update(++done, items.length);
+    }
+  };
+  await Promise.all(Array.from({ length: workers }, worker));
+  progress.stop();
+  return failed;
+}
+
+/** Says on stderr what failed, one line each, and makes the exit code 1. */
+export function reportFailures(failed: readonly Failure[]): void {
+  for (const { name, reason } of failed) note(`${name}: ${reason.replaceAll(/\s*\n\s*/g, ' ')}`);
+  if (failed.length > 0) process.exitCode = 1;
+}
+
+const pictures = /\.(jpe?g|png|webp|gif|tiff?|avif|heic|heif|bmp)$/i;
+
+/** The pictures that are meant: the file itself with `root` undefined, or all of a folder and its subfolders. */
+export async function findPictures(
+  task: PictureTask,
+  input: string,
+): Promise<{ readonly root: string | undefined; readonly paths: readonly string[] }> {
+  const found = await stat(input).catch(() => undefined);
+  if (found === undefined) throw new FettleError('not-found', `${task}: expected a file or a folder, got ${input}`);
+  if (!found.isDirectory()) return { root: undefined, paths: [input] };
+  const entries = await readdir(input, { recursive: true, withFileTypes: true });
+  const files = entries.filter((one) => one.isFile() && pictures.test(one.name));
+  return { root: input, paths: files.map((one) => relative(input, join(one.parentPath, one.name))).sort() };
+}
+
+/** A picture and the file that is made of it. */
+export interface FileTask {
+  readonly input: string;
+  readonly output: string;
+}
+
+/** How a command names what it makes. */
+export interface OutputNames {
+  /** Of the folder beside the input's, when none is given: `restored` makes IN-restored. */
+  readonly folder: string;
+  /** A picture's name inside a folder of outputs. */
+  readonly inFolder: (name: string) => string;
+  /** A picture's name beside it. */
+  readonly beside: (name: string) => string;
+  /** Throws where a name that was given does not fit. */
+  readonly check: (output: string) => void;
+}
+
+/** Which files are to be made. */
+export async function fileTasks(
+  task: PictureTask,
+  input: string,
+  out: string | undefined,
+  names: OutputNames,
+): Promise<FileTask[]> {
+  const { root, paths } = await findPictures(task, input);
+  if (root === undefined) return [{ input, output: await outputFile(input, out, names) }];
+  const output = out ?? `${resolve(root)}-${names.folder}`;
+  const inside = !relative(resolve(root), resolve(output)).startsWith('..');
+  ensure(!inside, 'bad-argument', () => `${task}: expected an output folder outside of ${root}, got ${output}`);
+  return paths.map((path) => ({ input: join(root, path), output: join(output, names.inFolder(path)) }));
+}
+
+async function outputFile(input: string, out: string | undefined, names: OutputNames): Promise<string> {
+  const name = basename(input);
+  if (out === undefined) return join(dirname(input), names.beside(name));
+  const isFolder = (await stat(out).catch(() => undefined))?.isDirectory() === true;
+  if (isFolder) return join(out, names.inFolder(name));
+  names.check(out);
+  return out;
+}
+
+/** Those without an output that is at least as new as the input. */
+async function unfinished(tasks: readonly FileTask[]): Promise<FileTask[]> {
+  const checked = await Promise.all(
+    tasks.map(async (task) => {
+      const [input, output] = await Promise.all([stat(task.input), stat(task.output).catch(() => undefined)]);
+      return output !== undefined && output.mtimeMs >= input.mtimeMs ? undefined : task;
+    }),
+  );
+  return checked.filter((task) => task !== undefined);
+}
+
+/** Makes a file of each picture, those that are there already only with `force`, and reports. */
+export async function makeFiles<T extends 'restore' | 'segment'>(
+  command: Command,
+  task: T,
+  input: string,
+  tasks: readonly FileTask[],
+  options: PictureOptions & { readonly force: boolean },
+  queryOf: (task: FileTask) => QueryOf<T>,
+): Promise<void> {
+  const started = performance.now();
+  const word = task === 'restore' ? 'restored' : 'segmented';
+  const todo = options.force ? tasks : await unfinished(tasks);
+  const failed = todo.length === 0 ? [] : await makeAll(command, task, todo, options, queryOf);
+  reportFailures(failed);
+  const [made, skipped] = [todo.length - failed.length, tasks.length - todo.length];
+  const seconds = Math.round((performance.now() - started) / 100) / 10;
+  const output = tasks.length === 1 ? { output: tasks[0]?.output } : {};
+  const text = `${made} ${word}, ${skipped} were there already, ${failed.length} could not be; ${seconds} s`;
+  report(command, { input, ...output, [word]: made, skipped, failed, seconds }, text);
+}
+
+async function makeAll<T extends 'restore' | 'segment'>(
+  command: Command,
+  task: T,
+  todo: readonly FileTask[],
+  options: PictureOptions,
+  queryOf: (task: FileTask) => QueryOf<T>,
+): Promise<Failure[]> {
+  const { writeAtomic } = await import('../server/files.ts');
+  const runner = await openRunner(task, options);
+  const silent = command.optsWithGlobals().json === true;
+  try {
+    return await forEachPicture(todo, runner.workers, task, silent, async (item) => {
+      const { result } = await runner.run(item.input, queryOf(item));
+      await mkdir(dirname(item.output), { recursive: true });
+      await writeAtomic(item.output, result.file);
+    });
+  } finally {
+    await runner.close();
+  }
+}

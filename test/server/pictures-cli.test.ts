@@ -1,0 +1,75 @@
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import sharp from 'sharp';
+import type { ClassifyBody, SegmentBody } from '../../server/contract.ts';
+import { readPaletteIds } from '../../training/data/segment/palette-png.node.ts';
+import { type Finished, fettle, fettleJson } from '../helpers/command.ts';
+import { type Bench, createBench, send } from './harness.ts';
+
+describe('command line: segment and classify', function () {
+  this.timeout(120_000);
+  let bench: Bench;
+  before(async () => {
+    bench = await createBench();
+    // The store's model of that name serves, whatever the package ships.
+    for (const task of ['segment', 'classify'] as const) await bench.publishFor(task);
+    await mkdir(join(bench.dir, 'in', 'sub'), { recursive: true });
+    await writeFile(join(bench.dir, 'in', 'a.png'), await plain('#c01010').png().toBuffer());
+    await writeFile(join(bench.dir, 'in', 'sub', 'b.jpg'), await plain('#1010c0').jpeg().toBuffer());
+  });
+  after(() => bench.end());
+
+  const plain = (background: string) => sharp({ create: { width: 30, height: 20, channels: 3, background } });
+  const common = (): readonly string[] => ['--store', join(bench.dir, 'store'), '--device', 'cpu', '--workers', '1'];
+  const json = (...args: readonly string[]): Promise<Record<string, unknown>> =>
+    fettleJson(bench.dir, ...args, ...common());
+  const plainly = (...args: readonly string[]): Promise<Finished> => fettle({ cwd: bench.dir }, ...args, ...common());
+
+  it('segments a folder into one with a mask for each photo, skips what is there, and other outputs are not it', async () => {
+    const first = await json('segment', 'in', '-o', 'masks');
+    expect(first).to.include({ segmented: 2, skipped: 0 });
+    const mask = readPaletteIds(await readFile(join(bench.dir, 'masks', 'sub', 'b.jpg.mask.png')));
+    expect([mask?.width, mask?.height, new Set(mask?.data)]).to.deep.equal([30, 20, new Set([2])]);
+    expect(await json('segment', 'in', '-o', 'masks')).to.include({ segmented: 0, skipped: 2 });
+    expect(await json('segment', 'in', '-o', 'masks', '--output', 'json')).to.include({ segmented: 2, skipped: 0 });
+    const body = JSON.parse(await readFile(join(bench.dir, 'masks', 'a.png.json'), 'utf8')) as SegmentBody;
+    expect(body.classes.map(({ share }) => share)).to.deep.equal([1, 0, 0]);
+    expect((await readdir(join(bench.dir, 'masks'))).sort()).to.deep.equal(['a.png.json', 'a.png.mask.png', 'sub']);
+  });
+
+  it('makes the file that the server answers, beside the photo where no other place is named', async () => {
+    const server = await bench.start();
+    expect(await json('segment', 'in/a.png', '--output', 'overlay', '--opacity', '0.25')).to.include({ segmented: 1 });
+    const bytes = await readFile(join(bench.dir, 'in', 'a.png'));
+    const response = await send('segment', server.url, bytes, '?output=overlay&opacity=0.25');
+    const made = await readFile(join(bench.dir, 'in', 'a.png.overlay.png'));
+    expect(made.equals(Buffer.from(await response.arrayBuffer()))).to.equal(true);
+  });
+
+  it('classifies: a line for each photo, with --json one that a machine reads', async () => {
+    const { code, stdout } = await plainly('classify', 'in/sub', '--top', '2');
+    expect([code, stdout.trim()]).to.deep.equal([0, `${join('in', 'sub', 'b.jpg')}: blue 99.8 %, red 0.1 %`]);
+    await writeFile(join(bench.dir, 'in', 'sub', 'c.png'), 'no picture');
+    const both = await plainly('--json', 'classify', 'in/sub');
+    expect([both.code, /c\.png: image: expected JPEG/.test(both.stderr)]).to.deep.equal([1, true]);
+    const { input, labels } = JSON.parse(both.stdout) as { input: string } & ClassifyBody;
+    expect([input, labels[0]?.label, labels.length]).to.deep.equal([join('in', 'sub', 'b.jpg'), 'blue', 3]);
+  });
+
+  it('fails with one clear line', async () => {
+    for (const [args, text] of [
+      [['segment', 'in/a.png', '--opacity', '2'], /--opacity: expected a number 0\.\.1, got 2/],
+      [['segment', 'in/a.png', '-o', 'x.jpg'], /--out: expected a name in \.png for mask, got x\.jpg/],
+      [['segment', 'in/a.png', '--output', 'json', '-o', 'x.png'], /expected a name in \.json/],
+      [['segment', 'nowhere'], /segment: expected a file or a folder, got nowhere/],
+      [['segment', 'in', '-o', 'in/masks'], /outside of in/],
+      [['classify', 'in/a.png', '--model', 'segment'], /expected a classify model, got segment@\d+ for segment/],
+      [['classify', 'in/a.png', '--top', '0'], /--top: expected a whole number 1\.\.100/],
+    ] as const) {
+      const { code, stdout, stderr } = await plainly(...args);
+      expect([code, stdout, stderr.trim().split('\n').length], stderr).to.deep.equal([1, '', 1]);
+      expect(stderr).to.match(text);
+    }
+  });
+});
