@@ -123,7 +123,7 @@ describe('fettle retrain classify', function () {
   let dir: string;
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'fettle-retrain-classify-'));
-    await writeTextures(join(dir, 'photos'), 40);
+    await writeTextures(join(dir, 'photos'), 60);
     await writeTextures(join(dir, 'two'), 12, ['dots', 'stripes']);
   });
   after(() => rm(dir, { recursive: true, force: true }));
@@ -151,13 +151,13 @@ describe('fettle retrain classify', function () {
   }
 
   it('tells new photos after a training of seconds from random weights; other classes go on from its encoder', async () => {
-    const whole = ['--data', 'photos', '--size', '48', '--epochs', '16'];
+    const whole = ['--data', 'photos', '--size', '48', '--epochs', '24'];
     const first = await retrain(...whole, '--out', 'first');
     expect(first).to.include({ name: 'classify', version: 1, active: true });
     const after = first.after as Record<string, number>;
-    expect(after.accuracy).to.be.above(0.8);
+    expect(after.accuracy).to.be.above(0.85);
     expect(after.majority).to.be.below(0.5);
-    expect(await served()).to.be.above(0.8);
+    expect(await served()).to.be.above(0.85);
     const store = openStore({ zooDir: join(dir, 'no-zoo'), storeDir: join(dir, 'store') });
     const { config: kept, dir: place } = await store.resolve('classify@1');
     expect(kept.classify!.classes).to.deep.equal(textures);
