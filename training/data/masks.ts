@@ -164,78 +164,87 @@ interface Enlarged {
   readonly ys: Neighbours;
 }
 
-/** Stands for: more than one class occurs among the pixels between four neighbours. */
+/** Stands for: the four neighbours are not all of one class. */
 const mixed = 255;
 
 /**
- * paintIds: the classes of the pixels `out` of `ids` from the probabilities of a part that has all their neighbours. What is interpolated
- * between four neighbours lies between them: where one class has more at each of them than any other has at any, it is the answer in between.
+ * paintIds: the classes of the pixels `out` of `ids` from the probabilities of a part that has all their neighbours. A class that has most at
+ * all four neighbours has most in between, because all classes are interpolated with the same weights; so only the rest is worked out.
  */
-function paintIds(ids: Image, part: Part, { classes, xs, ys }: Enlarged, out: Rect): void {
-  const winners = new Uint8Array(part.width);
+function paintIds({ width, data }: Image, part: Part, { classes, xs, ys }: Enlarged, out: Rect): void {
+  const { left, right, share } = xs;
+  const winners = winnersOf(part, classes);
+  const between = new Uint8Array(part.width);
+  const end = out.x + out.width;
   let above = -1;
   for (let row = out.y; row < out.y + out.height; row++) {
-    const [top, bottom, down] = [ys.left[row]! - part.y, ys.right[row]! - part.y, ys.share[row]!];
-    if (top !== above) findWinners(part, top, bottom, classes, winners);
-    above = top;
-    for (let column = out.x; column < out.x + out.width; column++) {
-      const left = xs.left[column]! - part.x;
-      let id = winners[left]!;
-      if (id === mixed)
-        id = likeliest(part, classes, top, bottom, down, left, xs.right[column]! - part.x, xs.share[column]!);
-      ids.data[row * ids.width + column] = id;
+    const place = { top: ys.left[row]! - part.y, bottom: ys.right[row]! - part.y, down: ys.share[row]! };
+    if (place.top !== above) joinWinners(winners, part.width, place, between);
+    above = place.top;
+    for (let x = out.x, to = row * width + out.x; x < end; x++, to++) {
+      const id = between[left[x]! - part.x]!;
+      data[to] = id;
+      if (id === mixed) data[to] = likeliest(part, classes, place, left[x]! - part.x, right[x]! - part.x, share[x]!);
     }
   }
 }
 
-/** For each place between two columns and two rows: the class that wins everywhere in between, else `mixed`. */
-function findWinners(
-  { data, width, height }: Part,
-  top: number,
-  bottom: number,
-  classes: number,
-  winners: Uint8Array,
-): void {
-  const most = new Float32Array(width).fill(Number.NEGATIVE_INFINITY);
-  const least = new Float32Array(width);
-  const second = new Float32Array(width).fill(Number.NEGATIVE_INFINITY);
-  for (let c = 0; c < classes; c++) {
-    const [upper, lower] = [(c * height + top) * width, (c * height + bottom) * width];
-    for (let x = 0; x < width; x++) {
-      const next = x + 1 < width ? x + 1 : x;
-      const [p, q, r, s] = [data[upper + x]!, data[upper + next]!, data[lower + x]!, data[lower + next]!];
-      const high = Math.max(p, q, r, s);
-      if (high <= most[x]!) {
-        if (high > second[x]!) second[x] = high;
-        continue;
-      }
-      second[x] = most[x]!;
-      most[x] = high;
-      least[x] = Math.min(p, q, r, s);
-      winners[x] = c;
+/** The class that has most at each place of a part; of equal ones the first. */
+function winnersOf({ width, height, data }: Part, classes: number): Uint8Array {
+  const plane = width * height;
+  const winners = new Uint8Array(plane);
+  const most = data.slice(0, plane);
+  for (let c = 1, at = plane; c < classes; c++) {
+    for (let i = 0; i < plane; i++, at++) {
+      if (data[at]! <= most[i]!) continue;
+      most[i] = data[at]!;
+      winners[i] = c;
     }
   }
-  for (let x = 0; x < width; x++) if (least[x]! <= second[x]!) winners[x] = mixed;
+  return winners;
 }
 
-/** The class that has most at a place between the rows `top` and `bottom` and the columns `left` and `right`; of equal ones the first. */
+/** For each place between two columns and two rows: the class that wins at all four, else `mixed`. */
+function joinWinners(winners: Uint8Array, width: number, { top, bottom }: Between, between: Uint8Array): void {
+  for (let x = 0; x < width; x++) {
+    const next = x + 1 < width ? x + 1 : x;
+    const id = winners[top * width + x]!;
+    const same =
+      winners[top * width + next] === id && winners[bottom * width + x] === id && winners[bottom * width + next] === id;
+    between[x] = same ? id : mixed;
+  }
+}
+
+/** Rows of a part between which a row of the picture lies, and how far down. */
+interface Between {
+  readonly top: number;
+  readonly bottom: number;
+  readonly down: number;
+}
+
+/** The class that has most at a place between two rows and two columns; of equal ones the first. */
 function likeliest(
   { data, width, height }: Part,
   classes: number,
-  top: number,
-  bottom: number,
-  down: number,
+  { top, bottom, down }: Between,
   left: number,
   right: number,
   across: number,
 ): number {
-  let [id, best] = [0, Number.NEGATIVE_INFINITY];
-  for (let c = 0; c < classes; c++) {
-    const [upper, lower] = [(c * height + top) * width, (c * height + bottom) * width];
-    const [p, q, r, s] = [data[upper + left]!, data[upper + right]!, data[lower + left]!, data[lower + right]!];
-    const above = p + (q - p) * across;
-    const value = above + (r + (s - r) * across - above) * down;
-    if (value > best) [id, best] = [c, value];
+  const plane = height * width;
+  let upper = top * width;
+  let lower = bottom * width;
+  let id = 0;
+  let best = Number.NEGATIVE_INFINITY;
+  for (let c = 0; c < classes; c++, upper += plane, lower += plane) {
+    const a = data[upper + left]!;
+    const b = data[lower + left]!;
+    const above = a + (data[upper + right]! - a) * across;
+    const value = above + (b + (data[lower + right]! - b) * across - above) * down;
+    if (value > best) {
+      best = value;
+      id = c;
+    }
   }
   return id;
 }

@@ -66,6 +66,24 @@ function shrinkFactor(image: Size, { matrix: m }: Sampling): number {
   return Math.sqrt(area * image.width * image.height);
 }
 
+/** Adds the sums of `factor` pixels each of one channel of a row, which begins at `at`, to every `channels`-th of `sums` from `to` on. */
+function addBlocks(
+  data: Uint8Array,
+  at: number,
+  { width, channels, factor }: { readonly width: number; readonly channels: number; readonly factor: number },
+  sums: Uint32Array,
+  to: number,
+): void {
+  const end = at + width * channels;
+  const block = factor * channels;
+  for (let from = at; from < end; from += block, to += channels) {
+    const stop = Math.min(end, from + block);
+    let sum = 0;
+    for (let i = from; i < stop; i += channels) sum += data[i]!;
+    sums[to]! += sum;
+  }
+}
+
 /** boxShrink: image u8 -> means of its factor x factor blocks, u8; blocks at the right and bottom may be smaller. */
 export function boxShrink(image: Image, factor: number): Image {
   const { width, height, channels, data } = image;
@@ -76,10 +94,8 @@ export function boxShrink(image: Image, factor: number): Image {
     const bottom = Math.min(height, (row + 1) * factor);
     sums.fill(0);
     for (let y = row * factor; y < bottom; y++) {
-      for (let x = 0, at = y * width * channels; x < width; x++) {
-        const to = Math.floor(x / factor) * channels;
-        for (let c = 0; c < channels; c++) sums[to + c]! += data[at++]!;
-      }
+      for (let c = 0; c < channels; c++)
+        addBlocks(data, y * width * channels + c, { width, channels, factor }, sums, c);
     }
     for (let i = 0; i < sums.length; i++) {
       const columns = Math.min(width, (Math.floor(i / channels) + 1) * factor) - Math.floor(i / channels) * factor;
