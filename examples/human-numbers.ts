@@ -16,7 +16,8 @@ import {
   metrics,
   ops,
   textOf,
-  tokenStream,
+  textWindows,
+  type WindowBatch,
 } from '../training/index.ts';
 
 const epochs = Number(process.argv[2] ?? 10);
@@ -30,15 +31,8 @@ const { train, valid, vocab } = humanNumbers();
 console.log(textOf(train.slice(0, 12), vocab));
 
 // 64 places of the text at a time, 20 words at each; every batch goes on where the last one stopped.
-const loaderOf = (tokens: Int32Array, dropLast: boolean) => {
-  const stream = tokenStream({ tokens, batchSize: 64, bptt: 20, dropLast });
-  return {
-    batchesPerEpoch: stream.batchesPerEpoch(),
-    async *epoch(epoch: number, options?: { readonly fromBatch?: number }) {
-      yield* stream.epoch(epoch, options);
-    },
-  };
-};
+const windows = { batchSize: 64, bptt: 20 };
+const held = textWindows({ ...windows, tokens: valid });
 
 // What is wanted after every word is the next one: scores [64, 20, 38] against words [64, 20].
 const nextWord: Loss = (scores, words) =>
@@ -47,7 +41,7 @@ const nextWord: Loss = (scores, words) =>
 const learner = await createLearner({
   model: model5,
   loss: nextWord,
-  data: { train: loaderOf(train, true), valid: loaderOf(valid, false) },
+  data: { train: textWindows({ ...windows, tokens: train, dropLast: true }), valid: held },
   open: (graph) => openSession(graph, { threads: 1 }),
   metrics: [metrics.accuracy({ axis: 2 })],
 });
@@ -65,12 +59,12 @@ await learner.fitOneCycle(epochs, 1e-2, {
 });
 
 // What it says after each of the next 20 words of one place, right or wrong.
-const [batch] = [...tokenStream({ tokens: valid, batchSize: 64, bptt: 20 }).epoch()];
-const scores = (await learner.compiled.forward(learner.state, batch!.x)).data;
+const batch = (await held.epoch(0).next()).value as WindowBatch;
+const scores = (await learner.compiled.forward(learner.state, batch.x)).data;
 const said = Int32Array.from({ length: 20 }, (_, i) => {
   const row = scores.subarray(i * vocab.length, (i + 1) * vocab.length);
   return row.indexOf(Math.max(...row));
 });
-console.log(`text:  ${textOf((batch!.y.data as Int32Array).slice(0, 20), vocab)}`);
+console.log(`text:  ${textOf(batch.y.data.slice(0, 20), vocab)}`);
 console.log(`model: ${textOf(said, vocab)}`);
 await learner.close();

@@ -67,18 +67,17 @@ export { Corpus, type TextPart, tokeniseParts, unknownShare } from './data/text/
 export { type DetokeniseOptions, detokenise } from './data/text/detokenise.ts';
 export * from './data/text/engine.ts';
 export * from './data/text/generate.ts';
-export { type HumanNumbers, humanNumbers } from './data/text/human-numbers.ts';
+export { type HumanNumbers, humanNumbers, textOf } from './data/text/human-numbers.ts';
 export { type KneserNey, type KneserNeyOptions, kneserNey } from './data/text/kneser-ney.ts';
 export { type LabelledText, labelledTexts, noLabel, type TaggedText, taggedTexts } from './data/text/labelled.ts';
 export { textPerplexity } from './data/text/perplexity.ts';
 export { type CleanedPosts, cleanPosts, type Post, parsePosts, splitByTime } from './data/text/posts.ts';
 export { type SampleOptions, WordSampler } from './data/text/sample.ts';
 export { special, specialTokens } from './data/text/special.ts';
-export { type StreamBatch, type TokenStream, textOf, tokenStream } from './data/text/stream.ts';
 export type { OpenTextModel } from './data/text/text-rows.ts';
 export { tokenise } from './data/text/tokenise.ts';
 export { decodeVocab, encodeVocab, makeVocab, Vocab, type VocabOptions } from './data/text/vocab.ts';
-export { type TextWindows, type TextWindowsOptions, textWindows } from './data/text/windows.ts';
+export { type TextWindows, type TextWindowsOptions, textWindows, type WindowBatch } from './data/text/windows.ts';
 export { planTiles, restoreImage } from './data/tiles.ts';
 export * from './data/transforms/augment.ts';
 export {

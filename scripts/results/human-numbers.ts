@@ -3,9 +3,9 @@ import { dirname } from 'node:path';
 import { Command } from 'commander';
 import { everyWord, humanNumbersModels, lastWord, scoresLastWord } from '../../models/human-numbers.ts';
 import { type HumanNumbers, humanNumbers } from '../../training/data/text/human-numbers.ts';
-import { type TokenStream, tokenStream } from '../../training/data/text/stream.ts';
+import { textWindows } from '../../training/data/text/windows.ts';
 import { writeDurably } from '../../training/learner/checkpoint.node.ts';
-import { createLearner, type Learner, type Loader } from '../../training/learner/create-learner.ts';
+import { createLearner, type Learner } from '../../training/learner/create-learner.ts';
 import { accuracy, type Metric } from '../../training/learner/metrics.ts';
 import type { EpochRow } from '../../training/learner/recorder.ts';
 import { openSession } from '../../training/run/ort.node.ts';
@@ -38,14 +38,6 @@ export const ladder: readonly LadderRecipe[] = [
   { bptt: 20, epochs: 10, lr: 1e-2, pctStart: 0.3, lesson: [0.75, 0.84] },
 ];
 
-/** A text stream as a learner's loader. */
-export const streamLoader = (stream: TokenStream): Loader => ({
-  batchesPerEpoch: stream.batchesPerEpoch(),
-  async *epoch(epoch, options) {
-    yield* stream.epoch(epoch, options);
-  },
-});
-
 /** Accuracy of the word after the last one. */
 function lastWordAccuracy(): Metric {
   const metric = accuracy();
@@ -65,25 +57,24 @@ function lastWordAccuracy(): Metric {
   };
 }
 
-/** Streams of the training and validation text for Model`index`. */
-export function ladderStreams({ train, valid }: HumanNumbers, index: number) {
+/** Windows of the training and validation text for Model`index`. */
+export function ladderData({ train, valid }: HumanNumbers, index: number) {
   const shape = { batchSize: 64, bptt: ladder[index]!.bptt };
   return {
     // The last column of the training text would be a batch of one word per row.
-    train: tokenStream({ tokens: train, ...shape, dropLast: true }),
-    valid: tokenStream({ tokens: valid, ...shape }),
+    train: textWindows({ tokens: train, ...shape, dropLast: true }),
+    valid: textWindows({ tokens: valid, ...shape }),
   };
 }
 
 /** A learner with the lesson's settings for Model`index`. */
 export function ladderLearner(index: number, seed: number, text = humanNumbers()): Promise<Learner> {
   const last = scoresLastWord(index);
-  const { train, valid } = ladderStreams(text, index);
   return createLearner({
     name: `human_numbers_${index}`,
     model: humanNumbersModels[index]!,
     loss: last ? lastWord : everyWord,
-    data: { train: streamLoader(train), valid: streamLoader(valid) },
+    data: ladderData(text, index),
     // Matrices of 64 x 64 are too small to share among threads.
     open: (graph) => openSession(graph, { threads: 1 }),
     metrics: [last ? lastWordAccuracy() : accuracy({ axis: 2 })],
@@ -153,10 +144,8 @@ function verdict(model: number, accuracies: readonly number[]): string {
 
 async function main(options: { readonly models: string; readonly seeds: string; readonly out: string }): Promise<void> {
   const text = humanNumbers();
-  const { valid } = ladderStreams(text, 2);
-  say(
-    `${text.vocab.length} words; validation: ${text.valid.length} tokens, ${valid.targetsPerEpoch()} targets in a pass`,
-  );
+  const { valid } = ladderData(text, 2);
+  say(`${text.vocab.length} words; validation: ${text.valid.length} tokens, ${valid.targets} targets in a pass`);
   const lines: Line[] = [];
   const verdicts: string[] = [];
   await mkdir(dirname(options.out), { recursive: true });

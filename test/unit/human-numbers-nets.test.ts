@@ -3,7 +3,7 @@ import { humanNumbersModels, humanNumbersWords, scoresLastWord } from '../../mod
 import { ladder } from '../../scripts/results/human-numbers.ts';
 import { sizeOf } from '../../training/core/tensor.ts';
 import { humanNumbers } from '../../training/data/text/human-numbers.ts';
-import { tokenStream } from '../../training/data/text/stream.ts';
+import { textWindows } from '../../training/data/text/windows.ts';
 import { createScope } from '../../training/nn/scope.ts';
 import { Graph } from '../../training/onnx/graph.ts';
 
@@ -41,8 +41,7 @@ describe('the nets of the human-numbers lesson', () => {
     const { vocab, valid } = humanNumbers();
     expect(vocab.length).to.equal(humanNumbersWords);
     for (const { bptt } of ladder) {
-      const stream = tokenStream({ tokens: valid, batchSize: 64, bptt });
-      expect(stream.targetsPerEpoch()).to.equal(12_928);
+      expect(textWindows({ tokens: valid, batchSize: 64, bptt }).targets).to.equal(12_928);
     }
   });
 });

@@ -20,16 +20,26 @@ describe('windows of a text', () => {
   it('continue each other row by row, and every word of a row but the first is a target', async () => {
     const windows = textWindows({ tokens: text(103), batchSize: 4, bptt: 6 });
     const batches = await all(windows);
-    expect(batches.map(({ x }) => x.dims)).to.deep.equal(Array.from({ length: 4 }, () => [4, 7]));
+    expect(batches.map(({ x }) => x.dims)).to.deep.equal(Array.from({ length: 4 }, () => [4, 6]));
     for (let row = 0; row < 4; row++)
       expect(wordsOf(batches, row)).to.deep.equal([...text(24)].map((word) => row * 25 + word));
     for (const { x, y } of batches)
       for (let row = 0; row < 4; row++)
         expect([...y.data.subarray(row * 6, row * 6 + 6)]).to.deep.equal([
-          ...x.data.subarray(row * 7 + 1, row * 7 + 7),
+          ...x.data.subarray(row * 6, row * 6 + 6).map((word) => word + 1),
         ]);
     expect(windows.targets).to.equal(96);
     expect(batches).to.have.length(windows.batchesPerEpoch);
+  });
+
+  it('ahead they hold the word that follows as well', async () => {
+    const options = { tokens: text(103), batchSize: 4, bptt: 6 };
+    const [plain, ahead] = [await all(textWindows(options)), await all(textWindows({ ...options, ahead: true }))];
+    expect(ahead.map(({ y }) => y)).to.deep.equal(plain.map(({ y }) => y));
+    for (const [i, { x, y }] of ahead.entries()) {
+      expect(x.dims).to.deep.equal([4, 7]);
+      expect([...x.data.subarray(7, 14)]).to.deep.equal([...plain[i]!.x.data.subarray(6, 12), y.data[11]!]);
+    }
   });
 
   it('have a shorter last one, unless it is to be left out', async () => {

@@ -98,7 +98,7 @@ export async function languageModelLearner(options: LanguageModelOptions): Promi
   // The model computes its loss itself: it sees the words that follow, and its penalties look inside.
   const losses = new WeakMap<Value, Value>();
   const penalty = { ...(alpha === undefined ? {} : { alpha }), ...(beta === undefined ? {} : { beta }) };
-  const windows = { batchSize, bptt, seed };
+  const windows = { batchSize, bptt, seed, ahead: true };
   let made: Learner | undefined;
   const learner = await createLearner({
     name: 'language_model',

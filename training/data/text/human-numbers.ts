@@ -68,3 +68,7 @@ export function humanNumbers(): HumanNumbers {
   const numericalise = (words: readonly string[]): Int32Array => Int32Array.from(words, (word) => ids.get(word)!);
   return { train: numericalise(trainWords), valid: numericalise(validWords), vocab };
 }
+
+/** textOf: ids -> their words with spaces between (fastai's `textify`). */
+export const textOf = (ids: Int32Array, vocab: readonly string[]): string =>
+  Array.from(ids, (id) => vocab[id] ?? `<${id}>`).join(' ');

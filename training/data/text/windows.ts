@@ -2,7 +2,7 @@ import { ensure } from '../../core/errors.ts';
 import { createRng } from '../../core/rng.ts';
 import { type Tensor, tensor } from '../../core/tensor.ts';
 
-/** Windows of a text: x int32[N,T+1], T words and those that follow them; y int32[N,T], the latter. */
+/** Windows of a text: x int32[N,T], T words of N places; y int32[N,T], those that follow them. With `ahead`, x int32[N,T+1] holds both. */
 export interface WindowBatch {
   readonly x: Tensor<'int32'>;
   readonly y: Tensor<'int32'>;
@@ -15,6 +15,8 @@ export interface TextWindowsOptions {
   readonly batchSize: number;
   /** T: words per step, the length of back-propagation through time. */
   readonly bptt: number;
+  /** x has the word that follows its last one too, for nets that compute their loss themselves; false when left out. */
+  readonly ahead?: boolean;
   /** Every epoch begins at another of the first T words, so that the cuts between windows are not always the same; false when left out. */
   readonly jitter?: boolean;
   /** Leaves out a last window shorter than T, which would need a graph of its own; false when left out. Always so with jitter. */
@@ -38,7 +40,7 @@ export interface TextWindows {
  * batch continues the last one: the word after a window's last is the first that the next window predicts from.
  */
 export function textWindows(options: TextWindowsOptions): TextWindows {
-  const { tokens, batchSize, bptt, jitter = false, dropLast = jitter, seed = 1, onBegin } = options;
+  const { tokens, batchSize, bptt, ahead = false, jitter = false, dropLast = jitter, seed = 1, onBegin } = options;
   for (const [name, value] of Object.entries({ batchSize, bptt }))
     ensure(Number.isInteger(value) && value >= 1, 'bad-argument', () => {
       return `textWindows: expected a whole ${name} >= 1, got ${value}`;
@@ -67,7 +69,7 @@ export function textWindows(options: TextWindowsOptions): TextWindows {
       for (let batch = fromBatch; batch < batchesPerEpoch; batch++) {
         const start = offset + batch * bptt;
         const length = Math.min(bptt, rowLength - 1 - start);
-        yield { x: cut(start, length + 1), y: cut(start + 1, length) };
+        yield { x: cut(start, ahead ? length + 1 : length), y: cut(start + 1, length) };
       }
     },
   };
