@@ -1,5 +1,20 @@
 /* fettle/node: sessions, photos, damages and training runs, for which Node is needed. */
 
+export {
+  type ClassItem,
+  type ClassifyData,
+  inspectPhotos,
+  readClassifyFolder,
+} from './apps/classify-data.node.ts';
+export {
+  type ClassifyRunConfig,
+  type ClassifyRunOptions,
+  type ClassifyRunResult,
+  type ClassifyStart,
+  classifyRunDefaults,
+  runClassify,
+} from './apps/classify-run.node.ts';
+export { type ClassifyScore, scoreClassify } from './apps/classify-score.node.ts';
 export { exportRestore, restoreConfigOf, restoreTask } from './apps/restore.node.ts';
 export {
   type RestoreRunConfig,
