@@ -63,20 +63,25 @@ export interface PoolChoices {
   readonly workerScript?: URL;
 }
 
+/** Threads of ONNX Runtime in each of so many workers. */
+export function threadsOf(workers: number): number {
+  const cores = availableParallelism();
+  return Math.min(cores, Math.ceil((2 * cores) / workers));
+}
+
 /**
  * createPool: two workers at least, so that a large photo does not stop everyone; each may use all cores when it is
  * alone, and all of them yield to the thread that serves HTTP. On WebGPU it is one: ONNX Runtime's provider keeps one
  * device per process, and running it from two threads at once ends the process.
  */
 export function createPool(choices: PoolChoices): Pool {
-  const cores = availableParallelism();
-  const wanted = choices.workers ?? Math.max(2, Math.floor(cores / 4));
+  const wanted = choices.workers ?? Math.max(2, Math.floor(availableParallelism() / 4));
   const workers = choices.device === 'webgpu' ? 1 : wanted;
   return new Pool({
     workers,
     capacity: choices.capacity ?? workers + 16,
     device: choices.device ?? 'cpu',
-    threads: Math.min(cores, Math.ceil((2 * cores) / workers)),
+    threads: threadsOf(workers),
     niceness: 10,
     jobTimeoutMs: 15 * 60_000,
     log: choices.log,
