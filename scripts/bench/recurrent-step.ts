@@ -96,13 +96,16 @@ function firstLossesApart(name: string, { threads, python }: Options): readonly 
 
 async function runRow(name: string, options: Options): Promise<void> {
   const checked = firstLossesApart(name, options);
-  const result = await raceRow(recurrentRows[name]!.timed(), options, [Infinity, Infinity]);
+  const row = recurrentRows[name]!.timed();
+  const result = await raceRow(row, options, [Infinity, Infinity]);
   const { standings, firstStepS, nodes } = result;
   process.stdout.write(
     `${JSON.stringify({ row: name, threads: options.threads, ...machine(), ...result, checked })}\n`,
   );
+  const tokens = row.batch.x!.data.length;
+  const perSecond = standings.map((side) => `${side.name} ${((1000 * tokens) / side.medianMs).toFixed(0)}`).join(', ');
   process.stdout.write(
-    `${name}: ${describe(standings)}; first step after ${firstStepS.toFixed(2)} s, ${nodes} nodes; losses without dropout ${checked.map((loss) => loss.toFixed(5)).join(' and ')}\n`,
+    `${name}: ${describe(standings)}; tokens/s by the median: ${perSecond}; first step after ${firstStepS.toFixed(2)} s, ${nodes} nodes; losses without dropout ${checked.map((loss) => loss.toFixed(5)).join(' and ')}\n`,
   );
 }
 

@@ -13,12 +13,13 @@ import { type PostsData, readPostsData } from './posts-data.ts';
 
 /*
  * How well held-out posts are told: the body that read WikiText-2 alone, the same fine-tuned, the same with int8 weights, and n-grams of the
- * same posts. One vocabulary for all, that of the fine-tuned model; xxunk counts like any word. Texts lie in 16 rows for all.
+ * same posts. One vocabulary for all, that of the fine-tuned model; xxunk counts like any word. Texts lie in as many rows for all.
  *
  *   node dist/scripts/results/tweets.js --body runs/text/model.onnx --tuned runs/retrain-text/model.onnx
  */
 
-const batchSize = 16;
+/** Rows that the texts are cut into: those of the fine-tuning, and more for the longer text. */
+const batchSizes = { held: 16, later: 64 };
 
 /** The perplexities of one model. */
 export interface TweetsRow {
@@ -41,8 +42,11 @@ type Ids = { readonly held: Int32Array; readonly later: Int32Array };
 async function rowOf(model: string, file: Uint8Array, { held, later }: Ids): Promise<TweetsRow> {
   const open = await openTextModel(file, (graph) => openSession(graph));
   try {
-    const of = (ids: Int32Array): Promise<number> => textPerplexity(open, ids, { batchSize });
-    return { model, held: await of(held), later: await of(later) };
+    return {
+      model,
+      held: await textPerplexity(open, held, { batchSize: batchSizes.held }),
+      later: await textPerplexity(open, later, { batchSize: batchSizes.later }),
+    };
   } finally {
     await open.session.release();
   }
@@ -72,8 +76,8 @@ export async function measureTweets(body: Uint8Array, tuned: Uint8Array): Promis
     await rowOf('fine-tuned, int8 weights', quantiseWeights(tuned), ids),
     {
       model: '5-gram Kneser-Ney',
-      held: grams.perplexity(held, { batchSize }),
-      later: grams.perplexity(later, { batchSize }),
+      held: grams.perplexity(held, { batchSize: batchSizes.held }),
+      later: grams.perplexity(later, { batchSize: batchSizes.later }),
     },
   ];
   return {
