@@ -22,12 +22,14 @@ export {
   restoreRunDefaults,
   runRestore,
 } from './apps/restore-run.node.ts';
+export { anyWayUp, fitToPhotos, segmentRetrainDefaults } from './apps/segment-retrain.node.ts';
 export {
   runSegment,
   type SegmentRunConfig,
   type SegmentRunOptions,
   segmentRunDefaults,
 } from './apps/segment-run.node.ts';
+export { type SegmentScore, type ServedSegment, scoreSegment } from './apps/segment-score.node.ts';
 export {
   runText,
   type TextRunConfig,

@@ -23,6 +23,8 @@ import {
 import { consoleCallback, stoppable } from './train.ts';
 import { describeSegmentRow, needSegmentOptions, segmentConfig } from './train-segment.ts';
 
+export type RetrainSegmentOptions = RetrainOptions & { readonly anyWayUp?: boolean };
+
 /** Fewer held-out pairs than this do not tell which model is better. */
 const fewPairs = 5;
 
@@ -31,12 +33,17 @@ const sameClasses = (a: readonly SegmentClass[], b: readonly SegmentClass[] | un
   a.length === b?.length && a.every(({ name }, id) => name === b[id]!.name);
 
 /** The settings: the retraining's defaults for these photos, and the net of what it starts from. */
-async function configOf(data: SegmentData, origin: Origin | undefined, options: RetrainOptions) {
-  const [{ fitToPhotos, segmentRetrainDefaults }, { segmentConfigOf }] = await Promise.all([
+async function configOf(data: SegmentData, origin: Origin | undefined, options: RetrainSegmentOptions) {
+  const [{ anyWayUp, fitToPhotos, segmentRetrainDefaults }, { segmentConfigOf }] = await Promise.all([
     import('../../training/apps/segment-retrain.node.ts'),
     import('../../training/apps/segment-start.ts'),
   ]);
-  const { fineTune, ...rest } = await fitToPhotos(segmentRetrainDefaults, data);
+  const { augmentation } = segmentRetrainDefaults;
+  const defaults = {
+    ...segmentRetrainDefaults,
+    augmentation: options.anyWayUp ? anyWayUp(augmentation) : augmentation,
+  };
+  const { fineTune, ...rest } = await fitToPhotos(defaults, data);
   if (origin === undefined) return segmentConfig(rest, options);
   const { classes: _, ...model } = segmentConfigOf(origin.bytes);
   return segmentConfig({ ...rest, model, ...(fineTune ? { fineTune } : {}) }, options);
@@ -47,7 +54,7 @@ async function train(
   command: Command,
   data: SegmentData,
   origin: Origin | undefined,
-  options: RetrainOptions,
+  options: RetrainSegmentOptions,
   { out, open }: { readonly out: string; readonly open: OpenGraph },
 ): Promise<{ readonly result: SegmentRunResult; readonly config: SegmentRunConfig }> {
   const [{ runSegment }, { initializersOf }] = await Promise.all([
@@ -94,7 +101,7 @@ async function scoreOf(
 /** `fettle retrain segment`. */
 export async function retrainSegment(
   command: Command,
-  options: RetrainOptions,
+  options: RetrainSegmentOptions,
   { store, folder }: RetrainPlace,
 ): Promise<void> {
   needSegmentOptions(options);

@@ -2,11 +2,12 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { FettleError } from '../../training/core/errors.ts';
 import { freeFolder, openStores, type RetrainOptions, type RetrainPlace } from './retrain-parts.ts';
+import type { RetrainSegmentOptions } from './retrain-segment.ts';
 import type { RetrainTextOptions } from './retrain-text.ts';
 import { textOptions } from './text-options.ts';
 import { trainOptions } from './train.ts';
 
-type AllOptions = RetrainOptions & RetrainTextOptions;
+type AllOptions = RetrainOptions & RetrainTextOptions & RetrainSegmentOptions;
 type Retrain = (command: Command, options: AllOptions, place: RetrainPlace) => Promise<void>;
 
 /** What each task does; loaded when it is asked for. */
@@ -28,6 +29,7 @@ export function register(program: Command): void {
     .argument('<task>', names);
   textOptions(trainOptions(command))
     .option('--column <name>', 'of text: where the text is in a table of posts (default: text, full_text, content …)')
+    .option('--any-way-up', 'of segment: photos have no up and down, as from above or under a microscope')
     .option('--until <date>', 'of text: posts of this day and later are left out')
     .option(
       '--from <name[@v]>',

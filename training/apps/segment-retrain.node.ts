@@ -16,23 +16,31 @@ const anyPictures: readonly Transform[] = [
   { kind: 'saturation', scale: [0.3, 1.5], p: 0.5 },
 ];
 
+/** Pictures without an up and a down: from above, under a microscope, of a table. */
+export const anyWayUp = (augmentation: readonly Transform[]): readonly Transform[] => [
+  { kind: 'dihedral', p: 1 },
+  { kind: 'rotate', degrees: [-45, 45], p: 0.75 },
+  ...augmentation.filter(({ kind }) => kind !== 'flip' && kind !== 'rotate'),
+];
+
 const landscape = (shortSide: number): Size => segmentSize({ width: 4, height: 3 }, shortSide);
 
 /** Some tens of photos, starting from a trained model: minutes on two cores. Sizes are of 4:3 photos; see {@link fitToPhotos}. */
 export const segmentRetrainDefaults: SegmentRunConfig = {
   ...segmentRunDefaults,
   stages: [
-    { epochs: 12, size: landscape(120) },
-    { epochs: 6, size: landscape(168) },
+    { epochs: 24, size: landscape(112) },
+    { epochs: 12, size: landscape(144) },
+    { epochs: 6, size: landscape(192) },
   ],
   passes: 1,
-  validSize: landscape(168),
-  lr: 3e-3,
-  pctStart: 0.25,
+  validSize: landscape(192),
+  lr: 4e-3,
+  pctStart: 0.2,
   balance: 0.5,
   emaDecay: 0.99,
   augmentation: anyPictures,
-  fineTune: { freezeEpochs: 1, lrMult: 5 },
+  fineTune: { freezeEpochs: 1, lrMult: 3 },
 };
 
 /** Updates between two looks at the held-out photos. */

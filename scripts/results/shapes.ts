@@ -1,0 +1,130 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { packageRoot } from '../../server/paths.ts';
+import { type SegmentScore, scoreOf, scoreSegment } from '../../training/apps/segment-score.node.ts';
+import { createRng } from '../../training/core/rng.ts';
+import type { Tensor } from '../../training/core/tensor.ts';
+import { overlayMask } from '../../training/data/blocks/show.node.ts';
+import { decodeRgb } from '../../training/data/image-io.node.ts';
+import { classIds, segmentInput, segmentSize } from '../../training/data/masks.ts';
+import { type MaskedItem, readSegmentFolder } from '../../training/data/segment/folder.node.ts';
+import { pictureCells } from '../../training/learner/plot/cells.node.ts';
+import { savePlot } from '../../training/learner/plot/png.node.ts';
+import { openSession } from '../../training/run/ort.node.ts';
+import { dataFolder } from './data.ts';
+import { colorScores } from './shapes-colors.ts';
+import { shapeClasses, shapePicture, writeShapes } from './shapes-data.ts';
+
+/*
+ * `fettle retrain segment` on a task that nobody has weights for: a disc, a bar and a star on a photo, told apart by their outlines
+ * alone (shapes-data.ts). 40 pictures to train on, of which the command holds some out to choose its epoch by; 40 others, made of other
+ * photos, are looked at here alone. Beside it what a pixel's colour and its neighbourhood's say (shapes-colors.ts).
+ *   node dist/scripts/results/shapes.js [--from segment@1|none] [--threads N] [--picture] [SEED ...]
+ */
+
+interface Run {
+  readonly dir: string;
+  readonly seconds: number;
+}
+
+/** Runs the command line as a user does. */
+async function retrain(folder: string, from: string, threads: string): Promise<Run> {
+  const cli = fileURLToPath(new URL('../fettle.js', import.meta.url));
+  const args = ['--data', 'train', '--store', `store-${from}`, '--out', `run-${from}`, '--from', from];
+  const started = performance.now();
+  const child = spawn(
+    process.execPath,
+    [
+      cli,
+      '--json',
+      'retrain',
+      'segment',
+      ...args,
+      '--any-way-up',
+      '--size',
+      '128',
+      '--device',
+      'cpu',
+      '--threads',
+      threads,
+    ],
+    { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  let out = '';
+  child.stdout.on('data', (text: Buffer) => {
+    out += text;
+  });
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  if (code !== 0) throw new Error(`fettle retrain segment ended with ${code}`);
+  const { dir } = JSON.parse(out) as { readonly dir: string };
+  return { dir: join(folder, dir), seconds: (performance.now() - started) / 1000 };
+}
+
+const open = (model: Uint8Array) => openSession(model, { threads: 1 });
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+const describe = ({ accuracy, meanIou, iou }: Pick<SegmentScore, 'accuracy' | 'meanIou' | 'iou'>): string =>
+  `mean IoU ${percent(meanIou)} (${shapeClasses.map(({ name }, id) => `${name} ${percent(iou[id]!)}`).join(', ')}), accuracy ${percent(accuracy)}`;
+
+async function itemsOf(folder: string): Promise<readonly MaskedItem[]> {
+  const { train, valid } = await readSegmentFolder(folder);
+  return [...train, ...valid];
+}
+
+async function measure(seed: number, from: string, threads: string): Promise<Run> {
+  const folder = await mkdtemp(join(tmpdir(), `fettle-shapes-${seed}-`));
+  await writeShapes(join(dataFolder(), 'sr', 'bsd200'), folder, seed);
+  const [known, unseen] = [await itemsOf(join(folder, 'train')), await itemsOf(join(folder, 'test'))];
+  for (const [name, confusion] of await colorScores(known, unseen))
+    process.stdout.write(`seed ${seed}, ${name}: ${describe(scoreOf(confusion))}\n`);
+  const run = await retrain(folder, from, threads);
+  const { segment } = JSON.parse(await readFile(join(run.dir, 'config.json'), 'utf8'));
+  const model = await readFile(join(run.dir, 'model.onnx'));
+  const data = await readSegmentFolder(join(folder, 'test'));
+  const score = await scoreSegment({ model, shortSide: segment.shortSide }, unseen, data, open);
+  process.stdout.write(`seed ${seed}, from ${from}: ${describe(score)}, ${run.seconds.toFixed(0)} s in all\n`);
+  return run;
+}
+
+/** docs/images/shapes.png: pictures made of free photos alone, with what they are and what the model says of them. */
+async function drawPicture({ dir }: Run): Promise<void> {
+  const names = [
+    'gps_exif.jpg',
+    'photo_lossy.webp',
+    'photo_lossless.webp',
+    'progressive.jpg',
+    'interlaced.png',
+    'cmyk_no_icc.jpg',
+  ];
+  const photos = await Promise.all(names.map((name) => decodeRgb(join(dataFolder(), 'photos', name))));
+  const { segment } = JSON.parse(await readFile(join(dir, 'config.json'), 'utf8'));
+  const session = await open(await readFile(join(dir, 'model.onnx')));
+  const colorOf = (id: number): readonly number[] => shapeClasses[id]!.color;
+  const cells = [];
+  for (let i = 0; i < 4; i++) {
+    const { photo, mask } = await shapePicture(photos, createRng('picture', i));
+    const image = segmentInput(photo, segmentSize(photo, segment.shortSide));
+    const { probabilities } = await session.run({ image });
+    const said = classIds(probabilities as Tensor<'float32'>, photo);
+    const right = mask.data.filter((id, k) => id === said.data[k]).length / mask.data.length;
+    const images = [photo, overlayMask(photo, mask.data, { colorOf }), overlayMask(photo, said.data, { colorOf })];
+    cells.push({ images, caption: `${percent(right)} right` });
+  }
+  await session.release();
+  const legend = shapeClasses.map(({ name: text, color }) => ({ text, color }));
+  const svg = await pictureCells(cells, { columns: 2, title: 'picture, what it is, what the model says', legend });
+  const file = join(packageRoot, 'docs', 'images', 'shapes.png');
+  await savePlot(svg, file);
+  process.stdout.write(`${file}\n`);
+}
+
+const args = process.argv.slice(2);
+const optionOf = (option: string, missing: string): string =>
+  args.includes(option) ? args[args.indexOf(option) + 1]! : missing;
+const [from, threads] = [optionOf('--from', 'segment@1'), optionOf('--threads', '2')];
+const seeds = args.filter((arg, i) => /^\d+$/.test(arg) && args[i - 1] !== '--threads').map(Number);
+let last: Run | undefined;
+for (const seed of seeds.length > 0 ? seeds : [1, 2, 3]) last = await measure(seed, from, threads);
+if (args.includes('--picture')) await drawPicture(last!);
