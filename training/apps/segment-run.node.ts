@@ -64,18 +64,17 @@ export interface FineTuning {
 /** Street scenes and the like: no upside down; light and colour vary as they do from drive to drive and camera to camera. */
 const streets: readonly Transform[] = [
   { kind: 'flip', p: 0.5 },
-  { kind: 'brightness', change: [0.3, 0.7], p: 0.75 },
-  { kind: 'contrast', scale: [0.7, 1 / 0.7], p: 0.75 },
-  { kind: 'tint', change: [0.47, 0.53], p: 0.3 },
-  { kind: 'saturation', scale: [0.6, 1.3], p: 0.3 },
+  { kind: 'brightness', change: [0.25, 0.75], p: 0.75 },
+  { kind: 'contrast', scale: [0.65, 1 / 0.65], p: 0.75 },
+  { kind: 'tint', change: [0.45, 0.55], p: 0.5 },
+  { kind: 'saturation', scale: [0.4, 1.5], p: 0.5 },
 ];
 
 export const segmentRunDefaults: SegmentRunConfig = {
   model: segmentNetDefaults,
   stages: [
     { epochs: 6, size: { width: 160, height: 120 }, zoom: [1, 2.8] },
-    { epochs: 4, size: { width: 240, height: 180 }, zoom: [0.9, 2] },
-    { epochs: 2, size: { width: 320, height: 240 }, zoom: [0.9, 1.5] },
+    { epochs: 5, size: { width: 240, height: 180 }, zoom: [0.9, 2] },
   ],
   batchSize: 8,
   passes: 5,
