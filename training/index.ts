@@ -48,11 +48,18 @@ export type * from './data/blocks/types.ts';
 export { classifyInput, type LabelProbability, topLabels } from './data/classes.ts';
 export { type CsvTable, parseCsv } from './data/csv.ts';
 export { parseIdx } from './data/idx.ts';
-export { classIds, segmentInput, segmentSize } from './data/masks.ts';
+export {
+  classIds,
+  type RunProbabilities,
+  type SegmentOptions,
+  segmentInput,
+  segmentPicture,
+  segmentSize,
+} from './data/masks.ts';
 export { psnr, ssim } from './data/metrics.ts';
 export { type CocoMasks, parseCoco } from './data/segment/coco.ts';
 export type { MaskForm } from './data/segment/mask-form.ts';
-export { encodeRle, paintPolygon, paintRle, type Rle } from './data/segment/rle.ts';
+export { encodeRle, encodeRles, type PackedRle, paintPolygon, paintRle, type Rle } from './data/segment/rle.ts';
 export * from './data/split.ts';
 export {
   type BagOptions,

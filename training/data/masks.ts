@@ -64,7 +64,8 @@ export interface SegmentOptions {
 
 /**
  * At most half a megapixel in one run, some 300 MB, which photos of common shapes stay below up to a short side of 512. A net that reduces its
- * maps 32 times sees far: with these overlaps 99.98 % of a street panorama's pixels have the class of the untiled run, with 64 pixels 98.5 %.
+ * maps 32 times sees far, so the overlap is wide (docs/results.md): of a frame in four tiles 99.8 % of the pixels have the class of the untiled
+ * run, with 64 pixels 96.6 %.
  */
 export const maskTiles: MaskTileSizes = { tilePixels: 2 ** 19, overlap: 256, ramp: 64 };
 
