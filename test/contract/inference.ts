@@ -58,7 +58,7 @@ function unetSubject(): Subject {
 /** First weights with something added: norms and residual blocks begin as if they were not there. */
 function stirred(specs: Parameters<typeof initialWeights>[0]): Map<string, Float32Array> {
   const rng = createRng(3);
-  const stir = (values: Float32Array): Float32Array => values.map((value) => value + 0.2 * rng.next());
+  const stir = (values: Float32Array): Float32Array => values.map((value) => value + 0.3 * (rng.next() - 0.5));
   return new Map([...initialWeights(specs, 1)].map(([name, values]) => [name, stir(values)]));
 }
 
