@@ -5,6 +5,7 @@ import { expect } from 'chai';
 import type { Page } from 'playwright-core';
 import { clientDir } from '../../server/paths.ts';
 import { type Browser, openBrowser, whyNoBrowser } from '../helpers/browser.ts';
+import { meanColour } from '../server/harness.ts';
 import {
   eventually,
   makeStore,
@@ -15,6 +16,7 @@ import {
   type TestStore,
   testPhoto,
   watchFaults,
+  workIn,
 } from './setup.ts';
 
 /** A copy of the built page whose build can be changed; the assets are the built ones. */
@@ -132,6 +134,20 @@ const keptModels = (page: Page): Promise<Record<string, number>> =>
     expect(await keptModels(page)).to.deep.equal({ 'restore@2': 1 });
     await server.kill();
     await page.reload();
+    expect(await restoreIn(page, photo)).to.match(/Restored on this device.*restore@2/);
+  });
+
+  it('keeps the models of the pages that were here, and each works without the server', async () => {
+    const { model, spec } = meanColour();
+    await store.publish({ task: 'classify', files: { 'model.onnx': model, 'card.md': '# Tiny\n' }, classify: spec });
+    server = await startTestServer(store.dir, Number(new URL(server.url).port), pageDir);
+    await page.goto(`${server.url}/classify`);
+    await page.getByText('Works offline').waitFor();
+    expect(await keptModels(page)).to.deep.equal({ 'classify@1': 1, 'restore@2': 1 });
+    await server.kill();
+    await page.reload();
+    expect(await workIn(page, photo, 'photo.png')).to.match(/Classified on this device.*classify@1/);
+    await page.getByRole('link', { name: 'Restore' }).click();
     expect(await restoreIn(page, photo)).to.match(/Restored on this device.*restore@2/);
   });
 
