@@ -5,11 +5,12 @@ import { Command } from 'commander';
 import { zooDir } from '../../server/paths.ts';
 import { textModelFacts } from '../../training/apps/text.ts';
 import type { ModelConfig } from '../../training/core/model-config.ts';
+import { Vocab } from '../../training/data/text/vocab.ts';
 import { checkpointFiles } from '../../training/learner/checkpoint.node.ts';
 import type { Progress } from '../../training/learner/recorder.ts';
 import { decodeSafetensors } from '../../training/learner/safetensors.ts';
 import { quantiseWeights } from '../../training/onnx/quantise.ts';
-import { measureTweets, type TweetsResult } from './tweets.ts';
+import { measureTweets, type TweetsResult, withWords } from './tweets.ts';
 
 /*
  * Puts what `fettle train text` and then `fettle retrain text` have made into models/zoo/text/1, with int8 weights.
@@ -95,9 +96,10 @@ async function ship(bodyFolder: string, tunedFolder: string, tunedCommand: strin
   const [body, tuned] = await Promise.all([bodyFolder, tunedFolder].map((dir) => readFile(join(dir, 'model.onnx'))));
   const measured = await measureTweets(body!, tuned!);
   const runs = [await runOf(bodyFolder, ['']), await runOf(tunedFolder, ['head', 'all'])] as const;
+  const { config, words } = textModelFacts(tuned!);
   const text = new TextEncoder();
   const files: Readonly<Record<string, Uint8Array>> = {
-    'model.onnx': quantiseWeights(tuned!),
+    'model.onnx': quantiseWeights(withWords(tuned!, new Vocab(words))),
     'card.md': text.encode(card(measured, ...runs, tunedCommand)),
     LICENSE: text.encode(licenceText),
   };
@@ -123,8 +125,9 @@ async function ship(bodyFolder: string, tunedFolder: string, tunedCommand: strin
   await mkdir(target, { recursive: true });
   for (const [name, content] of Object.entries(files)) await writeFile(join(target, name), content);
   await writeFile(join(target, 'config.json'), `${JSON.stringify(described, null, 2)}\n`);
-  const { layers, width, hidden } = textModelFacts(tuned!).config;
+  const { layers, width, hidden } = config;
   process.stdout.write(`${target}: ${files['model.onnx']!.length} bytes, ${layers} layers of ${width} and ${hidden}\n`);
+  process.stdout.write(`${JSON.stringify(measured, null, 1)}\n`);
 }
 
 const { body, tuned, command } = new Command('ship-text')

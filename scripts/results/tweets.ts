@@ -52,10 +52,10 @@ async function rowOf(model: string, file: Uint8Array, { held, later }: Ids): Pro
   }
 }
 
-/** The body with the words of `vocab`; those it does not know get the mean embedding. */
-function withWords(body: Uint8Array, vocab: Vocab): Uint8Array {
-  const { config, words } = textModelFacts(body);
-  const weights = convertWords(initializersOf(body), new Vocab(words), vocab);
+/** A model with the words of `vocab`, as this version exports it; those it does not know get the mean embedding. */
+export function withWords(model: Uint8Array, vocab: Vocab): Uint8Array {
+  const { config, words } = textModelFacts(model);
+  const weights = convertWords(initializersOf(model), new Vocab(words), vocab);
   return exportLanguageModel(weights, { ...config, words: vocab.size }, vocab);
 }
 
@@ -69,11 +69,12 @@ export async function measureTweets(body: Uint8Array, tuned: Uint8Array): Promis
     Int32Array,
   ];
   const ids = { held, later };
+  const exported = withWords(tuned, vocab);
   const grams = kneserNey(train, { words: vocab.size });
   const rows = [
     await rowOf('body', withWords(body, vocab), ids),
-    await rowOf('fine-tuned', tuned, ids),
-    await rowOf('fine-tuned, int8 weights', quantiseWeights(tuned), ids),
+    await rowOf('fine-tuned', exported, ids),
+    await rowOf('fine-tuned, int8 weights', quantiseWeights(exported), ids),
     {
       model: '5-gram Kneser-Ney',
       held: grams.perplexity(held, { batchSize: batchSizes.held }),
