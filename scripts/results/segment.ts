@@ -15,8 +15,8 @@ import { shipSegment } from './ship-segment.ts';
  * Accuracy (void masked), mean IoU and IoU of each class of a run of `fettle train segment` on CamVid, against the masks at their own
  * size, 480 x 360. The size at which pictures go through the net is chosen on the validation part; the test part is measured
  * at that size and decides nothing.
- *   node dist/scripts/results/segment.js [RUN_FOLDER] [--ship]
- * --ship puts the model into models/zoo/segment/1.
+ *   node dist/scripts/results/segment.js [RUN_FOLDER ...] [--ship]
+ * Of several runs, each of which started from the one before, the last is measured. --ship puts its model into models/zoo/segment/1.
  */
 
 const shortSides = [192, 240, 288] as const;
@@ -63,13 +63,15 @@ async function measure(run: SegmentRun, data: SegmentData): Promise<readonly [Se
   return [valid, test];
 }
 
-const [folder = 'runs/segment', ...flags] = process.argv.slice(2);
+const options = process.argv.slice(2);
+const folders = options.filter((option) => !option.startsWith('--'));
 const data = await readSegmentFolder(join(dataFolder(), 'camvid'));
-const run = await readRun(folder);
+const runs = await Promise.all((folders.length === 0 ? ['runs/segment'] : folders).map(readRun));
+const run = runs.at(-1)!;
 process.stdout.write(
   `epoch ${run.best.epoch} of ${run.rows.length}, mean IoU while training ${percent(run.best.metrics.iou!)}\n`,
 );
 const [valid, test] = await measure(run, data);
 for (const [id, { name }] of data.classes.entries())
   process.stdout.write(`${name.padEnd(12)} val ${percent(valid.iou[id]!)}, test ${percent(test.iou[id]!)}\n`);
-if (flags.includes('--ship')) await shipSegment(run, data, valid, test);
+if (options.includes('--ship')) await shipSegment(runs, data, valid, test);

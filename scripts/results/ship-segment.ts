@@ -25,21 +25,36 @@ const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 /** Seconds of all epochs, as hours. */
 const hours = ({ rows }: SegmentRun): string => (rows.reduce((sum, row) => sum + row.seconds, 0) / 3600).toFixed(1);
 
-function trainingText(run: SegmentRun): string {
+/** A run's recipe as a sentence or two; `index` is its place in the row of runs that continue each other. */
+function recipe(run: SegmentRun, index: number): string {
   const { config, rows, best } = run;
-  const { stages, passes, batchSize } = config;
+  const { stages, passes, batchSize, augmentation = [] } = config;
   const total = stages.reduce((sum, stage) => sum + stage.epochs, 0);
   const list = stages
-    .map(({ epochs, size }) => `${epochs * passes} passes at ${size.width} x ${size.height}`)
+    .map(({ epochs, size, zoom }) => {
+      const enlarged = zoom === undefined ? '' : ` (enlarged ${zoom.join(' to ')} times about a random place)`;
+      return `${epochs * passes} passes at ${size.width} x ${size.height}${enlarged}`;
+    })
     .join(', ');
   const done = `${rows.length * passes} of the ${total * passes} passes`;
   const ended = rows.length === total ? '' : ` The run was ended after ${done}.`;
-  return `From random weights, seed ${config.seed}: ${list}; batches of ${batchSize}; AdamW, one-cycle, highest rate ${config.lr}, weight decay ${config.wd}; flips, zoom, light and
-contrast; cross-entropy without void pixels, label smoothing ${config.labelSmoothing}, class weights (median share / share)^${config.balance}; the weights are an exponential mean (decay ${config.emaDecay})
-of those of the steps, taken after pass ${(best.epoch + 1) * passes}, which had the best mean IoU on the validation part.${ended} ${hours(run)} hours on one thread of a shared CPU.`;
+  const kinds = augmentation.map(({ kind }) => kind).join(', ') || 'flip, zoom, brightness, contrast';
+  return `${index + 1}. From ${index === 0 ? 'random weights' : `the weights of run ${index}`}, seed ${config.seed}: ${list}; batches of ${batchSize}; AdamW, one-cycle, highest rate ${config.lr}, weight decay ${config.wd};
+   random ${kinds}; cross-entropy without void pixels, label smoothing ${config.labelSmoothing}, class weights (median share / share)^${config.balance}; the weights are an exponential
+   mean (decay ${config.emaDecay}) of those of the steps, taken after pass ${(best.epoch + 1) * passes}, which had the best mean IoU on the validation part (${percent(best.metrics.iou!)}).${ended} ${hours(run)} hours
+   on one thread of a shared CPU.`;
 }
 
-function card(run: SegmentRun, { classes }: SegmentData, valid: SegmentScore, test: SegmentScore): string {
+/** The commands of runs that continue each other. */
+const commands = (runs: readonly SegmentRun[]): string =>
+  runs
+    .map(({ config }, i) => {
+      const from = i === 0 ? '' : ` --from runs/segment-${i}/model.onnx`;
+      return `fettle train segment --data $FETTLE_DATA/camvid${from} --out runs/segment-${i + 1} --threads 1 --seed ${config.seed}`;
+    })
+    .join('\n');
+
+function card(runs: readonly SegmentRun[], { classes }: SegmentData, valid: SegmentScore, test: SegmentScore): string {
   const rows = classes.map(({ name }, id) => `| ${name} | ${percent(valid.iou[id]!)} | ${percent(test.iou[id]!)} |`);
   return `# segment, version 1
 
@@ -50,9 +65,10 @@ ${dataText}
 
 ## Training
 \`\`\`
-fettle train segment --data $FETTLE_DATA/camvid --out runs/segment --threads 1 --seed ${run.config.seed}
+${commands(runs)}
 \`\`\`
-${trainingText(run)}
+${runs.length === 1 ? '' : `The command's defaults (stages, zoom, colours, rate) became better from run to run; they were in each:\n`}
+${runs.map(recipe).join('\n')}
 
 ## Numbers
 Against the published masks at their own size, 480 x 360; void pixels do not count. Pictures go through the net with a short side of ${valid.shortSide} px, the
@@ -79,19 +95,20 @@ Research only, as the data is; see LICENSE.
 `;
 }
 
-/** Puts a run's best weights into models/zoo/segment/1. */
+/** Puts the best weights of the last of the runs, which continue each other, into models/zoo/segment/1. */
 export async function shipSegment(
-  run: SegmentRun,
+  runs: readonly SegmentRun[],
   data: SegmentData,
   valid: SegmentScore,
   test: SegmentScore,
 ): Promise<void> {
+  const run = runs.at(-1)!;
   const net = { ...run.config.model, classes: data.classes.length };
   const { model, spec } = exportSegment(net, run.weights, { classes: data.classes, shortSide: valid.shortSide });
   const text = new TextEncoder();
   const files = {
     'model.onnx': model,
-    'card.md': text.encode(card(run, data, valid, test)),
+    'card.md': text.encode(card(runs, data, valid, test)),
     LICENSE: text.encode(licenceText),
   };
   const entries = Object.entries(files).map(([name, content]) => {
