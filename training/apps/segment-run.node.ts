@@ -73,8 +73,9 @@ const streets: readonly Transform[] = [
 export const segmentRunDefaults: SegmentRunConfig = {
   model: segmentNetDefaults,
   stages: [
-    { epochs: 6, size: { width: 160, height: 120 }, zoom: [1, 2.8] },
-    { epochs: 5, size: { width: 240, height: 180 }, zoom: [0.9, 2] },
+    { epochs: 12, size: { width: 160, height: 120 }, zoom: [1, 2.8] },
+    { epochs: 6, size: { width: 240, height: 180 }, zoom: [0.9, 2] },
+    { epochs: 2, size: { width: 320, height: 240 }, zoom: [0.9, 1.5] },
   ],
   batchSize: 8,
   passes: 5,
