@@ -9,12 +9,13 @@ import express, {
 } from 'express';
 import helmet from 'helmet';
 import { pinoHttp } from 'pino-http';
-import { FettleError } from '../training/core/errors.ts';
 import type { ErrorBody } from './contract.ts';
 import type { Deps } from './deps.ts';
-import { RequestError } from './errors.ts';
+import { asRequestError, RequestError } from './errors.ts';
 import { limits } from './images.ts';
 import { classifyRoutes } from './routes/classify.ts';
+import { completionRoutes } from './routes/completions.ts';
+import { generateRoutes } from './routes/generate.ts';
 import { healthRoutes } from './routes/health.ts';
 import { modelRoutes } from './routes/models.ts';
 import { pageRoutes } from './routes/page.ts';
@@ -27,7 +28,8 @@ export function createApp(deps: Deps): Express {
   app.disable('x-powered-by');
   app.set('query parser', 'simple');
   app.use(requestLog(deps), securityHeaders());
-  const all = [healthRoutes, modelRoutes, restoreRoutes, segmentRoutes, classifyRoutes, pageRoutes];
+  const pictures = [restoreRoutes, segmentRoutes, classifyRoutes];
+  const all = [healthRoutes, modelRoutes, ...pictures, generateRoutes, completionRoutes, pageRoutes];
   for (const routes of all) app.use(routes(deps));
   app.use((request) => {
     throw new RequestError(404, 'not-found', `nothing answers ${request.method} ${request.path}`);
@@ -95,19 +97,3 @@ function answerError({ log }: Deps): ErrorRequestHandler {
     response.status(fault.status).json(body);
   };
 }
-
-function asRequestError(error: unknown): RequestError {
-  if (error instanceof RequestError) return error;
-  if (error instanceof FettleError && error.code === 'not-found')
-    return new RequestError(404, 'not-found', error.message);
-  if (hasStatus(error)) return new RequestError(error.status, 'bad-request', error.message);
-  return new RequestError(500, 'internal', 'something went wrong here; the log has it under the request id');
-}
-
-/** What Express itself refuses (a path that does not decode, a range past the end) carries a 4xx status. */
-const hasStatus = (error: unknown): error is Error & { readonly status: number } =>
-  error instanceof Error &&
-  'status' in error &&
-  typeof error.status === 'number' &&
-  error.status >= 400 &&
-  error.status < 500;

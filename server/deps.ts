@@ -2,12 +2,14 @@ import type { Logger } from 'pino';
 import type { ModelHost } from './host.ts';
 import type { Pool } from './pool.ts';
 import type { ModelStore } from './store.ts';
+import type { TextWriter } from './text/writer.ts';
 
 /** Everything that the routes need; `createApp` takes it, so tests can pass their own. */
 export interface Deps {
   readonly store: ModelStore;
   readonly host: ModelHost;
   readonly pool: Pool;
+  readonly texts: TextWriter;
   readonly log: Logger;
   /** Folder of the built page; nothing is served from it where it does not exist. */
   readonly clientDir: string;

@@ -6,8 +6,9 @@ import type { Device } from '../training/run/session.ts';
 import { createApp } from './app.ts';
 import { pictureHolders, StoreHost } from './host.ts';
 import { clientDir, storeDirOf, zooDir } from './paths.ts';
-import { createPool, type Pool } from './pool.ts';
+import { createPool } from './pool.ts';
 import { openStore } from './store.ts';
+import { TextWriter, textHolders } from './text/writer.ts';
 
 export interface ServerOptions {
   /** 8080 when not given; 0 takes a free one. */
@@ -26,6 +27,8 @@ export interface ServerOptions {
   readonly pollMs?: number;
   /** The worker's script; another one only in tests. */
   readonly workerScript?: URL;
+  /** Steps by which the thread that writes texts yields to the one that serves HTTP, 0..19; 10 when not given. */
+  readonly niceness?: number;
 }
 
 export interface RunningServer {
@@ -41,13 +44,16 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   const log = options.log ?? pino({ name: 'fettle' });
   const store = openStore({ zooDir: options.zooDir ?? zooDir, storeDir: storeDirOf(options.storeDir) });
   const pool = createPool({ ...options, log });
-  const host = new StoreHost(store, pictureHolders(pool), log, options.pollMs);
+  const texts = new TextWriter({ ...options, log });
+  const host = new StoreHost(store, { ...pictureHolders(pool), ...textHolders(texts) }, log, options.pollMs);
   await host.sync();
+  const inFlight = (): number => pool.admitted + texts.admitted;
   let draining = false;
   const app = createApp({
     store,
     host,
     pool,
+    texts,
     log,
     clientDir: options.clientDir ?? clientDir,
     isDraining: () => draining,
@@ -59,12 +65,12 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   await listen(server, options.port ?? 8080, options.host ?? '127.0.0.1');
   return {
     url: urlOf(server),
-    inFlight: () => pool.admitted,
+    inFlight,
     close: async () => {
       draining = true;
-      await drain(server, pool);
+      await drain(server, inFlight);
       host.close();
-      await pool.close();
+      await Promise.all([pool.close(), texts.close()]);
     },
   };
 }
@@ -87,9 +93,9 @@ function urlOf(server: Server): string {
 const drainMs = 30_000;
 
 /** Until every request in flight has its answer, or the time is up, /health says that the server is going; then it closes. */
-async function drain(server: Server, pool: Pool): Promise<void> {
+async function drain(server: Server, inFlight: () => number): Promise<void> {
   const deadline = performance.now() + drainMs;
-  while (pool.admitted > 0 && performance.now() < deadline) await setTimeout(20);
+  while (inFlight() > 0 && performance.now() < deadline) await setTimeout(20);
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   server.closeAllConnections();
   await closed;

@@ -1,4 +1,3 @@
-import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { ensure, FettleError } from '../../training/core/errors.ts';
 import { sizeOf } from '../../training/core/tensor.ts';
@@ -7,6 +6,7 @@ import type { Session } from '../../training/run/session.ts';
 import { toPlain } from '../errors.ts';
 import { pictureTasks } from '../tasks/table.ts';
 import type { JobOf, PictureTask, SpecOf, TaskRow } from '../tasks/types.ts';
+import { lowerPriority } from './priority.ts';
 import { type FromWorker, type ToWorker, transferable, type WorkerModelOf, type WorkerSettings } from './protocol.ts';
 
 // The thread that decodes, runs the model and encodes. The thread that serves HTTP only passes bytes.
@@ -90,15 +90,5 @@ async function run<T extends PictureTask>(id: number, job: JobOf<T>): Promise<Do
     return { type: 'done', id, result: await row.run(job, model.session, model.spec as SpecOf<T>, hooks) };
   } finally {
     running.delete(id);
-  }
-}
-
-/** On Linux priorities belong to threads, and the threads that ONNX Runtime starts inherit this one's. */
-function lowerPriority(niceness: number): void {
-  if (process.platform !== 'linux' || niceness === 0) return;
-  try {
-    setPriority(0, niceness);
-  } catch {
-    // Not allowed here: the answers come all the same, only less evenly.
   }
 }
