@@ -76,6 +76,13 @@ describe('fettle train, generate, retrain text', function () {
       expect(refusedDates.stderr).to.match(/posts: expected at least 2, got 0/);
       expect(tuned.after).to.be.below((tuned.before as number) / 2);
       expect(existsSync(join(folder, 'models', 'text', '1', 'card.md'))).to.equal(true);
+
+      // Steps far too long make it worse than what serves, which goes on serving.
+      const again = [...posts.slice(0, 2), '--store', 'models', '--epochs', '1', '--lr', '1', ...sizes.slice(4)];
+      const worse = await fettleJson(folder, 'retrain', 'text', ...again, '--out', 'worse');
+      expect(worse).to.include({ name: 'text', version: 2, active: false });
+      expect(worse.before).to.be.closeTo(tuned.after as number, 1e-3 * (tuned.after as number));
+      expect(worse.after).to.be.above(worse.before as number);
       const written = await fettle({ cwd: folder }, 'generate', '--store', 'models', '--device', 'cpu', '--top-k', '3');
       expect(written.code, written.stderr).to.equal(0);
       expect(written.stdout)
