@@ -65,7 +65,7 @@ export const textRetrainDefaults: TextRunConfig = {
   batchSize: 16,
   bptt: 40,
   epochs: 6,
-  lr: 4e-3,
+  lr: 6e-3,
 };
 
 /** A trained model that a run starts from. */
