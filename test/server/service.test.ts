@@ -35,7 +35,7 @@ describe('server: routes', function () {
     }
   });
 
-  it('lists a model of a task without a route and leaves it alone', async () => {
+  it('lists a model that does not load, is not ready for it, and serves the others', async () => {
     const other = await createBench();
     try {
       await other.publish();
@@ -44,7 +44,10 @@ describe('server: routes', function () {
       await other.store.register('text', files, { ...config, task: 'text' });
       await other.store.use('text', 1);
       const { url } = await other.start();
-      expect((await fetch(`${url}/health/ready`)).status).to.equal(200);
+      const ready = await fetch(`${url}/health/ready`);
+      expect(ready.status).to.equal(503);
+      expect(((await ready.json()) as HealthBody).reason).to.match(/^text@1 did not load/);
+      expect((await post(url, small)).status).to.equal(200);
       const { models } = (await (await fetch(`${url}/v1/models`)).json()) as ModelsBody;
       const told = models.map(({ name, active, inputs }) => [name, active, inputs[0]!.type]);
       expect(told).to.deep.equal([
