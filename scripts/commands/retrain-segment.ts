@@ -46,7 +46,8 @@ async function configOf(data: SegmentData, origin: Origin | undefined, options: 
   const { fineTune, ...rest } = await fitToPhotos(defaults, data);
   if (origin === undefined) return segmentConfig(rest, options);
   const { classes: _, ...model } = segmentConfigOf(origin.bytes);
-  return segmentConfig({ ...rest, model, ...(fineTune ? { fineTune } : {}) }, options);
+  // Of a single epoch none is left for the decoder alone.
+  return segmentConfig({ ...rest, model, ...(fineTune && options.epochs !== 1 ? { fineTune } : {}) }, options);
 }
 
 /** Trains, and says what came of it beside what it started from. */

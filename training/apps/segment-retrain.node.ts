@@ -5,11 +5,10 @@ import { type Size, shortSideOf } from '../data/sizes.ts';
 import type { Transform } from '../data/transforms/augment.ts';
 import { type SegmentRunConfig, segmentRunDefaults } from './segment-run.node.ts';
 
-/** Any pictures: things may be turned a little, near or far, in another light. */
+/** Any pictures: things may be turned a little, in another light; the stages say how near. */
 const anyPictures: readonly Transform[] = [
   { kind: 'flip', p: 0.5 },
   { kind: 'rotate', degrees: [-20, 20], p: 0.75 },
-  { kind: 'zoom', scale: [0.8, 1.5], p: 0.75 },
   { kind: 'brightness', change: [0.3, 0.7], p: 0.75 },
   { kind: 'contrast', scale: [0.7, 1 / 0.7], p: 0.75 },
   { kind: 'tint', change: [0.42, 0.58], p: 0.5 },
@@ -28,10 +27,10 @@ const landscape = (shortSide: number): Size => segmentSize({ width: 4, height: 3
 /** Some tens of photos, starting from a trained model: minutes on two cores. Sizes are of 4:3 photos; see {@link fitToPhotos}. */
 export const segmentRetrainDefaults: SegmentRunConfig = {
   ...segmentRunDefaults,
+  // Crops at the photos' own scale first, then whole photos: things are as large in both.
   stages: [
-    { epochs: 24, size: landscape(112) },
-    { epochs: 12, size: landscape(144) },
-    { epochs: 6, size: landscape(192) },
+    { epochs: 24, size: landscape(128), zoom: [1.2, 2.2] },
+    { epochs: 8, size: landscape(192), zoom: [0.8, 1.5] },
   ],
   passes: 1,
   validSize: landscape(192),
