@@ -1,12 +1,31 @@
-import type { ClassifyBody, ErrorBody, ModelInfo, ModelsBody, OutputFormat, SegmentBody } from '../server/contract.ts';
+import type {
+  ClassifyBody,
+  ErrorBody,
+  GenerateBody,
+  GenerateEvent,
+  GenerateRequest,
+  ModelInfo,
+  ModelsBody,
+  OutputFormat,
+  SegmentBody,
+} from '../server/contract.ts';
 import { FettleError } from '../training/core/errors.ts';
 import type { Scale } from '../training/data/transforms/pixels.ts';
-import { fetchSend, type Reply, type Send, Unreachable } from './transport.ts';
+import { eventsOf } from './events.ts';
+import { fetchSend, openAnswer, type Reply, type Send, Unreachable } from './transport.ts';
 
-export type { ClassifyBody, ModelInfo, OutputFormat, SegmentBody, SegmentShare } from '../server/contract.ts';
+export type {
+  ClassifyBody,
+  GenerateBody,
+  GenerateEvent,
+  ModelInfo,
+  OutputFormat,
+  SegmentBody,
+  SegmentShare,
+} from '../server/contract.ts';
 export type { Scale } from '../training/data/transforms/pixels.ts';
 
-/** How far a photo's processing is. `fraction` 0..1 where it is known. */
+/** How far a piece of work is. `fraction` 0..1 where it is known. */
 export interface Progress {
   readonly phase: 'upload' | 'model' | 'run' | 'download' | 'encode';
   readonly fraction?: number;
@@ -38,6 +57,15 @@ export interface ClassifyOptions extends CallOptions {
   readonly top?: number;
 }
 
+/** What is to be written: see `POST /v1/generate` in docs/http.md; only `prompt` has to be there. */
+export type GenerateOptions = Omit<GenerateRequest, 'prompt' | 'stream'>;
+
+export interface GenerateCallOptions extends GenerateOptions {
+  readonly signal?: AbortSignal;
+  /** Is told of every piece of a text as it comes. */
+  readonly onPiece?: (piece: GenerateEvent) => void;
+}
+
 /** What the server says about any answer of a model. */
 export interface AnswerFacts {
   /** NAME@VERSION. */
@@ -66,9 +94,11 @@ export interface Client {
   segmentImage(file: Blob, output: 'mask' | 'overlay', options?: SegmentImageOptions): Promise<ImageAnswer>;
   /** Sends a picture file; back come the likeliest labels, likeliest first. */
   classify(file: Blob, options?: ClassifyOptions): Promise<BodyAnswer<ClassifyBody>>;
+  /** Has texts written that go on where the prompt ends. An abort ends the work on the server too. */
+  generate(prompt: string, options?: GenerateCallOptions): Promise<BodyAnswer<GenerateBody>>;
   models(options?: { readonly signal?: AbortSignal }): Promise<readonly ModelInfo[]>;
   /** The bytes of a file of a model's version: `model.onnx` … */
-  modelFile(model: ModelInfo, file: string, options?: { readonly signal?: AbortSignal }): Promise<Blob>;
+  modelFile(model: ModelInfo, file: string, options?: CallOptions): Promise<Blob>;
   health(options?: { readonly signal?: AbortSignal }): Promise<Health>;
 }
 
@@ -102,8 +132,8 @@ export interface ClientOptions {
 /** createClient: the server's HTTP interface with types. Throws {@link ApiError} for whatever is not a success. */
 export function createClient({ baseUrl = '', send = fetchSend }: ClientOptions = {}): Client {
   const url = (path: string): string => baseUrl.replace(/\/$/, '') + path;
-  const get = (path: string, signal?: AbortSignal): Promise<Reply> =>
-    ask(send, { method: 'GET', url: url(path), ...(signal === undefined ? {} : { signal }) });
+  const get = (path: string, signal?: AbortSignal, onProgress?: CallOptions['onProgress']): Promise<Reply> =>
+    ask(send, { method: 'GET', url: url(path), ...(signal && { signal }), ...(onProgress && { onProgress }) });
   const post = (path: string, query: Query, file: Blob, options: CallOptions = {}): Promise<Reply> =>
     upload(send, `${url(path)}?${queryOf(query)}`, file, options);
   return {
@@ -115,11 +145,13 @@ export function createClient({ baseUrl = '', send = fetchSend }: ClientOptions =
     segmentImage: async (file, output, options) =>
       imageOf(await post('/v1/segment', { output, opacity: options?.opacity }, file, options)),
     classify: async (file, options) => bodyOf(await post('/v1/classify', { top: options?.top }, file, options)),
+    generate: (prompt, options) => generate(url('/v1/generate'), prompt, options),
     models: async ({ signal } = {}) => {
       const reply = await get('/v1/models', signal);
       return (JSON.parse(await reply.body.text()) as ModelsBody).models;
     },
-    modelFile: async (model, file, { signal } = {}) => (await get(modelFilePath(model, file), signal)).body,
+    modelFile: async (model, file, { signal, onProgress } = {}) =>
+      (await get(modelFilePath(model, file), signal, onProgress)).body,
     health: async ({ signal } = {}) => {
       const tried = await get('/health/ready', signal).catch((error: unknown) => error);
       if (!(tried instanceof Error)) return 'ready';
@@ -150,7 +182,31 @@ function upload(send: Send, url: string, file: Blob, { signal, onProgress }: Cal
   return ask(send, { method: 'POST', url, body, ...extras });
 }
 
-const factsOf = ({ headers }: Reply): AnswerFacts => ({
+async function generate(url: string, prompt: string, { signal, onPiece, ...options }: GenerateCallOptions = {}) {
+  try {
+    const response = await openAnswer(url, { prompt, ...options, stream: true }, signal);
+    const { status, headers, ok, body } = response;
+    if (!ok || body === null) throw await errorOf({ status, headers, body: await response.blob() });
+    for await (const data of eventsOf(body)) {
+      const event = JSON.parse(data) as GenerateEvent | GenerateBody | ErrorBody;
+      if ('error' in event) throw brokenOff(event);
+      if ('candidates' in event) return { body: event, ...factsOf({ headers }) };
+      onPiece?.(event);
+    }
+    throw new Unreachable();
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw asApiError(error);
+  }
+}
+
+/** An error that came after the answer had begun with 200. */
+function brokenOff({ error: { code, message }, requestId }: ErrorBody): ApiError {
+  const status = ['draining', 'not-ready', 'busy'].includes(code) ? 503 : 500;
+  return new ApiError(status, code, message, requestId);
+}
+
+const factsOf = ({ headers }: Pick<Reply, 'headers'>): AnswerFacts => ({
   model: headers.get('x-model') ?? '',
   requestId: headers.get('x-request-id') ?? '',
   frames: Number(headers.get('x-first-frame-of') ?? 1),
@@ -169,12 +225,14 @@ async function ask(send: Send, outgoing: Parameters<Send>[0]): Promise<Reply> {
   try {
     reply = await send(outgoing);
   } catch (error) {
-    if (error instanceof Unreachable) throw new ApiError(0, 'unreachable', error.message);
-    throw error;
+    throw asApiError(error);
   }
   if (reply.status >= 200 && reply.status < 300) return reply;
   throw await errorOf(reply);
 }
+
+const asApiError = (error: unknown): unknown =>
+  error instanceof Unreachable ? new ApiError(0, 'unreachable', error.message) : error;
 
 async function errorOf(reply: Reply): Promise<ApiError> {
   const text = await reply.body.text();

@@ -1,5 +1,5 @@
-import type { Progress } from './api.ts';
-import type { DoneHere, FromWorker, Jobs, TaskName, ToWorker } from './local/jobs.ts';
+import type { CallOptions } from './api.ts';
+import type { DoneHere, FromWorker, Jobs, PieceOf, TaskName, ToWorker } from './local/jobs.ts';
 
 /** What did not work out on this device; `code` as in docs/errors.md. */
 export class LocalError extends Error {
@@ -11,13 +11,17 @@ export class LocalError extends Error {
   }
 }
 
+export interface LocalOptions<T extends TaskName> extends CallOptions {
+  /** Is told of every piece of a result as it comes, where the task has such. */
+  readonly onPiece?: (piece: PieceOf<T>) => void;
+}
+
 export interface LocalRunner {
   /** Works in a worker, one job at a time; an abort ends the worker, since a model's run cannot be stopped inside. */
   run<T extends TaskName>(
     task: T,
     job: Jobs[T]['job'],
-    signal?: AbortSignal,
-    onProgress?: (progress: Progress) => void,
+    options?: LocalOptions<T>,
   ): Promise<DoneHere<Jobs[T]['result']>>;
 }
 
@@ -31,13 +35,14 @@ export function createLocalRunner(): LocalRunner {
     worker = undefined;
   };
   return {
-    run: async (task, job, signal, onProgress) => {
+    run: async (task, job, options = {}) => {
+      const { signal } = options;
       signal?.throwIfAborted();
       worker ??= start();
       const ended = new AbortController();
       try {
         const signals = AbortSignal.any([ended.signal, ...(signal ? [signal] : [])]);
-        return await converse(worker, { task, job }, signals, onProgress);
+        return await converse(worker, { task, job }, { ...options, signal: signals });
       } catch (error) {
         const fine = error instanceof LocalError && error.code !== 'internal';
         if (!fine) end(); // it is at work still, or broken: the next job gets a fresh one
@@ -53,8 +58,7 @@ export function createLocalRunner(): LocalRunner {
 function converse<T extends TaskName>(
   worker: Worker,
   message: ToWorker<T>,
-  signal: AbortSignal,
-  onProgress: ((progress: Progress) => void) | undefined,
+  { signal, onProgress, onPiece }: LocalOptions<T> & { readonly signal: AbortSignal },
 ): Promise<DoneHere<Jobs[T]['result']>> {
   return new Promise((resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
@@ -64,8 +68,9 @@ function converse<T extends TaskName>(
     listen('messageerror');
     worker.addEventListener(
       'message',
-      ({ data }: MessageEvent<FromWorker<Jobs[T]['result']>>) => {
+      ({ data }: MessageEvent<FromWorker<T>>) => {
         if (data.kind === 'progress') onProgress?.(data.progress);
+        else if (data.kind === 'piece') onPiece?.(data.piece);
         else if (data.kind === 'done') resolve(data.done);
         else reject(new LocalError(data.code, data.message));
       },

@@ -28,10 +28,12 @@ export async function keepOffline(client: Client, task: TaskName): Promise<Offli
     const listed = await client.models();
     const model = modelFor(listed, task);
     const others = listed.filter((one) => one.active && one.name !== model.name);
-    const devices = await devicesToKeep();
+    const best = await devicesToKeep();
+    const models = [model, ...(await keptOf(others))].map((one) => ({ one, devices: devicesFor(one, best) }));
+    const devices = new Set(models.flatMap((kept) => kept.devices));
     await order(active!, {
-      runtime: devices.flatMap((device) => Object.values(runtimeFiles[device] ?? {})),
-      models: [model, ...(await keptOf(others))].map((one) => cacheFor(one, devices)),
+      runtime: [...devices].flatMap((device) => Object.values(runtimeFiles[device] ?? {})),
+      models: models.map((kept) => cacheFor(kept.one, kept.devices)),
     });
     return { ready: true, model: idOf(model) };
   } catch (error) {
@@ -44,6 +46,10 @@ async function keptOf(models: readonly ModelInfo[]): Promise<ModelInfo[]> {
   const names = await caches.keys();
   return models.filter(({ name }) => names.some((cache) => cache.startsWith(`fettle-model-${name}@`)));
 }
+
+/** Language models have WebAssembly alone; see `TextJob`. */
+const devicesFor = ({ task }: ModelInfo, best: readonly WebDevice[]): readonly WebDevice[] =>
+  task === 'text' ? ['wasm'] : best;
 
 /** What the service worker keeps of a model, and under which name. */
 function cacheFor(model: ModelInfo, devices: readonly WebDevice[]) {

@@ -25,6 +25,17 @@ export class Unreachable extends Error {
   }
 }
 
+/** Sends JSON, and gives the answer as soon as it begins: what is in it may still be on its way. Throws as a {@link Send} does. */
+export async function openAnswer(url: string, json: unknown, signal: AbortSignal | undefined): Promise<Response> {
+  const headers = { 'content-type': 'application/json' };
+  try {
+    return await fetch(url, { method: 'POST', headers, body: JSON.stringify(json), signal: signal ?? null });
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new Unreachable({ cause });
+  }
+}
+
 /** Over fetch: works everywhere, tells nothing of how far the upload is. */
 export async function fetchSend({ method, url, body, signal, onProgress }: Outgoing): Promise<Reply> {
   onProgress?.({ phase: 'run' });

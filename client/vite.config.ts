@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { rmSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin, type Rollup } from 'vite';
 import { addressOf, pageParts } from './parts.ts';
 
 /** The pages, by their names; the file of one lies beside this one. */
-const pages = ['index', 'segment', 'classify'] as const;
+const pages = ['index', 'segment', 'classify', 'write'] as const;
 
 const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
 
@@ -36,13 +37,15 @@ function fillServiceWorker(): Plugin {
   };
 }
 
-const outDir = here('../dist/client');
-
 /** The typed client's compiled modules lie in the same folder (`tsc` puts them there), so only old assets are removed. */
 function removeOldAssets(): Plugin {
+  let assets = '';
   return {
     name: 'fettle:remove-old-assets',
-    buildStart: () => rmSync(`${outDir}/assets`, { recursive: true, force: true }),
+    configResolved: ({ root, build }) => {
+      assets = resolve(root, build.outDir, 'assets');
+    },
+    buildStart: () => rmSync(assets, { recursive: true, force: true }),
   };
 }
 
@@ -55,7 +58,7 @@ export default defineConfig({
   worker: { format: 'es' },
   build: {
     target: 'es2022',
-    outDir,
+    outDir: '../dist/client',
     emptyOutDir: false,
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },

@@ -1,6 +1,6 @@
 import { ensure } from '../../training/core/errors.ts';
 import type { WebDevice } from '../../training/run/ort.web.ts';
-import { type Client, type ModelInfo, modelFor } from '../api.ts';
+import { type CallOptions, type Client, type ModelInfo, modelFor } from '../api.ts';
 import type { TaskName } from './jobs.ts';
 
 /** A version of the model, as it is on this device; `bytesFor` fetches (and checks) the graph that a device needs. */
@@ -8,7 +8,7 @@ export interface LocalModel {
   /** NAME@VERSION. */
   readonly id: string;
   readonly info: ModelInfo;
-  bytesFor(device: WebDevice): Promise<Uint8Array>;
+  bytesFor(device: WebDevice, options?: Pick<CallOptions, 'onProgress'>): Promise<Uint8Array>;
 }
 
 export const idOf = ({ name, version }: Pick<ModelInfo, 'name' | 'version'>): string => `${name}@${version}`;
@@ -38,9 +38,12 @@ export async function openModel(client: Client, task: TaskName): Promise<LocalMo
   return {
     id,
     info,
-    bytesFor: async (device) => {
+    bytesFor: async (device, { onProgress } = {}) => {
       const file = modelFileFor(info, device);
-      const bytes = new Uint8Array(await (await client.modelFile(info, file)).arrayBuffer());
+      const options: CallOptions = {
+        onProgress: ({ phase, ...progress }) => phase === 'download' && onProgress?.({ phase: 'model', ...progress }),
+      };
+      const bytes = new Uint8Array(await (await client.modelFile(info, file, options)).arrayBuffer());
       await checkHash(bytes, info.files[file]?.sha256, `${id}/${file}`);
       return bytes;
     },

@@ -1,15 +1,19 @@
 import { createClient } from '../api.ts';
+import { xhrSend } from '../xhr.ts';
 import { Engine } from './engine.ts';
-import type { FromWorker, TaskName, ToWorker } from './jobs.ts';
+import type { FromWorker, PieceOf, TaskName, ToWorker } from './jobs.ts';
 
 /** The thread on which the browser works: decoding, the model and encoding all run here, so the page stays responsive. */
-const engine = new Engine(createClient({ baseUrl: location.origin }));
+const engine = new Engine(createClient({ baseUrl: location.origin, send: xhrSend }));
 
-const tell = (message: FromWorker): void => postMessage(message);
+const tell = <T extends TaskName>(message: FromWorker<T>): void => postMessage(message);
 
 async function work<T extends TaskName>({ task, job }: ToWorker<T>): Promise<void> {
   try {
-    const done = await engine.run(task, job, (progress) => tell({ kind: 'progress', progress }));
+    const done = await engine.run(task, job, {
+      onProgress: (progress) => tell({ kind: 'progress', progress }),
+      onPiece: (piece: PieceOf<T>) => tell<T>({ kind: 'piece', piece }),
+    });
     tell({ kind: 'done', done });
   } catch (error) {
     const { message, code = 'internal' } = error as Error & { readonly code?: string };

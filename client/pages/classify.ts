@@ -36,7 +36,7 @@ new PhotoPage<readonly LabelProbability[]>(shell, {
         const { body, ...facts } = await client.classify(file, { top, ...call });
         return { result: body.labels, ...facts };
       },
-      device: ({ signal, onProgress }) => local.run('classify', { file, device: wish.device, top }, signal, onProgress),
+      device: (call) => local.run('classify', { file, device: wish.device, top }, call),
     }),
   present: async ({ result }, _file, url) => {
     byId<HTMLImageElement>('photo').src = url;

@@ -55,8 +55,7 @@ const page = new PhotoPage<Blob>(shell, {
         const { image: result, ...facts } = await client.restore(file, { ...settings, ...call });
         return { result, ...facts };
       },
-      device: ({ signal, onProgress }) =>
-        local.run('restore', { file, device: wish.device, ...settings }, signal, onProgress),
+      device: (call) => local.run('restore', { file, device: wish.device, ...settings }, call),
     });
   },
   present: async ({ result }, file, url) => {

@@ -36,7 +36,7 @@ const page = new PhotoPage<Segmented>(shell, {
         const { body, ...facts } = await client.segment(file, call);
         return { result: painted(body), ...facts };
       },
-      device: ({ signal, onProgress }) => local.run('segment', { file, device: wish.device }, signal, onProgress),
+      device: (call) => local.run('segment', { file, device: wish.device }, call),
     }),
   present: async ({ result }, file, url) => {
     shown = { file, mask: result };

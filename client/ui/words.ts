@@ -12,6 +12,8 @@ export interface TaskWords {
   readonly doing: string;
   /** `Restored` */
   readonly did: string;
+  /** What it is done to; `this photo` when left out. */
+  readonly what?: string;
   /** What is different about a result from this device. */
   readonly different?: string;
 }
@@ -61,10 +63,10 @@ export interface ErrorWords {
 }
 
 /** What went wrong, in the words of whoever knows: the server's message, or this device's. */
-export function errorWords(error: unknown, { verb, did }: TaskWords): ErrorWords {
+export function errorWords(error: unknown, { verb, did, what = 'this photo' }: TaskWords): ErrorWords {
   if (error instanceof ApiError) {
     const request = error.requestId === '' ? '' : `, request ${error.requestId}`;
-    const problem = `The server did not ${verb.toLowerCase()} this photo`;
+    const problem = `The server did not ${verb.toLowerCase()} ${what}`;
     return { problem, advice: error.message, code: `${error.code}${request}` };
   }
   if (error instanceof LocalError) {
@@ -72,7 +74,7 @@ export function errorWords(error: unknown, { verb, did }: TaskWords): ErrorWords
     const advice = away
       ? 'The server cannot be reached, and this device does not have the model yet. Try again when you are online.'
       : error.message;
-    const problem = `This photo could not be ${did.toLowerCase()} on this device`;
+    const problem = `On this device, ${what} could not be ${did.toLowerCase()}`;
     return { problem, advice, code: error.code };
   }
   return { problem: 'Something broke in this page', advice: String(error), code: 'internal' };

@@ -27,7 +27,14 @@ const sharedData = ['transforms', 'tiles', 'masks', 'classes', 'segment/rle', 't
 );
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   server: ['server/', 'training/core/', 'training/run/', ...sharedData, 'training/data/segment/palette-png'],
-  client: ['client/', 'training/core/', 'training/run/ort.web', 'training/run/session', ...sharedData],
+  client: [
+    'client/',
+    'training/core/',
+    'training/run/ort.web',
+    'training/run/session',
+    'training/run/text-model',
+    ...sharedData,
+  ],
 };
 
 interface Edge extends ImportLine {

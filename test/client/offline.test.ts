@@ -23,7 +23,7 @@ import {
 async function copyPage(): Promise<string> {
   const to = await mkdtemp(join(tmpdir(), 'fettle-page-'));
   await symlink(join(clientDir, 'assets'), join(to, 'assets'));
-  for (const file of ['index.html', 'segment.html', 'classify.html', 'sw.js'])
+  for (const file of ['index.html', 'segment.html', 'classify.html', 'write.html', 'sw.js'])
     await copyFile(join(clientDir, file), join(to, file));
   return to;
 }

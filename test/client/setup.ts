@@ -13,7 +13,7 @@ import { tinyRestoreModel } from '../helpers/tiny-model.ts';
 
 /** A version to be registered: its file, and how it is fed and read. */
 export interface TestVersion extends Pick<ModelConfig, 'image' | 'segment' | 'classify'> {
-  readonly task: 'restore' | 'segment' | 'classify';
+  readonly task: 'restore' | 'segment' | 'classify' | 'text';
   readonly files: Readonly<Record<string, Uint8Array | string>>;
 }
 
