@@ -22,7 +22,7 @@ export {
   restoreRunDefaults,
   runRestore,
 } from './apps/restore-run.node.ts';
-export { anyWayUp, fitToPhotos, segmentRetrainDefaults } from './apps/segment-retrain.node.ts';
+export { anyColors, anyWayUp, fitToPhotos, segmentRetrainDefaults } from './apps/segment-retrain.node.ts';
 export {
   runSegment,
   type SegmentRunConfig,

@@ -23,7 +23,7 @@ import {
 import { consoleCallback, stoppable } from './train.ts';
 import { describeSegmentRow, needSegmentOptions, segmentConfig } from './train-segment.ts';
 
-export type RetrainSegmentOptions = RetrainOptions & { readonly anyWayUp?: boolean };
+export type RetrainSegmentOptions = RetrainOptions & { readonly anyWayUp?: boolean; readonly anyColors?: boolean };
 
 /** Fewer held-out pairs than this do not tell which model is better. */
 const fewPairs = 5;
@@ -34,15 +34,12 @@ const sameClasses = (a: readonly SegmentClass[], b: readonly SegmentClass[] | un
 
 /** The settings: the retraining's defaults for these photos, and the net of what it starts from. */
 async function configOf(data: SegmentData, origin: Origin | undefined, options: RetrainSegmentOptions) {
-  const [{ anyWayUp, fitToPhotos, segmentRetrainDefaults }, { segmentConfigOf }] = await Promise.all([
+  const [{ anyColors, anyWayUp, fitToPhotos, segmentRetrainDefaults }, { segmentConfigOf }] = await Promise.all([
     import('../../training/apps/segment-retrain.node.ts'),
     import('../../training/apps/segment-start.ts'),
   ]);
-  const { augmentation } = segmentRetrainDefaults;
-  const defaults = {
-    ...segmentRetrainDefaults,
-    augmentation: options.anyWayUp ? anyWayUp(augmentation) : augmentation,
-  };
+  const turned = options.anyWayUp ? anyWayUp(segmentRetrainDefaults.augmentation) : segmentRetrainDefaults.augmentation;
+  const defaults = { ...segmentRetrainDefaults, augmentation: options.anyColors ? anyColors(turned) : turned };
   const { fineTune, ...rest } = await fitToPhotos(defaults, data);
   if (origin === undefined) return segmentConfig(rest, options);
   const { classes: _, ...model } = segmentConfigOf(origin.bytes);

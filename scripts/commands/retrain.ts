@@ -30,6 +30,7 @@ export function register(program: Command): void {
   textOptions(trainOptions(command))
     .option('--column <name>', 'of text: where the text is in a table of posts (default: text, full_text, content …)')
     .option('--any-way-up', 'of segment: photos have no up and down, as from above or under a microscope')
+    .option('--any-colors', 'of segment: colours say nothing about the classes, only form and texture do')
     .option('--until <date>', 'of text: posts of this day and later are left out')
     .option(
       '--from <name[@v]>',

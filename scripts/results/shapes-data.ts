@@ -8,8 +8,8 @@ import { encodePaletteIds } from '../../training/data/segment/palette-png.node.t
 
 /*
  * A made-up task of segmentation: a disc, a bar and a star lie on a photo out of focus. Their areas have one distribution, they are turned and
- * placed at random and may hide a part of one another, and all three of a picture have pieces of one other photo on them: neither colour nor
- * texture tells one from another, and colour not even that there is something.
+ * placed at random and may hide a part of one another, and each has a texture of its own, drawn from the same four patterns in any colours: neither
+ * colour nor texture tells one from another.
  */
 
 export const shapeClasses = [
@@ -89,24 +89,38 @@ async function groundOf(photo: Image, rng: Rng): Promise<Image> {
   return resizeImage(small, shapeSize, { kernel: 'cubic' });
 }
 
-/** Standard deviation of a texture's values: of photos without much in them as of others. */
-const contrast = 50;
+type Rgb = readonly [number, number, number];
 
-/** A photo as a texture of the size: sharp, half as large, mirrored at its sides, and of a fixed contrast about its own mean colour. */
-async function textureOf(photo: Image, { width, height }: Image, rng: Rng): Promise<Image> {
-  const tile = await piece(photo, { width: width / 2, height: height / 2 }, 0.8 + 0.2 * rng.next(), rng);
-  const count = tile.data.length / 3;
-  const means = [0, 1, 2].map((c) => tile.data.reduce((sum, value, i) => (i % 3 === c ? sum + value : sum), 0) / count);
-  const square = tile.data.reduce((sum, value, i) => sum + (value - means[i % 3]!) ** 2, 0) / tile.data.length;
-  const gain = contrast / Math.max(1, Math.sqrt(square));
-  const data = new Uint8ClampedArray(3 * width * height);
-  const mirrored = (i: number, length: number): number => (i < length ? i : 2 * length - 1 - i);
-  for (let i = 0; i < data.length; i++) {
-    const [c, column, row] = [i % 3, Math.floor(i / 3) % width, Math.floor(i / 3 / width)];
-    const from = mirrored(row, tile.height) * tile.width + mirrored(column, tile.width);
-    data[i] = means[c]! + gain * (tile.data[3 * from + c]! - means[c]!);
+/** How much of the second colour a texture has at (x, y), in periods: 0..1. */
+const patterns: readonly ((x: number, y: number) => number)[] = [
+  // Stripes, checks, dots, rings of waves.
+  (x) => (x - Math.floor(x) < 0.5 ? 0 : 1),
+  (x, y) => (Math.floor(2 * x) + Math.floor(2 * y)) & 1,
+  (x, y) => (Math.hypot(x - Math.floor(x) - 0.5, y - Math.floor(y) - 0.5) < 0.32 ? 1 : 0),
+  (x, y) => 0.5 + 0.5 * Math.sin(2 * Math.PI * x) * Math.sin(2 * Math.PI * y),
+];
+
+/** Two colours of which one is clearly lighter. */
+function twoColors(rng: Rng): readonly [Rgb, Rgb] {
+  const drawn = (): Rgb => [rng.int(0, 255), rng.int(0, 255), rng.int(0, 255)];
+  const [dark, light] = [drawn(), drawn()];
+  const luma = ([r, g, b]: Rgb): number => 0.299 * r + 0.587 * g + 0.114 * b;
+  return luma(light) - luma(dark) > 70 ? [dark, light] : twoColors(rng);
+}
+
+/** A texture of the size: one of four patterns in any two colours, turned at random, with a period of 5 to 12 pixels. */
+function textureOf({ width, height }: Image, rng: Rng): Image {
+  const pattern = patterns[rng.int(0, patterns.length - 1)]!;
+  const [dark, light] = twoColors(rng);
+  const [turn, period] = [2 * Math.PI * rng.next(), 5 + 7 * rng.next()];
+  const [cos, sin] = [Math.cos(turn) / period, Math.sin(turn) / period];
+  const data = new Uint8Array(3 * width * height);
+  for (let i = 0; i < width * height; i++) {
+    const [x, y] = [i % width, Math.floor(i / width)];
+    const share = pattern(x * cos + y * sin, y * cos - x * sin);
+    for (let c = 0; c < 3; c++) data[3 * i + c] = Math.round(dark[c]! + share * (light[c]! - dark[c]!));
   }
-  return { width, height, channels: 3, data: new Uint8Array(data.buffer) };
+  return { width, height, channels: 3, data };
 }
 
 /** A photo and its class ids. */
@@ -162,8 +176,8 @@ function place(id: 1 | 2 | 3, rng: Rng): Placed {
   return { id, shares };
 }
 
-/** How much of a shape that is there already the new one would hide, at most: of each that is met a quarter. */
-const hidden = 0.25;
+/** How much of a shape that is there already the new one would hide, at most: of each that is met a tenth. */
+const hidden = 0.1;
 
 /** Whether a shape can lie on those before it without hiding too much of any. */
 function fits({ shares }: Placed, before: readonly Placed[]): boolean {
@@ -181,10 +195,9 @@ function paint({ photo, mask }: ShapePicture, { id, shares }: Placed, texture: I
   }
 }
 
-/** shapePicture: one shape of each class on a photo, with pieces of one other photo on them. */
+/** shapePicture: one shape of each class on a photo, each with a texture of its own. */
 export async function shapePicture(photos: readonly Image[], rng: Rng): Promise<ShapePicture> {
-  const [ground, texture] = rng.shuffle(photos);
-  const photo = await groundOf(ground!, rng);
+  const photo = await groundOf(photos[rng.int(0, photos.length - 1)]!, rng);
   const mask: Image = { ...shapeSize, channels: 1, data: new Uint8Array(shapeSize.width * shapeSize.height) };
   const picture = { photo: { ...photo, data: photo.data.slice() }, mask };
   const placed: Placed[] = [];
@@ -192,7 +205,7 @@ export async function shapePicture(photos: readonly Image[], rng: Rng): Promise<
     let next = place(id, rng);
     for (let tries = 0; tries < 50 && !fits(next, placed); tries++) next = place(id, rng);
     placed.push(next);
-    paint(picture, next, await textureOf(texture!, photo, rng));
+    paint(picture, next, textureOf(photo, rng));
   }
   return picture;
 }

@@ -44,6 +44,7 @@ async function retrain(folder: string, from: string, threads: string): Promise<R
       'segment',
       ...args,
       '--any-way-up',
+      '--any-colors',
       '--size',
       '128',
       '--device',

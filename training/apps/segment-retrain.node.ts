@@ -22,15 +22,28 @@ export const anyWayUp = (augmentation: readonly Transform[]): readonly Transform
   ...augmentation.filter(({ kind }) => kind !== 'flip' && kind !== 'rotate'),
 ];
 
+/**
+ * Pictures whose colours say nothing about the classes. A net that sees a few things only learns their colours by heart; here no two
+ * looks at one agree in them, which leaves form and texture.
+ */
+export const anyColors = (augmentation: readonly Transform[]): readonly Transform[] => [
+  ...augmentation.filter(({ kind }) => !['brightness', 'contrast', 'tint', 'saturation'].includes(kind)),
+  { kind: 'brightness', change: [0.2, 0.8], p: 0.9 },
+  { kind: 'contrast', scale: [0.5, 2], p: 0.9 },
+  { kind: 'tint', change: [0.1, 0.9], p: 0.9 },
+  { kind: 'saturation', scale: [0, 1.5], p: 0.9 },
+];
+
 const landscape = (shortSide: number): Size => segmentSize({ width: 4, height: 3 }, shortSide);
 
 /** Some tens of photos, starting from a trained model: minutes on two cores. Sizes are of 4:3 photos; see {@link fitToPhotos}. */
 export const segmentRetrainDefaults: SegmentRunConfig = {
   ...segmentRunDefaults,
-  // Crops at the photos' own scale first, then whole photos: things are as large in both.
+  // Whole photos: what tells things apart may be their outline, which a crop cuts.
   stages: [
-    { epochs: 24, size: landscape(128), zoom: [1.2, 2.2] },
-    { epochs: 8, size: landscape(192), zoom: [0.8, 1.5] },
+    { epochs: 24, size: landscape(112), zoom: [0.8, 1.5] },
+    { epochs: 12, size: landscape(144), zoom: [0.8, 1.5] },
+    { epochs: 6, size: landscape(192), zoom: [0.8, 1.5] },
   ],
   passes: 1,
   validSize: landscape(192),
