@@ -5,10 +5,11 @@ import { type Size, shortSideOf } from '../data/sizes.ts';
 import type { Transform } from '../data/transforms/augment.ts';
 import { type SegmentRunConfig, segmentRunDefaults } from './segment-run.node.ts';
 
-/** Any pictures: things may be turned a little, in another light; the stages say how near. */
+/** Any pictures: things may be turned a little, near or far, in another light. */
 const anyPictures: readonly Transform[] = [
   { kind: 'flip', p: 0.5 },
   { kind: 'rotate', degrees: [-20, 20], p: 0.75 },
+  { kind: 'zoom', scale: [0.8, 1.5], p: 0.75 },
   { kind: 'brightness', change: [0.3, 0.7], p: 0.75 },
   { kind: 'contrast', scale: [0.7, 1 / 0.7], p: 0.75 },
   { kind: 'tint', change: [0.42, 0.58], p: 0.5 },
@@ -41,9 +42,9 @@ export const segmentRetrainDefaults: SegmentRunConfig = {
   ...segmentRunDefaults,
   // Whole photos: what tells things apart may be their outline, which a crop cuts.
   stages: [
-    { epochs: 24, size: landscape(112), zoom: [0.8, 1.5] },
-    { epochs: 12, size: landscape(144), zoom: [0.8, 1.5] },
-    { epochs: 6, size: landscape(192), zoom: [0.8, 1.5] },
+    { epochs: 24, size: landscape(112) },
+    { epochs: 12, size: landscape(144) },
+    { epochs: 6, size: landscape(192) },
   ],
   passes: 1,
   validSize: landscape(192),
