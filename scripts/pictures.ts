@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { PictureAnswer } from '../server/pictures.ts';
@@ -145,11 +145,34 @@ export async function fileTasks(
   names: OutputNames,
 ): Promise<FileTask[]> {
   const { root, paths } = await findPictures(task, input);
-  if (root === undefined) return [{ input, output: await outputFile(input, out, names) }];
+  const tasks =
+    root === undefined
+      ? [{ input, output: await outputFile(input, out, names) }]
+      : folderTasks(task, root, paths, out, names);
+  await Promise.all(tasks.map((one) => keepsInput(task, one)));
+  return tasks;
+}
+
+function folderTasks(
+  task: PictureTask,
+  root: string,
+  paths: readonly string[],
+  out: string | undefined,
+  names: OutputNames,
+): FileTask[] {
   const output = out ?? `${resolve(root)}-${names.folder}`;
   const inside = !relative(resolve(root), resolve(output)).startsWith('..');
   ensure(!inside, 'bad-argument', () => `${task}: expected an output folder outside of ${root}, got ${output}`);
   return paths.map((path) => ({ input: join(root, path), output: join(output, names.inFolder(path)) }));
+}
+
+/** Throws where the output would replace the picture that it is made of, under whatever name. */
+async function keepsInput(task: PictureTask, { input, output }: FileTask): Promise<void> {
+  // A file that is not there (yet) is no other's.
+  const [from, to] = await Promise.all([input, output].map((path) => realpath(path).catch(() => undefined)));
+  ensure(from === undefined || from !== to, 'bad-argument', () => {
+    return `${task}: expected an output other than the photo ${input}, got ${output}; name another file`;
+  });
 }
 
 async function outputFile(input: string, out: string | undefined, names: OutputNames): Promise<string> {

@@ -91,18 +91,19 @@ async function generate(): Promise<void> {
       if (!mine.signal.aborted) cards[candidate]?.add(text);
     };
     const done = await write(job, wishFor(job, mine.signal), onPiece);
-    if (!mine.signal.aborted) present(done);
+    if (!mine.signal.aborted) present(done, job);
   } catch (error) {
     if (!mine.signal.aborted) complain(error);
   }
 }
 
-function present(done: Done<Candidates>): void {
+function present(done: Done<Candidates>, job: TextJob): void {
   const { result, place } = done;
+  const where = `${placeWords(done, words)} Seed ${job.seed}.`;
   for (const [i, { text, finishReason }] of result.entries()) cards[i]?.finish(text, finishReason);
-  tellPlace(placeWords(done, words), place.kind === 'device' ? deviceWords(place, words) : []);
+  tellPlace(where, place.kind === 'device' ? deviceWords(place, words) : []);
   finish();
-  shell.say(`${placeWords(done, words)} ${cards.map(({ text }, i) => `Post ${i + 1}: ${text}`).join(' ')}`);
+  shell.say(`${where} ${cards.map(({ text }, i) => `Post ${i + 1}: ${text}`).join(' ')}`);
   shell.doneAt(place);
 }
 

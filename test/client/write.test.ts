@@ -74,7 +74,7 @@ chromium(`page that writes posts, in Chromium ${noBrowser ?? ''}`, function () {
 
   it('writes what the server writes for the seed, and the same again', async () => {
     await open();
-    expect(await writeIn(page, 'The cat', 7)).to.match(/^Written by the server with text@1/);
+    expect(await writeIn(page, 'The cat', 7)).to.match(/^Written by the server with text@1, .* Seed 7\.$/);
     const first = await posts(page);
     const options = { n: 3, maxTokens: 90, temperature: 0.8, topP: 0.95, seed: 7 };
     const { body } = await createClient({ baseUrl: server.url }).generate('The cat', options);

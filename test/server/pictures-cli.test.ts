@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import sharp from 'sharp';
@@ -55,6 +55,24 @@ describe('command line: segment and classify', function () {
     expect([both.code, /c\.png: image: expected JPEG/.test(both.stderr)]).to.deep.equal([1, true]);
     const { input, labels } = JSON.parse(both.stdout) as { input: string } & ClassifyBody;
     expect([input, labels[0]?.label, labels.length]).to.deep.equal([join('in', 'sub', 'b.jpg'), 'blue', 3]);
+  });
+
+  it('never replaces the photo that it reads, whatever the name, not even with --force', async () => {
+    const photo = join(bench.dir, 'keep.png');
+    const bytes = await plain('#10c010').png().toBuffer();
+    await writeFile(photo, bytes);
+    await mkdir(join(bench.dir, 'links'));
+    await symlink(photo, join(bench.dir, 'links', 'keep.png'));
+    for (const args of [
+      ['segment', 'keep.png', '-o', './keep.png', '--force'],
+      ['segment', 'links/keep.png', '-o', 'keep.png', '--force'],
+      ['restore', 'keep.png', '-o', 'keep.png', '--model', 'test', '--force'],
+      ['restore', 'keep.png', '-o', '.', '--model', 'test', '--force'],
+    ]) {
+      const { code, stderr } = await plainly(...args);
+      expect([code, (await readFile(photo)).equals(bytes)], args.join(' ')).to.deep.equal([1, true]);
+      expect(stderr).to.match(/expected an output other than the photo .*keep\.png/);
+    }
   });
 
   it('fails with one clear line', async () => {
