@@ -94,6 +94,44 @@ describe('the masks of a folder', () => {
       expect(health.problems[0]?.reason).to.match(/expected the colours of 2 classes .*, got \[0,200,0\] at/);
     }));
 
+  it('with palettes in an order of their own are known by the colours; files that fit neither way are named', () =>
+    withFolder(async (folder) => {
+      // As programs that make PNGs small write them: the last colour first, another order in each file.
+      const shuffled = async (ids: Uint8Array): Promise<Uint8Array> => {
+        const order = [...new Set(ids)].reverse();
+        if (ids[2 * width] === 2) order.push(order.shift()!);
+        return encodePaletteIds(
+          grey(ids.map((id) => order.indexOf(id))),
+          order.map((id) => colors[id]!),
+        );
+      };
+      await write(folder, 3, shuffled);
+      await writeFile(join(folder, 'classes.json'), table(3));
+      expect((await expectIds(folder, 3)).maskForm.kind).to.equal('colors');
+      // The first is in the order of the ids: it alone decides nothing.
+      await writeFile(join(folder, 'masks', '0.png'), encodePaletteIds(grey(idsOf(0, 3)), colors));
+      expect((await expectIds(folder, 3)).maskForm.kind).to.equal('colors');
+
+      const other = [...colors.slice(0, 2), [1, 2, 3]];
+      await writeFile(join(folder, 'masks', '1.png'), encodePaletteIds(grey(idsOf(1, 3)), other));
+      expect(await failureOf(readSegmentFolder(folder))).to.match(
+        /palettes that fit the rgb of classes.json, got .*1\.png, whose places .*1\.png, which has colours that no class has/,
+      );
+      await writeFile(join(folder, 'classes.json'), table(3, { masks: 'ids' }));
+      expect((await readSegmentFolder(folder)).maskForm.kind).to.equal('ids');
+    }));
+
+  it('with a palette of white and black, in that order, are not read the wrong way round', () =>
+    withFolder(async (folder) => {
+      const white = [255, 255, 255];
+      await write(folder, 2, async (ids) => encodePaletteIds(grey(ids.map((id) => 1 - id)), [white, [0, 0, 0]]));
+      const classes = [[0, 0, 0], white].map((rgb, id) => ({ id, name: `c${id}`, rgb }));
+      await writeFile(join(folder, 'classes.json'), JSON.stringify({ classes }));
+      expect((await expectIds(folder, 2)).maskForm.kind).to.equal('colors');
+      await writeFile(join(folder, 'classes.json'), table(2));
+      expect((await expectIds(folder, 2)).maskForm.kind).to.equal('threshold');
+    }));
+
   it('in black and white need no table, as PNG or JPEG; names may be given', async () => {
     const jpeg = (ids: Uint8Array): Promise<Uint8Array> =>
       sharp(Buffer.from(ids.map((id) => 255 * id)), { raw: { width, height, channels: 1 } })

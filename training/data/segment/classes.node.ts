@@ -6,6 +6,7 @@ import { classColor } from '../blocks/show.node.ts';
 import { decodeRgb } from '../image-io.node.ts';
 import { decodeMask, isIdFile } from './mask-file.node.ts';
 import type { MaskForm } from './mask-form.ts';
+import { paletteColors, readPaletteIds } from './palette-png.node.ts';
 
 /** What the masks of a data set mean. */
 export interface MaskClasses {
@@ -74,6 +75,85 @@ async function hasIdsOfTwo(path: string, voidId: number): Promise<boolean> {
   return ids.has(1) && [...ids].every((id) => id < 2 || id === voidId);
 }
 
+/** The places that the pixels of a palette file have, with their colours; undefined for any other file. */
+async function usedPlaces(path: string): Promise<ReadonlyMap<number, string> | undefined> {
+  // One that cannot be read is named when all pairs are looked at.
+  const bytes = await readFile(path).catch(() => new Uint8Array());
+  try {
+    const colors = paletteColors(bytes);
+    return colors && new Map([...new Set(readPaletteIds(bytes)?.data)].map((place) => [place, String(colors[place])]));
+  } catch {
+    return undefined;
+  }
+}
+
+type PaletteKind = 'ids' | 'colors';
+
+/** Whether the used places of a palette fit what `classes.json` says. */
+type PlacesFit = (places: ReadonlyMap<number, string>) => boolean;
+
+/** The two ways to read a palette: a place is the class of its number, whose colour it has, or void; or all have colours of the table. */
+function placesFit(classes: readonly NamedId[], given: number | undefined): Readonly<Record<PaletteKind, PlacesFit>> {
+  const voidId = given ?? 255;
+  const named = classes.filter(({ id }) => id !== voidId);
+  const own = new Map(named.map(({ id, rgb: color }) => [id, String(color)]));
+  const taken = new Set(own.values());
+  const all = new Set(classes.map(({ rgb: color }) => String(color)));
+  // Nobody has said that 255 is void where it shows the colour of a class.
+  const isVoid = (place: number, color: string): boolean =>
+    place === voidId && (given !== undefined || !taken.has(color));
+  return {
+    ids: (places) => [...places].every(([place, color]) => own.get(place) === color || isVoid(place, color)),
+    colors: (places) => [...places.values()].every((color) => all.has(color)),
+  };
+}
+
+/**
+ * The first of `kinds` that all palette files fit. Programs that make PNGs small give each file a palette of its own, in which the places
+ * mean nothing: only the colours tell. Throws `bad-data` with the files that stand against each.
+ */
+async function paletteKind(
+  files: readonly string[],
+  kinds: readonly PaletteKind[],
+  fits: Readonly<Record<PaletteKind, PlacesFit>>,
+): Promise<PaletteKind> {
+  const against = new Map<PaletteKind, string>();
+  for (const file of files) {
+    const places = await usedPlaces(file);
+    for (const kind of places === undefined ? [] : kinds)
+      if (!against.has(kind) && !fits[kind](places!)) against.set(kind, file);
+    if (against.size === kinds.length) break;
+  }
+  const kind = kinds.find((one) => !against.has(one));
+  ensure(kind !== undefined, 'bad-data', () => {
+    const [ids, colors] = [against.get('ids'), against.get('colors')];
+    const reasons = [
+      ...(ids ? [`${ids}, whose places have other colours than the classes of these ids`] : []),
+      ...(colors ? [`${colors}, which has colours that no class has`] : []),
+    ];
+    return `segment: expected palettes that fit the rgb of classes.json, got ${reasons.join(', and ')}; correct rgb, or say "masks": "ids" or "colors" in classes.json`;
+  });
+  return kind;
+}
+
+/** {@link kindOf} one mask, and where all classes have colours, what the palettes of all say. */
+async function kindOfAll(
+  files: readonly string[],
+  classes: readonly NamedId[],
+  voidId: number | undefined,
+): Promise<MaskForm['kind']> {
+  const named = classes.filter(({ id }) => id !== (voidId ?? 255));
+  const telling = await tellingMask(files);
+  const isPalette = (await usedPlaces(telling)) !== undefined;
+  const shown = await kindOf(telling, named, voidId);
+  if (named.some((one) => one.rgb === undefined) || (shown === 'threshold' && !isPalette)) return shown;
+  const kinds: readonly PaletteKind[] = isPalette || shown === 'threshold' ? ['ids', 'colors'] : [shown];
+  // Black and white say what they mean, also where the rgb are for showing only.
+  const binary = isPalette && named.length === 2 && (await isBlackAndWhite(telling));
+  const kind = paletteKind(files, kinds, placesFit(classes, voidId));
+  return binary ? kind.catch(() => 'threshold' as const) : kind;
+}
+
 /** The kind of masks that one of them shows: a file of ids, or one of two classes in black and white, or of colours. */
 async function kindOf(mask: string, named: readonly NamedId[], voidId: number | undefined): Promise<MaskForm['kind']> {
   const isIds = await isIdFile(mask);
@@ -120,7 +200,7 @@ export async function readClasses(path: string, files: readonly string[]): Promi
     'bad-data',
     () => `${path}: expected at least two classes of ids 0, 1, ..., got ${named.map(({ id }) => id)}`,
   );
-  const kind = masks ?? (await kindOf(await tellingMask(files), named, given));
+  const kind = masks ?? (await kindOfAll(files, classes, given));
   const colored = named.map(({ name, rgb: color }, id) => ({ name, color: color ?? classColor(id) }));
   if (kind === 'threshold') {
     ensure(named.length === 2, 'bad-data', () => {

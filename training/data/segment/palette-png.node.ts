@@ -67,12 +67,25 @@ function unfilter(raw: Uint8Array, rowBytes: number, height: number): Uint8Array
   return out;
 }
 
+const isPng = (bytes: Uint8Array): boolean => signature.every((byte, i) => bytes[i] === byte);
+
+/** paletteColors: the table of colours of a palette PNG, RGB 0..255 by place; undefined for any other file. Throws `bad-data` where it is damaged. */
+export function paletteColors(bytes: Uint8Array): (readonly [number, number, number])[] | undefined {
+  if (!isPng(bytes)) return undefined;
+  for (const [type, data] of chunksOf(bytes)) {
+    if (type === 'IHDR' && headerOf(data).colorType !== 3) return undefined;
+    if (type === 'PLTE')
+      return Array.from({ length: data.length / 3 }, (_, i) => [data[3 * i]!, data[3 * i + 1]!, data[3 * i + 2]!]);
+  }
+  return undefined;
+}
+
 /**
  * readPaletteIds: the places in the table that the pixels of a palette PNG have, one channel u8; undefined for any other file. Throws
  * `bad-data` where it is damaged or interlaced.
  */
 export function readPaletteIds(bytes: Uint8Array): Image | undefined {
-  if (!signature.every((byte, i) => bytes[i] === byte)) return undefined;
+  if (!isPng(bytes)) return undefined;
   let header: Header | undefined;
   const parts: Uint8Array[] = [];
   for (const [type, data] of chunksOf(bytes)) {
