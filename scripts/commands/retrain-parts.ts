@@ -1,6 +1,7 @@
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { ModelStore, ModelVersion, NewConfig } from '../../server/store.ts';
 import { ensure } from '../../training/core/errors.ts';
 import { note } from '../cli.ts';
@@ -54,19 +55,41 @@ export interface Origin {
   readonly licence: string | undefined;
 }
 
+/** The licence of a version; undefined where it has none. */
+const licenceIn = async (store: ModelStore, version: ModelVersion): Promise<string | undefined> =>
+  'LICENSE' in version.config.files ? new TextDecoder().decode(await store.read(version, 'LICENSE')) : undefined;
+
+/**
+ * What may be done with the weights of a file: what is said by the versions of the store that hold the same bytes, and by the LICENSE
+ * beside it. If any is for research only, that one counts.
+ */
+async function licenceOfFile(store: ModelStore, path: string, bytes: Uint8Array): Promise<string | undefined> {
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  const versions = (await store.list()).flatMap((entry) => entry.versions);
+  const same = versions.filter(({ config }) => config.files['model.onnx']?.sha256 === sha256);
+  const said = await Promise.all([
+    ...same.map((version) => licenceIn(store, version)),
+    readFile(join(dirname(path), 'LICENSE'), 'utf8').catch(() => undefined),
+  ]);
+  const licences = said.filter((text) => text !== undefined);
+  return licences.find(isResearchOnly) ?? licences[0];
+}
+
 /** The model that `from` names. Throws `bad-argument` when it is of another task. */
 export async function originOf(store: ModelStore, from: string, task: NewConfig['task']): Promise<Origin> {
-  if (from.endsWith('.onnx') && existsSync(from))
-    return { name: task, reference: from, bytes: await readFile(from), licence: undefined };
+  if (from.endsWith('.onnx') && existsSync(from)) {
+    const bytes = await readFile(from);
+    return { name: task, reference: from, bytes, licence: await licenceOfFile(store, from, bytes) };
+  }
   const version = await store.resolve(from);
-  const { name, version: number, files, task: found } = version.config;
+  const { name, version: number, task: found } = version.config;
   const reference = `${name}@${number}`;
   ensure(
     found === task,
     'bad-argument',
     () => `--from: expected a model of the task ${task}, got ${reference} (${found})`,
   );
-  const licence = 'LICENSE' in files ? new TextDecoder().decode(await store.read(version, 'LICENSE')) : undefined;
+  const licence = await licenceIn(store, version);
   return { name, reference, version, bytes: await store.read(version, 'model.onnx'), licence };
 }
 

@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { licenceNote, licenceOf, originOf } from '../../scripts/commands/retrain-parts.ts';
 import { openStore } from '../../server/store.ts';
 import { exportSegment, segmentNet, segmentNetDefaults } from '../../training/apps/segment.ts';
 import { fitToPhotos, segmentRetrainDefaults } from '../../training/apps/segment-retrain.node.ts';
@@ -70,6 +71,28 @@ async function publish(store: string, names: readonly string[], licence: string)
     },
   );
 }
+
+describe('the licence of what a retraining starts from', () => {
+  it('for research only is found beside a file, and where the file is a version of the store', () =>
+    withFolder(async (folder) => {
+      const store = openStore({ zooDir: join(folder, 'none'), storeDir: join(folder, 'store') });
+      await publish(join(folder, 'store'), ['a', 'b'], 'Research only.\n');
+      const [published, copy] = [join(folder, 'store/segment/1/model.onnx'), join(folder, 'copy.onnx')];
+      await writeFile(copy, await readFile(published));
+      const licence = async (path: string) => licenceOf(await originOf(store, path, 'segment'), 'data');
+      for (const path of [published, copy]) expect(await licence(path), path).to.match(/^Research only\./);
+      // Other bytes, of which the store knows nothing.
+      const facts = { classes: named('a', 'b'), shortSide: height };
+      await writeFile(copy, exportSegment(net(2), fresh(2, 9).weights, facts).model);
+      expect(await licence(copy)).to.match(/^Fine-tuned from .*copy\.onnx/);
+      await writeFile(join(folder, 'LICENSE'), 'Apache License');
+      expect(await licence(copy)).to.match(/^Fine-tuned from .*Apache License/s);
+      await writeFile(join(folder, 'LICENSE'), 'research only\n');
+      const origin = await originOf(store, copy, 'segment');
+      expect(licenceOf(origin, 'data')).to.match(/^Research only\./);
+      expect(licenceNote(origin)).to.include('Research only');
+    }));
+});
 
 const run = [
   '--device',
