@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { crc32, deflateSync } from 'node:zlib';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import sharp from 'sharp';
@@ -27,6 +28,30 @@ const equalImages = (a: Image, b: Image): void => {
   expect([a.width, a.height, a.channels]).to.deep.equal([b.width, b.height, b.channels]);
   expect([...a.data]).to.deep.equal([...b.data]);
 };
+
+/** A grey PNG of 1, 2 or 4 bits. */
+function encodeGreyBits({ width, height, data }: Image, bits: number): Uint8Array {
+  const rowBytes = Math.ceil((width * bits) / 8) + 1;
+  const rows = new Uint8Array(rowBytes * height);
+  data.forEach((id, i) => {
+    const [row, bit] = [Math.floor(i / width), (i % width) * bits];
+    rows[row * rowBytes + 1 + (bit >> 3)]! |= id << (8 - bits - (bit & 7));
+  });
+  const chunk = (type: string, content: Uint8Array): Buffer => {
+    const named = Buffer.concat([Buffer.from(type, 'latin1'), content]);
+    const [length, check] = [Buffer.alloc(4), Buffer.alloc(4)];
+    length.writeUInt32BE(content.length);
+    check.writeUInt32BE(crc32(named));
+    return Buffer.concat([length, named, check]);
+  };
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
+  header[8] = bits;
+  const signature = Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]);
+  const chunks = [chunk('IHDR', header), chunk('IDAT', deflateSync(rows)), chunk('IEND', new Uint8Array())];
+  return Buffer.concat([signature, ...chunks]);
+}
 
 /** The pixels of a file as the library sees them, RGB. */
 const rgbOf = (file: Uint8Array): Promise<Buffer> => sharp(file).removeAlpha().toColourspace('srgb').raw().toBuffer();
@@ -125,6 +150,17 @@ describe('decodeMask', () => {
       equalImages(await decodeMask(at('palette.png')), ids);
       equalImages(await decodeMask(at('colors.png'), { kind: 'colors', colors: table }), ids);
       equalImages(await decodeMask(at('palette.png'), { kind: 'colors', colors: table }), ids);
+    }));
+
+  it('grey ids of 1, 2 and 4 bits are what the file says, not its greys', () =>
+    withFolder(async (folder) => {
+      for (const bits of [1, 2, 4] as const) {
+        const ids = randomIds(13, 9, 2 ** bits, bits);
+        const path = join(folder, `${bits}.png`);
+        await writeFile(path, encodeGreyBits(ids, bits));
+        expect((await sharp(path).metadata()).channels).to.equal(1);
+        equalImages(await decodeMask(path), ids);
+      }
     }));
 
   it('black and white by a threshold', () =>

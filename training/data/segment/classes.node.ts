@@ -6,7 +6,7 @@ import { classColor } from '../blocks/show.node.ts';
 import { decodeRgb } from '../image-io.node.ts';
 import { decodeMask, isIdFile } from './mask-file.node.ts';
 import type { MaskForm } from './mask-form.ts';
-import { paletteColors, readPaletteIds } from './palette-png.node.ts';
+import { greyBits, paletteColors, readPaletteIds } from './palette-png.node.ts';
 
 /** What the masks of a data set mean. */
 export interface MaskClasses {
@@ -69,8 +69,9 @@ async function isBlackAndWhite(path: string): Promise<boolean> {
   return whites > 0 && between <= 0.02 * (data.length / 3);
 }
 
-/** Whether a file of ids has the id 1 and nothing but 0, 1 and `voidId`: then 255 is no white. */
+/** Whether a file of ids has the id 1 and nothing but 0, 1 and `voidId`: then 255 is no white. Of one bit, 1 is white as well. */
 async function hasIdsOfTwo(path: string, voidId: number): Promise<boolean> {
+  if (greyBits(await readFile(path)) === 1) return false;
   const ids = new Set((await decodeMask(path)).data);
   return ids.has(1) && [...ids].every((id) => id < 2 || id === voidId);
 }

@@ -3,7 +3,7 @@ import sharp from 'sharp';
 import { ensure } from '../../core/errors.ts';
 import type { Image } from '../../core/image.ts';
 import type { MaskForm } from './mask-form.ts';
-import { readPaletteIds } from './palette-png.node.ts';
+import { greyBits, readPaletteIds } from './palette-png.node.ts';
 
 async function readIds(bytes: Uint8Array, path: string): Promise<Image> {
   const places = readPaletteIds(bytes);
@@ -15,7 +15,9 @@ async function readIds(bytes: Uint8Array, path: string): Promise<Image> {
   });
   const { data, info } = await file.toColourspace('b-w').raw().toBuffer({ resolveWithObject: true });
   ensure(info.channels === 1, 'internal', () => `decodeMask: expected one channel of ${path}, got ${info.channels}`);
-  return { width: info.width, height: info.height, channels: 1, data };
+  // The library spreads few bits over 0..255, as greys want it: by 255, 85 or 17.
+  const step = 255 / (2 ** Math.min(8, greyBits(bytes) ?? 8) - 1);
+  return { width: info.width, height: info.height, channels: 1, data: step === 1 ? data : data.map((x) => x / step) };
 }
 
 /** Whether a file can be a mask of ids: a palette PNG, or one channel of 8 bits. */

@@ -80,6 +80,16 @@ export function paletteColors(bytes: Uint8Array): (readonly [number, number, num
   return undefined;
 }
 
+/** greyBits: bits of a pixel of a grey PNG without alpha, 1, 2, 4, 8 or 16; undefined for any other file. Throws `bad-data` where it is damaged. */
+export function greyBits(bytes: Uint8Array): number | undefined {
+  if (!isPng(bytes)) return undefined;
+  for (const [type, data] of chunksOf(bytes)) {
+    const { colorType, depth } = headerOf(data);
+    return type === 'IHDR' && colorType === 0 ? depth : undefined;
+  }
+  return undefined;
+}
+
 /**
  * readPaletteIds: the places in the table that the pixels of a palette PNG have, one channel u8; undefined for any other file. Throws
  * `bad-data` where it is damaged or interlaced.
