@@ -28,6 +28,14 @@ export type RetrainSegmentOptions = RetrainOptions & { readonly anyWayUp?: boole
 /** Fewer held-out pairs than this do not tell which model is better. */
 const fewPairs = 5;
 
+/** Whether an exported model's ids are called as these classes: by what is written in it, or what the store says of it. */
+export async function hasClasses({ bytes, version }: Origin, classes: readonly SegmentClass[]): Promise<boolean> {
+  const { segmentClassesOf } = await import('../../training/apps/segment-start.ts');
+  const written = segmentClassesOf(bytes);
+  if (written === undefined) return sameClasses(classes, version?.config.segment?.classes);
+  return classes.length === written.length && classes.every(({ name }, id) => name === written[id]);
+}
+
 /** Whether two models call the same ids the same. */
 const sameClasses = (a: readonly SegmentClass[], b: readonly SegmentClass[] | undefined): boolean =>
   a.length === b?.length && a.every(({ name }, id) => name === b[id]!.name);
@@ -63,7 +71,7 @@ async function train(
   const silent = command.optsWithGlobals().json === true;
   const start = origin && {
     start: initializersOf(origin.bytes),
-    keepHead: sameClasses(data.classes, origin.version?.config.segment?.classes),
+    keepHead: await hasClasses(origin, data.classes),
   };
   const result = await stoppable((signal) =>
     runSegment({

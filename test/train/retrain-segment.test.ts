@@ -2,17 +2,19 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { licenceNote, licenceOf, originOf } from '../../scripts/commands/retrain-parts.ts';
+import { hasClasses } from '../../scripts/commands/retrain-segment.ts';
 import { openStore } from '../../server/store.ts';
 import { exportSegment, segmentNet, segmentNetDefaults } from '../../training/apps/segment.ts';
 import { fitToPhotos, segmentRetrainDefaults } from '../../training/apps/segment-retrain.node.ts';
 import { runSegment, type SegmentRunConfig } from '../../training/apps/segment-run.node.ts';
 import { scoreOf } from '../../training/apps/segment-score.node.ts';
-import { segmentConfigOf, startWeights } from '../../training/apps/segment-start.ts';
+import { segmentClassesOf, segmentConfigOf, startWeights } from '../../training/apps/segment-start.ts';
 import { createRng } from '../../training/core/rng.ts';
 import { encodePng } from '../../training/data/image-io.node.ts';
 import { readSegmentFolder } from '../../training/data/segment/folder.node.ts';
 import { createScope, initialWeights, type Weights } from '../../training/nn/scope.ts';
 import { Graph } from '../../training/onnx/graph.ts';
+import { decodeModel, encodeModel } from '../../training/onnx/schema.ts';
 import { initializersOf } from '../../training/onnx/weights.ts';
 import { openSession } from '../../training/run/ort.node.ts';
 import { failureOf } from '../helpers/blocks.ts';
@@ -91,6 +93,27 @@ describe('the licence of what a retraining starts from', () => {
       const origin = await originOf(store, copy, 'segment');
       expect(licenceOf(origin, 'data')).to.match(/^Research only\./);
       expect(licenceNote(origin)).to.include('Research only');
+    }));
+});
+
+describe('the classes of what a retraining starts from', () => {
+  it('are known of a file too, so that the last layer is kept where they are the same', () =>
+    withFolder(async (folder) => {
+      const store = openStore({ zooDir: join(folder, 'none'), storeDir: join(folder, 'store') });
+      await publish(join(folder, 'store'), ['a', 'b'], 'Apache');
+      const version = await originOf(store, 'segment@1', 'segment');
+      const file = await originOf(store, join(folder, 'store/segment/1/model.onnx'), 'segment');
+      for (const origin of [version, file]) {
+        expect(await hasClasses(origin, named('a', 'b'))).to.equal(true);
+        for (const others of [named('b', 'a'), named('a'), named('a', 'b', 'c')])
+          expect(await hasClasses(origin, others)).to.equal(false);
+      }
+      // Files of before: the store alone knows.
+      const proto = decodeModel(file.bytes);
+      const metadataProps = proto.metadataProps.filter(({ key }) => key !== 'classes');
+      const bytes = encodeModel({ ...proto, metadataProps });
+      expect(await hasClasses({ ...version, bytes }, named('a', 'b'))).to.equal(true);
+      expect(await hasClasses({ ...file, bytes }, named('a', 'b'))).to.equal(false);
     }));
 });
 
@@ -199,6 +222,12 @@ describe('what a run of segmentation starts from', () => {
   it('is all of an exported model, or all but its last layer', () => {
     const { model } = exportSegment(net(3), weights, { classes: named('a', 'b', 'c'), shortSide: height });
     expect(segmentConfigOf(model)).to.deep.equal(net(3));
+    expect(segmentClassesOf(model)).to.deep.equal(['a', 'b', 'c']);
+    const before = encodeModel({
+      ...decodeModel(model),
+      metadataProps: decodeModel(model).metadataProps.filter(({ key }) => key !== 'classes'),
+    });
+    expect([segmentClassesOf(before), segmentConfigOf(before)]).to.deep.equal([undefined, net(3)]);
     const exported = initializersOf(model);
     const distance = (one: Weights, name: string): number =>
       Math.max(...one.get(name)!.map((value, i) => Math.abs(value - weights.get(name)![i]!)));

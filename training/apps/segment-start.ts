@@ -4,9 +4,18 @@ import type { ParamSpec, Weights } from '../nn/scope.ts';
 import { decodeModel } from '../onnx/schema.ts';
 import type { SegmentNetConfig } from './segment.ts';
 
+const factsOf = (model: Uint8Array): ReadonlyMap<string, string> =>
+  new Map(decodeModel(model).metadataProps.map(({ key = '', value = '' }) => [key, value]));
+
+/** segmentClassesOf: the names of the classes by id that `exportSegment` wrote into a model; undefined for models of before it did. */
+export function segmentClassesOf(model: Uint8Array): readonly string[] | undefined {
+  const names = factsOf(model).get('classes');
+  return names === undefined ? undefined : (JSON.parse(names) as string[]);
+}
+
 /** segmentConfigOf: the configuration that `exportSegment` wrote into a model. Throws `bad-model` when there is none. */
 export function segmentConfigOf(model: Uint8Array): SegmentNetConfig {
-  const facts = new Map(decodeModel(model).metadataProps.map(({ key, value }) => [key, value]));
+  const facts = factsOf(model);
   const config = facts.get('config');
   ensure(facts.get('task') === 'segment' && config !== undefined, 'bad-model', () => {
     return 'segmentConfigOf: expected a segment model exported by fettle, got one without its configuration; train one with fettle train segment';

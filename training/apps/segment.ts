@@ -86,7 +86,11 @@ export function exportSegment(
   const graph = buildInference('segment', inputs, weights, (scope, { image }) => ({
     probabilities: o.softmax(segmentNet(scope, image!, config), 1),
   }));
-  const metadata = { task: 'segment', config: JSON.stringify(config) };
+  const metadata = {
+    task: 'segment',
+    config: JSON.stringify(config),
+    classes: JSON.stringify(classes.map(({ name }) => name)),
+  };
   return {
     model: toOnnx(graph, { opset: segmentOpset, metadata }),
     spec: {
