@@ -4,6 +4,7 @@ import { crc32, deflateSync } from 'node:zlib';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import sharp from 'sharp';
+import { FettleError } from '../../training/core/errors.ts';
 import type { Image } from '../../training/core/image.ts';
 import { createRng } from '../../training/core/rng.ts';
 import { encodePng } from '../../training/data/image-io.node.ts';
@@ -259,6 +260,12 @@ describe('COCO masks', () => {
     expect([...maskOf('b.jpg').data]).to.deep.equal([0, 0]);
     expect(() => maskOf('c.jpg')).to.throw(/expected a picture of it, got 'c.jpg'/);
     expect(() => parseCoco('{"images":[]}')).to.throw(/expected COCO's form/);
+    expect(() => parseCoco('{"images":[', 'a.json')).to.throw(FettleError, /^a\.json: expected JSON, got /);
+    const swapped = text.replace('"size":[2,3]', '"size":[3,2]');
+    expect(() => parseCoco(swapped).maskOf('a.jpg')).to.throw(
+      FettleError,
+      /size \[height, width\] = \[2, 3\] for a.jpg, got \[3, 2\]/,
+    );
     expect(() => parseCoco(text.replace('"category_id":7', '"category_id":8'))).to.throw(/categories 7,18, got 8/);
   });
 });

@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { ensure, FettleError } from '../../core/errors.ts';
+import { ensure } from '../../core/errors.ts';
 import type { SegmentClass } from '../../core/model-config.ts';
 import { classColor } from '../blocks/show.node.ts';
 import { decodeRgb } from '../image-io.node.ts';
+import { parseJson } from './coco.ts';
 import { decodeMask, isIdFile } from './mask-file.node.ts';
 import type { MaskForm } from './mask-form.ts';
 import { greyBits, paletteColors, readPaletteIds } from './palette-png.node.ts';
@@ -38,18 +39,8 @@ type ClassFile = z.infer<typeof classFile>;
 /** Grey from which a black and white mask is white. */
 const white: MaskForm = { kind: 'threshold', from: 128 };
 
-/** The content of a JSON file; throws `bad-data` when it is none. */
-async function readJson(path: string): Promise<unknown> {
-  const text = await readFile(path, 'utf8');
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new FettleError('bad-data', `${path}: expected JSON, got ${(cause as Error).message}`, { cause });
-  }
-}
-
 async function readTable(path: string): Promise<ClassFile> {
-  const parsed = classFile.safeParse(await readJson(path));
+  const parsed = classFile.safeParse(parseJson(await readFile(path, 'utf8'), path));
   ensure(parsed.success, 'bad-data', () => {
     return `${path}: expected { void, masks, classes: [{ id, name, rgb }] }, got ${z.prettifyError(parsed.error!)}`;
   });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ensure } from '../../core/errors.ts';
+import { ensure, FettleError } from '../../core/errors.ts';
 import type { Image } from '../../core/image.ts';
 import { paintPolygon, paintRle } from './rle.ts';
 
@@ -31,9 +31,18 @@ export interface CocoMasks {
   maskOf(name: string): Image;
 }
 
+/** parseJson: the content of a file of JSON, whose path is `where`. Throws `bad-data` when it is none. */
+export function parseJson(text: string, where: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new FettleError('bad-data', `${where}: expected JSON, got ${(cause as Error).message}`, { cause });
+  }
+}
+
 /** parseCoco: the text of a COCO file of instances, polygons and run lengths -> a mask for each of its pictures. Throws `bad-data`. */
 export function parseCoco(text: string, where = 'coco'): CocoMasks {
-  const parsed = cocoFile.safeParse(JSON.parse(text));
+  const parsed = cocoFile.safeParse(parseJson(text, where));
   ensure(parsed.success, 'bad-data', () => `${where}: expected COCO's form, got ${z.prettifyError(parsed.error!)}`);
   const { images, annotations } = parsed.data;
   const categories = parsed.data.categories.toSorted((a, b) => a.id - b.id);
@@ -51,8 +60,13 @@ export function parseCoco(text: string, where = 'coco'): CocoMasks {
     for (const { image_id, category_id, segmentation } of annotations) {
       if (image_id !== id) continue;
       const own = idOf.get(category_id)!;
-      if ('counts' in segmentation) paintRle(data, segmentation, own);
-      else for (const polygon of segmentation) paintPolygon(data, { width, height }, polygon, own);
+      if ('counts' in segmentation) {
+        const [high, wide] = segmentation.size;
+        ensure(high === height && wide === width, 'bad-data', () => {
+          return `${where}: expected run lengths of the size [height, width] = [${height}, ${width}] for ${name}, got [${high}, ${wide}]`;
+        });
+        paintRle(data, segmentation, own);
+      } else for (const polygon of segmentation) paintPolygon(data, { width, height }, polygon, own);
     }
     return { width, height, channels: 1, data };
   };
