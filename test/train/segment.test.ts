@@ -158,7 +158,7 @@ describe('train segment', function () {
     );
     const bad = { name: 'bad.png', path: at('p1.png'), mask: at('m-bad.png') };
     const run = runSegment({ ...(await options('bad')), data: { ...data, train: [...data.train, bad] } });
-    expect(await failureOf(run)).to.match(/expected usable pairs, got 1 that .* \(bad.png: unknown ids 3\)/);
+    expect(await failureOf(run)).to.match(/^segment: expected usable pairs, got 1 that .* \(bad.png: unknown ids 3\)/);
     expect(await readdir(dir)).not.to.include('bad');
   });
 

@@ -162,13 +162,13 @@ export function needClasses(data: ClassifyData, onNote: ((text: string) => void)
     `classes: ${health.counts.map(({ label, train, valid }) => `${label} ${train} + ${valid} held out`).join(', ')}`,
   );
   ensure(data.classes.length >= 2, 'bad-data', () => {
-    return `train classify: expected photos of two classes or more, got ${data.classes[0] ?? 'none'}; make a folder for each class`;
+    return `classify: expected photos of two classes or more, got ${data.classes[0] ?? 'none'}; make a folder for each class`;
   });
   const poor = health.counts.filter(({ train }) => train < leastPhotos);
   ensure(poor.length === 0, 'bad-data', () => {
-    return `train classify: expected at least ${leastPhotos} photos of each class to train on, got ${some(poor.map(({ label, train }) => `${train} of ${label}`))}; add photos or take the folder away`;
+    return `classify: expected at least ${leastPhotos} photos of each class to train on, got ${some(poor.map(({ label, train }) => `${train} of ${label}`))}; add photos or take the folder away`;
   });
-  ensure(data.valid.length > 0, 'bad-data', () => 'train classify: expected photos to measure with, got none');
+  ensure(data.valid.length > 0, 'bad-data', () => 'classify: expected photos to measure with, got none');
   const few = health.counts.filter(({ train }) => train < fewPhotos);
   if (few.length > 0) onNote?.(`few photos of ${some(few.map(({ label }) => label))}: more would tell them better`);
   const unmeasured = health.counts.filter(({ valid }) => valid === 0);

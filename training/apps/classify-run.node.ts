@@ -231,7 +231,7 @@ async function train(learner: Learner, options: ClassifyRunOptions): Promise<rea
   if (rows.length < expected)
     throw new FettleError(
       'stopped',
-      `train classify: expected ${expected} epochs, got stopped in epoch ${rows.length}; --resume goes on`,
+      `classify: expected ${expected} epochs, got stopped in epoch ${rows.length}; --resume goes on`,
     );
   return rows;
 }
@@ -255,7 +255,7 @@ async function measure(learner: Learner, { data, out, onNote }: ClassifyRunOptio
  */
 export async function runClassify(options: ClassifyRunOptions): Promise<ClassifyRunResult> {
   const { config, data, start, onNote } = options;
-  await needFresh('train classify', options.out, options.resume);
+  await needFresh('classify', options.out, options.resume);
   const health = needClasses(data, onNote);
   const loaders = await openData(options);
   let learner: Learner | undefined;

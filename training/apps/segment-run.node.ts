@@ -147,20 +147,33 @@ function blockOf(
   });
 }
 
-/** Throws unless every pair can be used and every class occurs; says what is there. */
-async function needHealthy(data: SegmentData, onNote: SegmentRunOptions['onNote']): Promise<SegmentHealth> {
-  const health = await checkPairs([...data.train, ...data.valid], data);
+/** Throws unless every pair can be used; says what is there, and which classes never occur. */
+async function needHealthy(
+  data: SegmentData,
+  onNote: SegmentRunOptions['onNote'],
+): Promise<{ readonly health: SegmentHealth; readonly trainPixels: readonly number[] }> {
+  const [train, valid] = [await checkPairs(data.train, data), await checkPairs(data.valid, data)];
+  const health: SegmentHealth = {
+    pixels: train.pixels.map((count, id) => count + valid.pixels[id]!),
+    voidPixels: train.voidPixels + valid.voidPixels,
+    problems: [...train.problems, ...valid.problems],
+  };
   const { problems, pixels } = health;
   for (const { name, reason } of problems) onNote?.(`cannot use ${name}: ${reason}`);
   ensure(problems.length === 0, 'bad-data', () => {
-    return `train segment: expected usable pairs, got ${problems.length} that are not (${problems[0]!.name}: ${problems[0]!.reason}); repair them or take them off the list`;
+    return `segment: expected usable pairs, got ${problems.length} that are not (${problems[0]!.name}: ${problems[0]!.reason}); repair them or take them off the list`;
   });
   const all = pixels.reduce((sum, count) => sum + count, health.voidPixels);
   const share = (count: number): string => `${((100 * count) / all).toFixed(2)} %`;
   onNote?.(
     `class shares: ${data.classes.map(({ name }, i) => `${name} ${share(pixels[i]!)}`).join(', ')}; void ${share(health.voidPixels)}`,
   );
-  return health;
+  const absent = (counts: readonly number[]): string =>
+    data.classes.flatMap(({ name }, id) => (counts[id] === 0 ? [name] : [])).join(', ');
+  const [untaught, unmeasured] = [absent(train.pixels), absent(valid.pixels)];
+  if (untaught) onNote?.(`never in the masks to train on, so not learnt: ${untaught}`);
+  if (unmeasured) onNote?.(`never in the masks held out, so not measured: ${unmeasured}`);
+  return { health, trainPixels: train.pixels };
 }
 
 /** The run's folder, where a checkpoint also says which config and pictures it belongs to. */
@@ -265,7 +278,7 @@ async function train(learner: Learner, options: SegmentRunOptions) {
   if (rows.length < epochs)
     throw new FettleError(
       'stopped',
-      `train segment: expected ${epochs} epochs, got stopped in epoch ${rows.length}; --resume goes on`,
+      `segment: expected ${epochs} epochs, got stopped in epoch ${rows.length}; --resume goes on`,
     );
   return { rows, phase: fineTune ? { folder: join(out, 'all'), rows: rows.slice(frozen) } : { folder: out, rows } };
 }
@@ -273,12 +286,12 @@ async function train(learner: Learner, options: SegmentRunOptions) {
 /** Trains a segmentation net: the wiring of data, net, loss and files. Resumes exactly. */
 export async function runSegment(given: SegmentRunOptions): Promise<SegmentRunResult> {
   const { config, data, out, resume, onNote } = given;
-  await needFresh('train segment', out, resume);
-  const health = await needHealthy(data, onNote);
+  await needFresh('segment', out, resume);
+  const { health, trainPixels } = await needHealthy(data, onNote);
   const start = await keptStart(out, given);
   const options = { ...given, ...(start ? { start } : {}) };
   const model: SegmentNetConfig = { ...config.model, classes: data.classes.length };
-  const classWeights = balancedWeights(health.pixels, config.balance);
+  const classWeights = balancedWeights(trainPixels, config.balance);
   onNote?.(
     `${data.train.length} pictures to train on, ${data.valid.length} to validate; class weights ${classWeights.map((w) => w.toFixed(2)).join(' ')}`,
   );

@@ -132,7 +132,7 @@ const sum = (ids: Int32Array): number => ids.reduce((hash, id) => (Math.imul(has
 /** Trains a language model, from the start or from a trained one: the wiring of texts, net and files. Resumes exactly. */
 export async function runText(options: TextRunOptions): Promise<TextRunResult> {
   const { config, data, out, open, loops, start, onNote, signal } = options;
-  await needFresh('train text', out, options.resume);
+  await needFresh('text', out, options.resume);
   const vocab = makeVocab(data.train.counts(), config);
   const [tokens, valid] = [data.train.numericalise(vocab), data.valid.numericalise(vocab)];
   const unknown = unknownShare(valid);
@@ -201,5 +201,5 @@ async function train(
       : await learner.fineTune(epochs, { baseLr: lr, freezeEpochs: 1, lrMult: 20, callbacks, store });
   const wanted = epochs + (start === undefined ? 0 : 1);
   if (rows.length === wanted) return rows;
-  throw new FettleError('stopped', `train text: stopped in epoch ${rows.length} of ${wanted}; add --resume to go on`);
+  throw new FettleError('stopped', `text: stopped in epoch ${rows.length} of ${wanted}; add --resume to go on`);
 }
