@@ -125,6 +125,13 @@ export interface FileTask {
   readonly output: string;
 }
 
+/** What is to be made. */
+export interface FileTasks {
+  readonly tasks: readonly FileTask[];
+  /** Of one picture that was named, not of a folder. */
+  readonly single: boolean;
+}
+
 /** How a command names what it makes. */
 export interface OutputNames {
   /** Of the folder beside the input's, when none is given: `restored` makes IN-restored. */
@@ -143,14 +150,14 @@ export async function fileTasks(
   input: string,
   out: string | undefined,
   names: OutputNames,
-): Promise<FileTask[]> {
+): Promise<FileTasks> {
   const { root, paths } = await findPictures(task, input);
   const tasks =
     root === undefined
       ? [{ input, output: await outputFile(input, out, names) }]
       : folderTasks(task, root, paths, out, names);
   await Promise.all(tasks.map((one) => keepsInput(task, one)));
-  return tasks;
+  return { tasks, single: root === undefined };
 }
 
 function folderTasks(
@@ -195,24 +202,28 @@ async function unfinished(tasks: readonly FileTask[]): Promise<FileTask[]> {
   return checked.filter((task) => task !== undefined);
 }
 
-/** Makes a file of each picture, those that are there already only with `force`, and reports. */
+/**
+ * Makes a file of each picture and reports. Of a folder, those with an output that is at least as new are passed over unless `force` says
+ * otherwise, so that a run goes on where it stopped; a single picture is always done, for another model or option makes another file.
+ */
 export async function makeFiles<T extends 'restore' | 'segment'>(
   command: Command,
   task: T,
   input: string,
-  tasks: readonly FileTask[],
+  { tasks, single }: FileTasks,
   options: PictureOptions & { readonly force: boolean },
   queryOf: (task: FileTask) => QueryOf<T>,
 ): Promise<void> {
   const started = performance.now();
   const word = task === 'restore' ? 'restored' : 'segmented';
-  const todo = options.force ? tasks : await unfinished(tasks);
+  const todo = options.force || single ? tasks : await unfinished(tasks);
   const failed = todo.length === 0 ? [] : await makeAll(command, task, todo, options, queryOf);
   reportFailures(failed);
   const [made, skipped] = [todo.length - failed.length, tasks.length - todo.length];
   const seconds = Math.round((performance.now() - started) / 100) / 10;
   const output = tasks.length === 1 ? { output: tasks[0]?.output } : {};
-  const text = `${made} ${word}, ${skipped} were there already, ${failed.length} could not be; ${seconds} s`;
+  const before = skipped === 0 ? '' : ', whatever the options were then; --force makes them anew';
+  const text = `${made} ${word}, ${failed.length} could not be, ${skipped} made before${before}; ${seconds} s`;
   report(command, { input, ...output, [word]: made, skipped, failed, seconds }, text);
 }
 

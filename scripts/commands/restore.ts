@@ -29,7 +29,7 @@ export function register(program: Command): void {
         .choices(['keep', 'strip', 'all'])
         .default('keep'),
     )
-    .option('--force', 'restore again what is there already', false);
+    .option('--force', 'of a folder: restore again what was made before', false);
   pictureOptions(command, 'restore').action((input: string, options: Options) => run(command, input, options));
 }
 

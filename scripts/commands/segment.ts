@@ -26,7 +26,7 @@ export function register(program: Command): void {
         .default('mask'),
     )
     .option('--opacity <x>', 'of the colours of an overlay, 0..1', parseShare, 0.5)
-    .option('--force', 'segment again what is there already', false);
+    .option('--force', 'of a folder: segment again what was made before', false);
   pictureOptions(command, 'segment').action((input: string, options: Options) => run(command, input, options));
 }
 

@@ -57,6 +57,20 @@ describe('command line: segment and classify', function () {
     expect([input, labels[0]?.label, labels.length]).to.deep.equal([join('in', 'sub', 'b.jpg'), 'blue', 3]);
   });
 
+  it('makes a single photo anew with other options, and says that a folder holds what was made before', async () => {
+    await writeFile(join(bench.dir, 'one.png'), await plain('#10c010').png().toBuffer());
+    const overlay = async (opacity: string): Promise<Buffer> => {
+      expect(await json('segment', 'one.png', '--output', 'overlay', '--opacity', opacity)).to.include({
+        segmented: 1,
+      });
+      return readFile(join(bench.dir, 'one.png.overlay.png'));
+    };
+    expect((await overlay('0.2')).equals(await overlay('0.9'))).to.equal(false);
+    await plainly('segment', 'in', '-o', 'twice');
+    const { stdout } = await plainly('segment', 'in', '-o', 'twice');
+    expect(stdout).to.match(/^0 segmented, 0 could not be, \d made before, .*; --force makes them anew;/);
+  });
+
   it('never replaces the photo that it reads, whatever the name, not even with --force', async () => {
     const photo = join(bench.dir, 'keep.png');
     const bytes = await plain('#10c010').png().toBuffer();
