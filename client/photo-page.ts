@@ -93,7 +93,7 @@ export class PhotoPage<R> {
     this.#shell.say(`${this.#task.words.doing} ${file.name}.`);
     try {
       const done = await this.#task.run(file, this.#wish(mine.signal));
-      if (!mine.signal.aborted) await this.#present(done, file);
+      if (!mine.signal.aborted) await this.#present(done, file, mine.signal);
     } catch (error) {
       if (!mine.signal.aborted) this.complain(error);
     }
@@ -116,7 +116,7 @@ export class PhotoPage<R> {
     };
   }
 
-  async #present(done: Done<R>, file: File): Promise<void> {
+  async #present(done: Done<R>, file: File, signal: AbortSignal): Promise<void> {
     const { words } = this.#task;
     const { place } = done;
     byId('place').textContent = placeWords(done, words);
@@ -125,6 +125,7 @@ export class PhotoPage<R> {
     byId('reasons').replaceChildren(...reasons.map((textContent) => element('li', { textContent })));
     this.#shell.show('done'); // first, for what is not there has no size
     const target = await this.#task.present(done, file, this.#url);
+    if (signal.aborted) return; // while the photo was decoded
     target.focus({ preventScroll: true });
     this.#shell.say(placeWords(done, words));
     this.#shell.doneAt(place);

@@ -107,7 +107,8 @@ export async function encodeImage(image: Image, format: OutputFormat, quality: n
     context.putImageData(stripOf(image, top, rows), 0, top);
   });
   if (channels === 4 && format === 'jpeg') fillBehind(context, width, height);
-  ensure(channels === 4 || holdsPixels(context, image), 'unsupported', () => {
+  const holds = channels === 4 || holdsPixels(context, (pixel) => image.data.subarray(3 * pixel, 3 * pixel + 3));
+  ensure(holds, 'unsupported', () => {
     return `encodeImage: expected ${width} x ${height} pixels to fit this browser's canvas, got nothing; use a smaller scale`;
   });
   const type = mimeTypes[format];
@@ -116,15 +117,20 @@ export async function encodeImage(image: Image, format: OutputFormat, quality: n
   return blob;
 }
 
-/** Some browsers ignore what is drawn on a canvas that is too large for them, without an error: a few pixels tell. */
-function holdsPixels(context: OffscreenCanvasRenderingContext2D, { width, height, data }: Image): boolean {
+/**
+ * holdsPixels: whether the canvas has what was drawn on it, opaque, `colorOf` a pixel's index the RGB there. Some browsers ignore, without an
+ * error, what is drawn on a canvas that is too large for them: a few pixels tell.
+ */
+export function holdsPixels(
+  context: OffscreenCanvasRenderingContext2D,
+  colorOf: (pixel: number) => ArrayLike<number>,
+): boolean {
+  const { width, height } = context.canvas;
   return [0, 0.5, 1].every((share) => {
     const [x, y] = [Math.floor(share * (width - 1)), Math.floor(share * (height - 1))];
-    const at = 3 * (y * width + x);
-    return context
-      .getImageData(x, y, 1, 1)
-      .data.slice(0, 3)
-      .every((value, c) => value === data[at + c]);
+    const wanted = colorOf(y * width + x);
+    const found = context.getImageData(x, y, 1, 1).data.subarray(0, 3);
+    return found.every((value, c) => value === wanted[c]);
   });
 }
 

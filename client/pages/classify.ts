@@ -3,6 +3,7 @@ import { PhotoPage } from '../photo-page.ts';
 import { serverOrDevice } from '../place.ts';
 import { startShell } from '../shell.ts';
 import { byId, element } from '../ui/dom.ts';
+import { showPhoto } from '../ui/photo.ts';
 import { shareWords } from '../ui/words.ts';
 
 const shell = startShell('classify');
@@ -39,7 +40,8 @@ new PhotoPage<readonly LabelProbability[]>(shell, {
       device: (call) => local.run('classify', { file, device: wish.device, top }, call),
     }),
   present: async ({ result }, _file, url) => {
-    byId<HTMLImageElement>('photo').src = url;
+    const photo = byId<HTMLImageElement>('photo');
+    photo.hidden = !(await showPhoto(photo, url));
     tell(result);
     return byId('likeliest');
   },

@@ -22,9 +22,9 @@ function painted({ width, height, classes }: SegmentBody): Segmented {
 }
 
 /** What is on the screen, for the buttons. */
-let shown: { readonly file: File; readonly mask: Segmented } | undefined;
+let shown: { readonly file: File; readonly mask: Segmented; readonly opens: boolean } | undefined;
 
-const page = new PhotoPage<Segmented>(shell, {
+new PhotoPage<Segmented>(shell, {
   words: {
     verb: 'Segment',
     doing: 'Naming the pixels',
@@ -39,24 +39,28 @@ const page = new PhotoPage<Segmented>(shell, {
       device: (call) => local.run('segment', { file, device: wish.device }, call),
     }),
   present: async ({ result }, file, url) => {
-    shown = { file, mask: result };
-    await view.show(url, result);
+    byId('unsaved').textContent = '';
+    shown = { file, mask: result, opens: await view.show(url, result) };
     return byId('save-mask');
   },
 });
 
-/** Saves what `make` makes of the shown photo, under its name with `what`. */
-function onSave(id: string, what: string, make: (file: File, mask: Segmented) => Promise<Blob>): void {
+/** Saves what `make` makes of the shown photo, under its name with `what`. What fails is said below the result, which stays. */
+function onSave(id: string, what: string, make: (of: NonNullable<typeof shown>) => Promise<Blob>): void {
   byId(id).addEventListener('click', async () => {
     if (shown === undefined) return;
-    const { file, mask } = shown;
+    byId('unsaved').textContent = '';
     try {
-      const blob = await make(file, mask);
-      saveAs(blob, downloadName(file.name, what, blob.type));
+      const blob = await make(shown);
+      saveAs(blob, downloadName(shown.file.name, what, blob.type));
     } catch (error) {
-      page.complain(error);
+      byId('unsaved').textContent = `The ${what} could not be saved: ${error instanceof Error ? error.message : error}`;
     }
   });
 }
-onSave('save-mask', 'mask', (_file, mask) => palettePng(mask));
-onSave('save-overlay', 'overlay', (file, mask) => overlayFile(file, mask, view.opacity));
+onSave('save-mask', 'mask', ({ mask }) => palettePng(mask));
+onSave('save-overlay', 'overlay', async ({ file, mask, opens }) => {
+  if (opens) return overlayFile(file, mask, view.opacity);
+  // The server opens more kinds of files (TIFF) than browsers do.
+  return (await client.segmentImage(file, 'overlay', { opacity: view.opacity })).image;
+});

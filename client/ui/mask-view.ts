@@ -1,6 +1,7 @@
 import type { Segmented } from '../local/jobs.ts';
 import { element, find } from './dom.ts';
 import { drawClasses } from './overlay.ts';
+import { showPhoto } from './photo.ts';
 import { shareWords } from './words.ts';
 
 /** Pixels of the overlay on the screen, at most: a larger one would only be slower to draw. */
@@ -58,17 +59,14 @@ export class MaskView {
     return Number(this.#slider.value) / 100;
   }
 
-  /** Shows a photo and its mask; resolves when both are on the screen. A photo that the browser cannot open is left out. */
-  async show(url: string, mask: Segmented): Promise<void> {
+  /** Shows a photo and its mask; resolves when both are on the screen, with false where the browser cannot open the photo: the mask alone is. */
+  async show(url: string, mask: Segmented): Promise<boolean> {
     const { width, height } = mask;
     this.#mask = mask;
     this.#root.style.setProperty('--width', String(width));
     this.#root.style.setProperty('--height', String(height));
-    this.#photo.src = url;
-    const opens = await this.#photo.decode().then(
-      () => true,
-      () => false,
-    );
+    const opens = await showPhoto(this.#photo, url);
+    if (this.#mask !== mask) return opens; // another one came meanwhile
     this.#root.classList.toggle('no-photo', !opens);
     const scale = Math.min(1, Math.sqrt(maxPixels / (width * height)));
     this.#canvas.width = Math.max(1, Math.round(width * scale));
@@ -77,6 +75,7 @@ export class MaskView {
     this.#fillLegend(mask);
     this.#forget();
     this.#draw(undefined);
+    return opens;
   }
 
   #fillLegend(mask: Segmented): void {

@@ -1,3 +1,5 @@
+import { ensure } from '../../training/core/errors.ts';
+import { holdsPixels } from '../local/codec.ts';
 import type { Segmented } from '../local/jobs.ts';
 import { element } from './dom.ts';
 
@@ -31,16 +33,22 @@ export function drawClasses(canvas: HTMLCanvasElement | OffscreenCanvas, mask: S
 
 /** overlayFile: the photo with the classes' colours over it, `opacity` 0..1, at its own size; a JPEG where the photo is one, else a PNG. */
 export async function overlayFile(file: Blob, mask: Segmented, opacity: number): Promise<Blob> {
-  const { width, height } = mask;
-  const colors = new OffscreenCanvas(width, height);
-  drawClasses(colors, mask);
+  const { width, height, ids, classes } = mask;
   const canvas = new OffscreenCanvas(width, height);
+  drawClasses(canvas, mask);
   const context = canvas.getContext('2d')!;
+  const holds = holdsPixels(context, (pixel) => classes[ids[pixel]!]!.color);
+  ensure(holds, 'unsupported', () => {
+    return `overlayFile: expected ${width} x ${height} pixels to fit this browser's canvas, got nothing; use a smaller photo`;
+  });
+  // The colours lose what is not theirs, then the photo goes behind them: one canvas is enough.
+  context.globalCompositeOperation = 'destination-in';
+  context.fillStyle = `rgb(0 0 0 / ${opacity})`;
+  context.fillRect(0, 0, width, height);
+  context.globalCompositeOperation = 'destination-over';
   const photo = await createImageBitmap(file, { imageOrientation: 'from-image' });
   context.drawImage(photo, 0, 0, width, height);
   photo.close();
-  context.globalAlpha = opacity;
-  context.drawImage(colors, 0, 0);
   return canvas.convertToBlob({ type: file.type === 'image/jpeg' ? 'image/jpeg' : 'image/png', quality: 0.92 });
 }
 

@@ -4,6 +4,15 @@ const firstPhoto = (files: FileList | undefined): File | undefined => {
   return all.find((file) => file.type.startsWith('image/')) ?? all[0];
 };
 
+/** showPhoto: has `image` show the photo at `url`; resolves when it does, or with false where the browser cannot open it. */
+export function showPhoto(image: HTMLImageElement, url: string): Promise<boolean> {
+  image.src = url;
+  return image.decode().then(
+    () => true,
+    () => false,
+  );
+}
+
 /** onPhoto: calls `take` for a file that was chosen in one of the `inputs`, dropped anywhere on the page, or pasted. */
 export function onPhoto(inputs: readonly HTMLInputElement[], take: (file: File) => void): void {
   const offer = (files: FileList | undefined): void => {

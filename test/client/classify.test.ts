@@ -134,6 +134,31 @@ async function publishTiny(store: TestStore): Promise<void> {
     expect(await page.evaluate('document.documentElement.scrollWidth')).to.equal(360);
   });
 
+  it('does without the photo where the browser cannot open it', async () => {
+    await open();
+    await workIn(page, await sharp(photo).tiff().toBuffer(), 'scan.tiff');
+    expect(await page.locator('#photo').isVisible()).to.equal(false);
+    await page.locator('.actions [data-do=new]').last().click();
+    await workIn(page, photo, 'photo.png');
+    expect(await page.locator('#photo').isVisible()).to.equal(true);
+  });
+
+  it('takes no focus for a photo that was left while it was decoded', async () => {
+    await open();
+    await page.evaluate(`
+      const { decode } = HTMLImageElement.prototype;
+      HTMLImageElement.prototype.decode = async function () {
+        await new Promise((resolve) => { window.goOn = resolve; });
+        return decode.call(this);
+      };`);
+    await page.locator('#file').setInputFiles({ name: 'a.png', mimeType: 'image/png', buffer: photo });
+    await page.waitForFunction('window.goOn !== undefined');
+    await page.locator('.actions [data-do=new]').last().click();
+    await page.evaluate('window.goOn(); new Promise((resolve) => setTimeout(resolve, 200))');
+    expect(await page.evaluate('document.activeElement.id')).to.equal('file');
+    expect(await page.textContent('#status')).to.equal('');
+  });
+
   it('breaks neither the content security policy nor anything else', () => {
     expect(faults).to.deep.equal([]);
   });

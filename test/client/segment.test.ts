@@ -172,6 +172,26 @@ function paletteOf(png: Uint8Array): Buffer {
     expect(overlay.equals(mask), 'fully opaque, it is the mask in colour').to.equal(true);
   });
 
+  it('has the server draw over a photo that the browser cannot open; a failed save leaves the result where it is', async () => {
+    const tiff = await sharp(join(rootDir, 'client', 'sample.jpg'))
+      .resize(120, 90, { fit: 'fill' })
+      .tiff()
+      .toBuffer();
+    await open();
+    await workIn(page, tiff, 'scan.tiff');
+    const overlay = await sharp(await downloaded(page, '#save-overlay')).metadata();
+    expect([overlay.width, overlay.height]).to.deep.equal([120, 90]);
+    await page.route('**/v1/segment*', (route) => route.abort());
+    await page.click('#save-overlay');
+    await page
+      .locator('#unsaved', { hasText: 'The overlay could not be saved: The server could not be reached' })
+      .waitFor();
+    await page.unroute('**/v1/segment*');
+    expect(await page.getAttribute('main', 'data-state')).to.equal('done');
+    await downloaded(page, '#save-mask');
+    expect(await page.textContent('#unsaved'), 'after the next').to.equal('');
+  });
+
   for (const [device, name] of Object.entries({ wasm: 'WebAssembly', webgl: 'WebGL', webgpu: 'WebGPU' })) {
     it(`gives on this device with ${name} at least 99.9 % of the server's pixels`, async () => {
       await open(`?device=${device}`);
