@@ -1,5 +1,5 @@
 import { mkdir, readdir, readFile, realpath, stat } from 'node:fs/promises';
-import { basename, dirname, join, relative, resolve } from 'node:path';
+import { basename, dirname, extname, join, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { PictureAnswer } from '../server/pictures.ts';
 import type { ModelVersion } from '../server/store.ts';
@@ -106,7 +106,25 @@ export function reportFailures(failed: readonly Failure[]): void {
 
 const pictures = /\.(jpe?g|png|webp|gif|tiff?|avif|heic|heif|bmp)$/i;
 
-/** The pictures that are meant: the file itself with `root` undefined, or all of a folder and its subfolders. */
+/** What our commands write beside a photo, by default; `photo` is that photo's name, of restored ones without its ending. */
+const results = {
+  drawn: /^(?<photo>.+)\.(mask|overlay)\.png$/i,
+  restored: /^(?<photo>.+)\.restored\.(jpe?g|png|webp)$/i,
+} as const;
+
+/**
+ * Those that are no results of an earlier run: a mask or overlay beside its photo is no photo; a restored one beside its original is,
+ * but not to be restored again.
+ */
+function withoutResults(task: PictureTask, paths: readonly string[]): string[] {
+  const photos = new Set(paths.flatMap((path) => [path, path.slice(0, -extname(path).length)]));
+  const isResult = (path: string, kind: RegExp): boolean => photos.has(kind.exec(path)?.groups?.photo ?? '');
+  return paths.filter(
+    (path) => !isResult(path, results.drawn) && !(task === 'restore' && isResult(path, results.restored)),
+  );
+}
+
+/** The pictures (and links to some) that are meant: the file itself with `root` undefined, or all of a folder and its subfolders. */
 export async function findPictures(
   task: PictureTask,
   input: string,
@@ -115,8 +133,12 @@ export async function findPictures(
   if (found === undefined) throw new FettleError('not-found', `${task}: expected a file or a folder, got ${input}`);
   if (!found.isDirectory()) return { root: undefined, paths: [input] };
   const entries = await readdir(input, { recursive: true, withFileTypes: true });
-  const files = entries.filter((one) => one.isFile() && pictures.test(one.name));
-  return { root: input, paths: files.map((one) => relative(input, join(one.parentPath, one.name))).sort() };
+  const files = entries.filter((one) => (one.isFile() || one.isSymbolicLink()) && pictures.test(one.name));
+  const all = files.map((one) => relative(input, join(one.parentPath, one.name))).sort();
+  const paths = withoutResults(task, all);
+  ensure(paths.length > 0, 'not-found', () => `${task}: expected pictures in the folder ${input}, found none`);
+  if (paths.length < all.length) note(`${all.length - paths.length} results of earlier runs left out`);
+  return { root: input, paths };
 }
 
 /** A picture and the file that is made of it. */
@@ -195,8 +217,11 @@ async function outputFile(input: string, out: string | undefined, names: OutputN
 async function unfinished(tasks: readonly FileTask[]): Promise<FileTask[]> {
   const checked = await Promise.all(
     tasks.map(async (task) => {
-      const [input, output] = await Promise.all([stat(task.input), stat(task.output).catch(() => undefined)]);
-      return output !== undefined && output.mtimeMs >= input.mtimeMs ? undefined : task;
+      // A link to nothing is left to be reported with what else cannot be read.
+      const [input, output] = await Promise.all(
+        [task.input, task.output].map((path) => stat(path).catch(() => undefined)),
+      );
+      return input && output && output.mtimeMs >= input.mtimeMs ? undefined : task;
     }),
   );
   return checked.filter((task) => task !== undefined);

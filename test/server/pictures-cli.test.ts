@@ -71,6 +71,32 @@ describe('command line: segment and classify', function () {
     expect(stdout).to.match(/^0 segmented, 0 could not be, \d made before, .*; --force makes them anew;/);
   });
 
+  it('takes links to photos, leaves out masks and overlays beside their photos, and fails where there is no photo', async () => {
+    const folder = join(bench.dir, 'linked');
+    await mkdir(folder);
+    await writeFile(join(bench.dir, 'far.png'), await plain('#10c010').png().toBuffer());
+    await symlink(join(bench.dir, 'far.png'), join(folder, 'near.png'));
+    await symlink('nowhere.png', join(folder, 'lost.png'));
+    for (const output of ['mask', 'overlay']) await json('segment', 'linked/near.png', '--output', output);
+    const { code, stdout, stderr } = await plainly('segment', 'linked');
+    expect([code, stdout.startsWith('1 segmented, 1 could not be')], stderr).to.deep.equal([1, true]);
+    expect(stderr).to.match(/2 results of earlier runs left out\n[\s\S]*lost\.png: ENOENT/);
+    expect(await readdir(join(bench.dir, 'linked-segmented'))).to.deep.equal(['near.png.mask.png']);
+    await writeFile(join(folder, 'alone.mask.png'), await plain('#10c010').png().toBuffer());
+    expect((await plainly('classify', 'linked')).stdout.match(/[^/]+(?=: green)/g)).to.deep.equal([
+      'alone.mask.png',
+      'near.png',
+    ]);
+    await mkdir(join(bench.dir, 'empty'));
+    for (const task of ['segment', 'classify', 'restore']) {
+      const empty = await plainly(task, 'empty');
+      expect([empty.code, empty.stderr.trim()]).to.deep.equal([
+        1,
+        `fettle: ${task}: expected pictures in the folder empty, found none`,
+      ]);
+    }
+  });
+
   it('never replaces the photo that it reads, whatever the name, not even with --force', async () => {
     const photo = join(bench.dir, 'keep.png');
     const bytes = await plain('#10c010').png().toBuffer();
