@@ -97,6 +97,24 @@ describe('a data set of photos and masks', () => {
       expect(await failureOf(readSegmentFolder(folder))).to.match(/classes.json: expected JSON/);
     }));
 
+  it('needs photos in both parts, and none in both', () =>
+    withFolder(async (folder) => {
+      await write(folder);
+      await writeFile(join(folder, 'val.txt'), 'c.png c-mask.png\nb.png b-mask.png\na.png a-mask.png\n');
+      expect(await failureOf(readSegmentFolder(folder))).to.match(
+        /expected each photo of .* in one of train.txt and val.txt, got b.png and 1 more in both/,
+      );
+      await writeFile(join(folder, 'val.txt'), '');
+      expect(await failureOf(readSegmentFolder(folder))).to.match(
+        /photos to measure with in .*, got 2 and 0; add pairs/,
+      );
+      for (const name of ['train.txt', 'val.txt']) await rm(join(folder, name));
+      for (const part of ['images', 'masks']) await writePhoto(join(folder, part), 'a.png', plainImage(6, 4, 0));
+      expect(await failureOf(readSegmentFolder(folder))).to.match(
+        /photos to measure with in .*, got 1 and 0; add pairs/,
+      );
+    }));
+
   it('a look at every pair counts the classes and names what cannot be used', () =>
     withFolder(async (folder) => {
       await write(folder);

@@ -68,13 +68,33 @@ async function readCoco(folder: string, file: string, seed: number): Promise<Seg
     return found;
   };
   const items = coco.names.map((name) => ({ name, path: pathOf(name), mask: coco.maskOf(name) }));
+  const split = splitOf(items, seed);
+  needParts(split, folder);
   return {
-    ...splitOf(items, seed),
+    ...split,
     test: [],
     classes: coco.classes.map((name, id) => ({ name, color: id === 0 ? [0, 0, 0] : classColor(id) })),
     voidId: 255,
     maskForm: { kind: 'ids' },
   };
+}
+
+/** Throws unless there are photos in both parts, and none in both. */
+function needParts({ train, valid }: Split<MaskedItem>, folder: string): void {
+  ensure(
+    train.length + valid.length > 0,
+    'bad-data',
+    () => `segment: expected photos with masks in ${folder}, got none`,
+  );
+  ensure(train.length > 0 && valid.length > 0, 'bad-data', () => {
+    return `segment: expected photos to train on and photos to measure with in ${folder}, got ${train.length} and ${valid.length}; add pairs, or share them out anew`;
+  });
+  const trained = new Set(train.map(({ name }) => name));
+  const both = valid.filter(({ name }) => trained.has(name)).map(({ name }) => name);
+  ensure(both.length === 0, 'bad-data', () => {
+    const more = both.length > 1 ? ` and ${both.length - 1} more` : '';
+    return `segment: expected each photo of ${folder} in one of train.txt and val.txt, got ${both[0]}${more} in both; take it off one of them`;
+  });
 }
 
 const cocoFile = 'annotations.json';
@@ -102,8 +122,8 @@ export async function readSegmentFolder(folder: string, seed = 1): Promise<Segme
     return `segment: expected classes.json with train.txt and val.txt, the folders images and masks, or ${cocoFile} in ${folder}, got ${known.join(', ') || 'none of them'}; docs/training.md shows them`;
   });
   const pairs = await readPairs(folder, there, seed);
+  needParts(pairs, folder);
   const masks = [...pairs.train, ...pairs.valid].map(({ mask }) => mask as string);
-  ensure(masks.length > 0, 'bad-data', () => `segment: expected photos with masks in ${folder}, got none`);
   const classes = has('classes.json')
     ? await readClasses(join(folder, 'classes.json'), masks)
     : await binaryClasses(folder, masks);
