@@ -20,20 +20,19 @@ async function writeClasses(folder: string, counts: Readonly<Record<string, numb
 }
 
 describe('a folder of classes', () => {
-  it('a fifth of each class is held out; photos that come later move none to the other side', () =>
+  it('a fifth of each class is held out; one that comes later moves at most one to the other side', () =>
     withFolder(async (folder) => {
       await writeClasses(folder, { cat: 40, dog: 6 });
       const before = await readClassifyFolder(folder);
       expect(before.classes).to.deep.equal(['cat', 'dog']);
       const { counts } = checkClasses(before);
       expect(counts.map(({ train, valid }) => train + valid)).to.deep.equal([40, 6]);
-      expect(counts[0]!.valid).to.be.within(3, 14);
-      expect(counts[1]!.valid).to.be.at.least(1);
+      expect(counts.map(({ valid }) => valid)).to.deep.equal([8, 1]);
       await writePhoto(folder, 'cat/deeper/new.png', wavyImage(9, 9, 1));
       const after = await readClassifyFolder(folder);
       const names = ({ valid }: typeof after): string[] =>
         valid.map(({ name }) => name).filter((name) => !/new/.test(name));
-      expect(names(after)).to.deep.equal(names(before));
+      expect(names(before).filter((name) => !names(after).includes(name)).length).to.be.at.most(1);
       expect([...after.train, ...after.valid].find(({ name }) => /new/.test(name))!.label).to.equal('cat');
     }));
 

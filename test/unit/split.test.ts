@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { listImages, listPairs } from '../../training/data/items.node.ts';
 import { epochOrder } from '../../training/data/order.ts';
-import { folderSplit, functionSplit, randomSplit } from '../../training/data/split.ts';
+import { folderSplit, functionSplit, randomSplit, shareSplit } from '../../training/data/split.ts';
 import { plainImage, withFolder, writePhoto } from '../helpers/photos.ts';
 
 const named = (count: number, prefix = 'photo') =>
@@ -31,6 +31,41 @@ describe('randomSplit', () => {
     }
     expect(randomSplit(named(3), 0, 1).valid).to.have.length(0);
     expect(() => randomSplit(items, 1, 1)).to.throw('expected validShare in [0, 1), got 1');
+  });
+});
+
+describe('shareSplit', () => {
+  it('holds out the share asked for, of few items too, by name and seed', () => {
+    for (let seed = 0; seed < 20; seed++)
+      for (const [count, held] of [
+        [0, 0],
+        [1, 0],
+        [2, 1],
+        [3, 1],
+        [10, 2],
+        [20, 4],
+        [193, 39],
+      ] as const) {
+        const items = named(count);
+        const { train, valid } = shareSplit(items, 0.2, seed);
+        expect(valid.length, `${count} with seed ${seed}`).to.equal(held);
+        expect(new Set([...train, ...valid]).size).to.equal(count);
+        const names = new Set(shareSplit([...items].reverse(), 0.2, seed).valid.map(({ name }) => name));
+        expect(valid.every(({ name }) => names.has(name))).to.equal(true);
+      }
+    expect(shareSplit(named(50), 0.2, 1).valid).to.not.deep.equal(shareSplit(named(50), 0.2, 2).valid);
+    expect(shareSplit(named(3), 0, 1).valid).to.have.length(0);
+    expect(shareSplit(named(2), 0.9, 1).valid).to.have.length(1);
+    expect(() => shareSplit(named(3), 1, 1)).to.throw('shareSplit: expected validShare in [0, 1), got 1');
+  });
+
+  it('moves at most one item when one more comes', () => {
+    for (let count = 2; count < 60; count++) {
+      const held = new Set(shareSplit(named(count), 0.2, 3).valid.map(({ name }) => name));
+      const after = new Set(shareSplit(named(count + 1), 0.2, 3).valid.map(({ name }) => name));
+      const moved = named(count).filter(({ name }) => held.has(name) !== after.has(name));
+      expect(moved.length, `${count}`).to.be.at.most(1);
+    }
   });
 });
 

@@ -4,7 +4,7 @@ import { ensure } from '../core/errors.ts';
 import type { FileItem } from '../data/blocks/types.ts';
 import { decodeRgb } from '../data/image-io.node.ts';
 import { listImages } from '../data/items.node.ts';
-import { randomSplit } from '../data/split.ts';
+import { shareSplit } from '../data/split.ts';
 
 /** A photo and its class. */
 export interface ClassItem extends FileItem {
@@ -67,12 +67,12 @@ const validFolders = ['valid', 'val', 'validation', 'test'] as const;
 const classesOf = (items: readonly ClassItem[]): readonly string[] =>
   [...new Set(items.map((item) => item.label))].sort();
 
-/** A fifth of each class, chosen by a hash of the photos' bytes: copies of a photo lie on one side, and adding photos moves none. */
+/** A fifth of each class, chosen by a hash of the photos' bytes: copies of a photo lie on one side, and adding photos moves few. */
 function holdOut(items: readonly ClassItem[], seed: number): Pick<ClassifyData, 'train' | 'valid'> {
   const held = new Set<string>();
   for (const label of classesOf(items)) {
     const photos = [...new Set(items.filter((item) => item.label === label).map(({ sha256 }) => sha256))];
-    const { valid } = randomSplit(
+    const { valid } = shareSplit(
       photos.map((name) => ({ name })),
       validShare,
       seed,

@@ -6,7 +6,7 @@ import type { Image } from '../../core/image.ts';
 import { classColor } from '../blocks/show.node.ts';
 import type { FileItem } from '../blocks/types.ts';
 import { listImages, withoutExtension } from '../items.node.ts';
-import { folderSplit, randomSplit, type Split } from '../split.ts';
+import { folderSplit, type Split, shareSplit } from '../split.ts';
 import { binaryClasses, type MaskClasses, readClasses } from './classes.node.ts';
 import { parseCoco } from './coco.ts';
 
@@ -55,7 +55,7 @@ const validShare = 0.2;
 /** What is below the folder `valid` is held out, or else a fifth of all. */
 function splitOf(items: readonly MaskedItem[], seed: number): Split<MaskedItem> {
   const byFolder = folderSplit(items);
-  return byFolder.valid.length > 0 ? byFolder : randomSplit(items, validShare, seed);
+  return byFolder.valid.length > 0 ? byFolder : shareSplit(items, validShare, seed);
 }
 
 /** The pictures of a COCO file that has been found, in `images` or beside it. */
