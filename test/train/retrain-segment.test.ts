@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { licenceNote, licenceOf, originOf } from '../../scripts/commands/retrain-parts.ts';
@@ -247,6 +247,41 @@ describe('what a run of segmentation starts from', () => {
     segmentNet(scope, scope.graph.input('image', 'float32', [1, 3, height, width]), wide);
     expect(() => startWeights(scope.specs, weights, { fresh: other, keepHead: true })).to.throw(/another architecture/);
   });
+
+  it('is not weighed by what is held out; classes that never occur are told', () =>
+    withFolder(async (folder) => {
+      for (const part of ['images', 'masks']) await mkdir(join(folder, part));
+      // Ids of the pixels: halves of 0 and 1 to train on, 1 and a little of 2 held out.
+      const masks = { a: [0, 1], b: [0, 1], c: [1, 1, 1, 2] };
+      for (const [name, ids] of Object.entries(masks)) {
+        const data = Uint8Array.from({ length: width * height }, (_, i) => ids[i % ids.length]!);
+        for (const part of ['images', 'masks'])
+          await writeFile(join(folder, part, `${name}.png`), await encodePng({ width, height, channels: 1, data }));
+        const list = name === 'c' ? 'val.txt' : 'train.txt';
+        await appendFile(join(folder, list), `images/${name}.png masks/${name}.png\n`);
+      }
+      const table = ['zero', 'one', 'two', 'three'].map((name, id) => ({ id, name }));
+      await writeFile(join(folder, 'classes.json'), JSON.stringify({ classes: table }));
+      const data = await readSegmentFolder(folder);
+      const size = { width, height };
+      const config: SegmentRunConfig = {
+        ...(await fitToPhotos(segmentRetrainDefaults, data)),
+        model: net(4),
+        stages: [{ epochs: 1, size }],
+        validSize: size,
+        balance: 1,
+      };
+      const notes: string[] = [];
+      const stopped = runSegment({
+        ...{ config, data, out: join(folder, 'run'), resume: false, onNote: (text: string) => notes.push(text) },
+        open: (model) => openSession(model, { threads: 1 }),
+        signal: AbortSignal.abort(),
+      });
+      expect(await failureOf(stopped)).to.match(/--resume goes on/);
+      expect(notes).to.include('never in the masks to train on, so not learnt: two, three');
+      expect(notes).to.include('never in the masks held out, so not measured: zero, three');
+      expect(notes.join('\n')).to.include('class weights 1.00 1.00 1.00 1.00');
+    }));
 
   it('is kept in its folder: a run is resumed without the file that it started from', () =>
     withFolder(async (folder) => {
