@@ -39,6 +39,15 @@ export interface PictureRunner<T extends PictureTask> {
   close(): Promise<void>;
 }
 
+/** Where there is no such model, how to make one. */
+function withWayOut(error: unknown, task: PictureTask): unknown {
+  if (!(error instanceof FettleError) || error.code !== 'not-found') return error;
+  const from = task === 'segment' ? ' --from none' : ''; // the others start from what there is
+  return new FettleError('not-found', `${error.message}; fettle retrain ${task} --data FOLDER${from} makes one`, {
+    cause: error,
+  });
+}
+
 /** Loads a model in worker threads, as the server has it. */
 export async function openRunner<T extends PictureTask>(task: T, options: PictureOptions): Promise<PictureRunner<T>> {
   const [{ createPool }, { keyOf, workerModel }, { openStore }, { storeDirOf, zooDir }, { runPicture }] =
@@ -50,7 +59,7 @@ export async function openRunner<T extends PictureTask>(task: T, options: Pictur
       import('../server/pictures.ts'),
     ]);
   const store = openStore({ zooDir, storeDir: storeDirOf(options.store) });
-  const version = await store.resolve(options.model);
+  const version = await store.resolve(options.model).catch((error: unknown) => Promise.reject(withWayOut(error, task)));
   ensure(version.config.task === task, 'bad-argument', () => {
     return `--model: expected a ${task} model, got ${keyOf(version)} for ${version.config.task}`;
   });
@@ -128,18 +137,22 @@ function withoutResults(task: PictureTask, paths: readonly string[]): string[] {
 export async function findPictures(
   task: PictureTask,
   input: string,
-): Promise<{ readonly root: string | undefined; readonly paths: readonly string[] }> {
+): Promise<{ readonly root: string | undefined; readonly paths: readonly string[]; readonly leftOut: number }> {
   const found = await stat(input).catch(() => undefined);
   if (found === undefined) throw new FettleError('not-found', `${task}: expected a file or a folder, got ${input}`);
-  if (!found.isDirectory()) return { root: undefined, paths: [input] };
+  if (!found.isDirectory()) return { root: undefined, paths: [input], leftOut: 0 };
   const entries = await readdir(input, { recursive: true, withFileTypes: true });
   const files = entries.filter((one) => (one.isFile() || one.isSymbolicLink()) && pictures.test(one.name));
   const all = files.map((one) => relative(input, join(one.parentPath, one.name))).sort();
   const paths = withoutResults(task, all);
   ensure(paths.length > 0, 'not-found', () => `${task}: expected pictures in the folder ${input}, found none`);
-  if (paths.length < all.length) note(`${all.length - paths.length} results of earlier runs left out`);
-  return { root: input, paths };
+  return { root: input, paths, leftOut: all.length - paths.length };
 }
+
+/** Says on stderr that not every picture of a folder is worked on. */
+export const noteLeftOut = (count: number): void => {
+  if (count > 0) note(`results of earlier runs left out: ${count}`);
+};
 
 /** A picture and the file that is made of it. */
 export interface FileTask {
@@ -173,12 +186,13 @@ export async function fileTasks(
   out: string | undefined,
   names: OutputNames,
 ): Promise<FileTasks> {
-  const { root, paths } = await findPictures(task, input);
+  const { root, paths, leftOut } = await findPictures(task, input);
   const tasks =
     root === undefined
       ? [{ input, output: await outputFile(input, out, names) }]
       : folderTasks(task, root, paths, out, names);
   await Promise.all(tasks.map((one) => keepsInput(task, one)));
+  noteLeftOut(leftOut);
   return { tasks, single: root === undefined };
 }
 

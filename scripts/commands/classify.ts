@@ -5,6 +5,7 @@ import { parseWhole, report } from '../cli.ts';
 import {
   findPictures,
   forEachPicture,
+  noteLeftOut,
   openRunner,
   type PictureOptions,
   pictureOptions,
@@ -33,8 +34,9 @@ function show(command: Command, input: string, labels: ClassifyBody['labels']): 
 }
 
 async function run(command: Command, input: string, options: Options): Promise<void> {
-  const { root, paths } = await findPictures('classify', input);
+  const { root, paths, leftOut } = await findPictures('classify', input);
   const items = paths.map((path) => ({ input: root === undefined ? path : join(root, path) }));
+  noteLeftOut(leftOut);
   const runner = await openRunner('classify', options);
   const answers: (ClassifyBody['labels'] | undefined)[] = [];
   try {

@@ -73,24 +73,32 @@ export async function stoppable<T>(body: (signal: AbortSignal) => Promise<T>): P
   }
 }
 
+/** What --data is, by task. */
+const dataHelp =
+  'folder; of restore: photos; of segment: images, masks and classes.json; of classify: a folder of photos for each class; of text: .txt or .txt.gz files, or posts';
+
 export function trainOptions(command: Command): Command {
   return deviceOption(command)
-    .requiredOption('--data <dir>', 'folder of photos, with its subfolders; of text: a folder of .txt or .txt.gz files')
-    .option('--damaged <dir>', 'damaged copies of the same names; without it photos are damaged on the fly')
+    .requiredOption('--data <dir>', dataHelp)
+    .option('--damaged <dir>', 'of restore: damaged copies of the same names; without it photos are damaged on the fly')
     .option(
       '--size <n>',
-      'side of the square crops in pixels (default: smaller ones first, then larger)',
+      'pixels; of restore: side of the square crops; of segment: short side of the last photos; of classify: side that is served (default: smaller ones first, then larger)',
       parseWhole('--size', 32, 1024),
     )
-    .option('--batch <n>', 'crops per step', parseWhole('--batch', 1, 512))
+    .option(
+      '--batch <n>',
+      'of restore: crops per step; of segment and classify: photos; of text: texts',
+      parseWhole('--batch', 1, 512),
+    )
     .option(
       '--epochs <n>',
       'passes, each ending in a line of metrics and a checkpoint',
       parseWhole('--epochs', 1, 100000),
     )
-    .option('--samples <n>', 'crops per epoch', parseWhole('--samples', 1, 10_000_000))
+    .option('--samples <n>', 'of restore: crops per epoch; of classify: photos', parseWhole('--samples', 1, 10_000_000))
     .option('--lr <x>', 'highest learning rate of the one-cycle schedule', positive('--lr'))
-    .option('--loss <name>', 'l1 or mse', choice('--loss', ['l1', 'mse']))
+    .option('--loss <name>', 'of restore: l1 or mse', choice('--loss', ['l1', 'mse']))
     .option(
       '--class-weights <power>',
       'of segment: weight of rare classes, (median share / share)^power: 0 all alike, 1 in full',
@@ -102,7 +110,7 @@ export function trainOptions(command: Command): Command {
       'threads of the arithmetic; on a busy machine one does more than several that wait for each other (default: all cores)',
       parseWhole('--threads', 1, 256),
     )
-    .option('--workers <n>', 'threads that decode and damage photos', parseWhole('--workers', 1, 64))
+    .option('--workers <n>', 'threads that decode photos and damage or augment them', parseWhole('--workers', 1, 64))
     .option('--resume', 'go on from the checkpoint in --out; without one, begin');
 }
 

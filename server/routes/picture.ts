@@ -1,5 +1,5 @@
 import type { Request, RequestHandler, Response } from 'express';
-import type { ZodType } from 'zod';
+import type { ZodError, ZodType } from 'zod';
 import type { ModelConfig } from '../../training/core/model-config.ts';
 import type { Deps } from '../deps.ts';
 import { RequestError } from '../errors.ts';
@@ -71,7 +71,13 @@ export function parseQuery<Q>(schema: ZodType<Q>, query: Request['query']): Q {
   const parsed = schema.safeParse(query);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  throw new RequestError(400, 'bad-query', `${issue?.path.join('.') || 'query'}: ${issue?.message}`);
+  throw new RequestError(400, 'bad-query', `${issue?.path.join('.') || 'query'}: ${wordsOf(issue)}`);
+}
+
+/** The issue in the words of our other errors. */
+function wordsOf(issue: ZodError['issues'][number] | undefined): string | undefined {
+  if (issue?.code !== 'invalid_value') return issue?.message;
+  return `expected one of ${issue.values.join(', ')}`;
 }
 
 /** Aborts when the client goes away before its answer is complete. */
