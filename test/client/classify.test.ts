@@ -9,6 +9,7 @@ import { createScope, initialWeights } from '../../training/nn/scope.ts';
 import { Graph } from '../../training/onnx/graph.ts';
 import { type Browser, openBrowser, whyNoBrowser } from '../helpers/browser.ts';
 import {
+  eventually,
   makeStore,
   startTestServer,
   type TestServer,
@@ -152,7 +153,7 @@ async function publishTiny(store: TestStore): Promise<void> {
         return decode.call(this);
       };`);
     await page.locator('#file').setInputFiles({ name: 'a.png', mimeType: 'image/png', buffer: photo });
-    await page.waitForFunction('window.goOn !== undefined');
+    await eventually('decoding', () => page.evaluate('window.goOn !== undefined'));
     await page.locator('.actions [data-do=new]').last().click();
     await page.evaluate('window.goOn(); new Promise((resolve) => setTimeout(resolve, 200))');
     expect(await page.evaluate('document.activeElement.id')).to.equal('file');
