@@ -141,7 +141,7 @@ interface Outcome {
   readonly out: string;
 }
 
-/** Serves the new version unless the one that serves tells the same classes better, and says what came of it. */
+/** Serves the new version unless it tells nothing, or the one that serves tells the same classes better; says what came of it. */
 async function tell(
   command: Command,
   store: ModelStore,
@@ -152,12 +152,11 @@ async function tell(
   const { name, version: number } = version.config;
   const photos = photosOf(after);
   if (photos < fewPhotos) note(`only ${photos} held out: the numbers mean little; more photos would make them sure`);
-  if (after.accuracy <= after.majority)
-    note(
-      'no better than always saying the most frequent class: more photos, or photos that show it better, are needed',
-    );
-  const worse = serving !== undefined && after.accuracy < serving.accuracy;
-  const { active, words } = await putToWork(store, version, { keepActive, worse });
+  const useless = after.accuracy <= after.majority;
+  if (useless) note('more photos, or photos that show the classes better, are needed');
+  const worse = useless || (serving !== undefined && after.accuracy < serving.accuracy);
+  const reason = useless ? 'no better than always saying the most frequent class' : undefined;
+  const { active, words } = await putToWork(store, version, { keepActive, worse, reason });
   const brief = ({ accuracy, majority }: ClassifyScore) => ({ accuracy, majority });
   const was = before === undefined ? '' : `, ${percent(before.accuracy)} before`;
   report(

@@ -143,17 +143,21 @@ export const registerRetrained = (
     { ...config, name, createdAt: new Date().toISOString() },
   );
 
-/** Serves a new version unless it is `worse` or the user said not to; returns whether it serves, and says so in words. */
+/** Serves a new version unless it is `worse`, for a `reason` if that is another than the serving version, or the user said not to; returns whether it serves, and says so in words. */
 export async function putToWork(
   store: ModelStore,
   { config: { name, version } }: ModelVersion,
-  { keepActive, worse }: { readonly keepActive: boolean; readonly worse: boolean },
+  {
+    keepActive,
+    worse,
+    reason = 'worse on the held-out data',
+  }: { readonly keepActive: boolean; readonly worse: boolean; readonly reason?: string | undefined },
 ): Promise<{ readonly active: boolean; readonly words: string }> {
   const active = !keepActive && !worse;
   if (active) await store.use(name, version);
   if (worse)
     note(
-      `${name}@${version} is worse on the held-out data and does not serve; fettle models use ${name}@${version} would`,
+      `${name}@${version} is ${reason} and does not serve; fettle models use ${name}@${version} puts it to work all the same`,
     );
   return { active, words: active ? `it serves now; undo with fettle models rollback ${name}` : 'not serving' };
 }

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -179,6 +179,24 @@ describe('fettle retrain classify', function () {
     const third = await retrain('--data', 'photos', '--epochs', '1', '--lr', '3', ...short, '--out', 'third');
     expect(third.active).to.equal(false);
     expect((third.before as Record<string, number>).accuracy).to.be.closeTo(after.accuracy!, 1e-9);
+    expect((await store.resolve('classify')).config.version).to.equal(1);
+  });
+
+  it('does not put a model to work that tells nothing', async () => {
+    // The same photos in both classes: whatever it says, half of it is right.
+    for (const label of ['one', 'other'])
+      await cp(join(dir, 'two', 'dots'), join(dir, 'same', label), { recursive: true });
+    const args = ['--data', 'same', '--store', 'useless', '--device', 'cpu', '--threads', '1', '--size', '48'];
+    const short = ['--epochs', '1', '--samples', '16', '--batch', '8', '--out', 'useless-run'];
+    const { code, stdout, stderr } = await fettle({ cwd: dir }, '--json', 'retrain', 'classify', ...args, ...short);
+    expect(code, stderr).to.equal(0);
+    const { active, after } = JSON.parse(stdout);
+    expect([after.accuracy, after.majority, active]).to.deep.equal([0.5, 0.5, false]);
+    expect(stderr).to.match(/classify@1 is no better than always saying the most frequent class and does not serve; /);
+    expect(stderr).to.include('fettle models use classify@1 puts it to work all the same');
+    const store = openStore({ zooDir: join(dir, 'no-zoo'), storeDir: join(dir, 'useless') });
+    expect(await failureOf(store.resolve('classify'))).to.match(/got classify@1/);
+    await fettleJson(dir, 'models', 'use', 'classify@1', '--store', 'useless');
     expect((await store.resolve('classify')).config.version).to.equal(1);
   });
 
