@@ -42,6 +42,8 @@ export class TextWriter {
   readonly #options: TextWriterOptions;
   readonly #capacity: number;
   readonly #models = new Map<string, Uint8Array>();
+  /** Models that the thread which took another one's place could not load yet. */
+  readonly #lost = new Set<string>();
   readonly #questions = new Map<number, Question>();
   #worker: Worker | undefined;
   #lastId = 0;
@@ -85,20 +87,24 @@ export class TextWriter {
 
   /** Loads a model; the thread is started for the first one. */
   async load(key: string, model: Uint8Array): Promise<void> {
-    this.#worker ??= this.#hire();
+    if (this.#worker === undefined) this.#start();
     await this.#ask(key, (id) => ({ type: 'load', id, key, model }));
     this.#models.set(key, model);
+    this.#lost.delete(key);
   }
 
   /** Forgets a model; no request may be using it. */
   unload(key: string): void {
     this.#models.delete(key);
+    this.#lost.delete(key);
     this.#post({ type: 'unload', key });
   }
 
   /** Writes texts; when the signal is aborted, they leave the batch before the next token, and this rejects once they have. */
   async write(job: TextJob, { signal, onPiece }: WriteOptions = {}): Promise<TextResult> {
     if (this.#closed) throw new RequestError(503, 'draining', 'the server is shutting down');
+    if (this.#lost.has(job.key))
+      throw new RequestError(503, 'not-ready', `${job.key} could not be loaded again yet; the log says why`, 5);
     const start = performance.now();
     const pieces = onPiece !== undefined;
     let asked = 0;
@@ -160,7 +166,7 @@ export class TextWriter {
     else question?.reject(fromPlain(message.error));
   }
 
-  /** Starts the thread and gives it every model; when it dies it is replaced, after a pause that grows while it keeps dying. */
+  /** The thread, without models; when it dies it is replaced, after a pause that grows while it keeps dying. */
   #hire(): Worker {
     const { device, rows = 32, niceness = 10, script, log } = this.#options;
     const settings = {
@@ -188,15 +194,31 @@ export class TextWriter {
   }
 
   #replace(): void {
-    if (this.#closed || this.#worker !== undefined) return;
+    if (!this.#closed && this.#worker === undefined) this.#start();
+  }
+
+  /** Starts the thread and gives it every model. */
+  #start(): void {
     this.#worker = this.#hire();
-    for (const [key, model] of this.#models) {
-      this.#ask(key, (id) => ({ type: 'load', id, key, model })).catch((error: unknown) => {
-        this.#options.log.warn(
-          { model: key, reason: String(error) },
-          'the new thread that writes could not load a model',
-        );
-      });
+    this.#lost.clear();
+    for (const key of this.#models.keys()) void this.#reload(key, this.#worker);
+  }
+
+  /** Again and again while this thread is there: what did not fit into memory may later. */
+  async #reload(key: string, worker: Worker, pauseMs = 250): Promise<void> {
+    const model = this.#models.get(key);
+    if (model === undefined || this.#closed || this.#worker !== worker) return;
+    try {
+      await this.#ask(key, (id) => ({ type: 'load', id, key, model }));
+      this.#lost.delete(key);
+    } catch (error) {
+      if (this.#worker !== worker || this.#models.get(key) !== model) return;
+      this.#lost.add(key);
+      this.#options.log.warn(
+        { model: key, reason: String(error) },
+        'the new thread that writes could not load a model; it tries again',
+      );
+      setTimeout(() => void this.#reload(key, worker, Math.min(30_000, 2 * pauseMs)), pauseMs).unref();
     }
   }
 

@@ -274,4 +274,31 @@ describe('the thread that writes', function () {
     await writer.close();
     expect(await writer.write(job).catch((reason: unknown) => reason)).to.include({ status: 503, code: 'draining' });
   });
+
+  it('a thread that takes another one’s place has every model, whoever starts it, and tries again what does not load', async () => {
+    const script = new URL('./dying-text-worker.js', import.meta.url);
+    const writer = new TextWriter({ log, script, niceness: 0 });
+    const second = tinyTextModel(2);
+    await writer.load('text@1', tinyTextModel(1));
+    await writer.load('text@2', second);
+    const job = { prompt: 'The', maxTokens: 3 };
+    const dies = (): Promise<unknown> =>
+      writer.write({ ...job, key: 'text@1', prompt: 'die' }).catch((reason: unknown) => reason);
+    const outcome = async (): Promise<unknown> =>
+      writer.write({ ...job, key: 'text@2' }).catch((reason: unknown) => reason);
+    await dies();
+    // In the pause before the thread is replaced.
+    await writer.load('text@3', tinyTextModel(3));
+    for (const key of ['text@1', 'text@2', 'text@3'])
+      expect((await writer.write({ ...job, key })).candidates, key).to.have.length(1);
+    const whole = second.slice();
+    second.fill(0);
+    await dies();
+    await writer.load('text@3', tinyTextModel(3));
+    await until(() => warnings.some((warning) => /could not load a model/.test(warning)));
+    expect(await outcome()).to.include({ status: 503, code: 'not-ready' });
+    second.set(whole);
+    await until(async () => !((await outcome()) instanceof Error));
+    await writer.close();
+  });
 });
