@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { beamSearch } from '../../training/data/text/beam.ts';
 import { type GenerateOptions, TextEngine } from '../../training/data/text/engine.ts';
 import { generateText } from '../../training/data/text/generate.ts';
 import { chainModel } from '../helpers/chain-model.ts';
@@ -19,6 +20,16 @@ describe('writing texts', () => {
     expect(texts.map(({ text }) => text).join(' ')).to.not.match(/xx/);
     expect(new Set(texts.map(({ finishReason }) => finishReason))).to.deep.equal(new Set(['stop', 'length']));
     for (const { tokens, finishReason } of texts) if (finishReason === 'length') expect(tokens).to.equal(30);
+  });
+
+  it('says something before it ends, after a prompt too', async () => {
+    const eager = chainModel((last) => ({ a: 0.1, '.': 0.1, xxbos: last === '.' || last === 'b' ? 9 : 0.5 }));
+    for (const prompt of ['', 'b', 'a b.'])
+      for (const { text, tokens } of await generateText(eager, { prompt, n: 16, maxTokens: 12, seed: 11 })) {
+        expect(text.trim(), prompt).to.not.equal('');
+        expect(tokens).to.be.above(0);
+      }
+    for (const { text } of await beamSearch(eager, { prompt: 'b', maxTokens: 3 })) expect(text).to.not.equal('');
   });
 
   it('gives what follows the prompt, and the pieces that it tells add up to it', async () => {

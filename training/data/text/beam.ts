@@ -78,7 +78,7 @@ function grown(
 ): Path[] {
   const logP = logProbabilities(rows.result(path.row).scores);
   const tokens = [...prompt, ...vocab.textify(path.ids.slice(-2))];
-  const { banned = [], only } = grammar.rules(tokens.at(-1), tokens.at(-2));
+  const { banned = [], only } = grammar.rules(tokens.at(-1), tokens.at(-2), path.ids.length);
   for (const id of banned) logP[id] = Number.NEGATIVE_INFINITY;
   const ids = [...(only === undefined ? logP.keys() : Array.from(only))];
   return ids

@@ -34,11 +34,11 @@ export class Grammar {
     return this.#ends.includes(id);
   }
 
-  /** After a mark of capitals comes a word, after one of repetition a number and a word; a text that has no word yet does not end. */
-  rules(last: string | undefined, before: string | undefined): Pick<WordRules, 'banned' | 'only'> {
+  /** After a mark of capitals comes a word, after one of repetition a number and a word; a text of which nothing is `written` yet does not end. */
+  rules(last: string | undefined, before: string | undefined, written: number): Pick<WordRules, 'banned' | 'only'> {
     if (isRepeat(last)) return { only: this.#counts };
     if (last === special.capital || last === special.capitals) return { banned: this.#special };
-    return { banned: last === undefined || isRepeat(before) ? this.#neverOrEnds : this.#never };
+    return { banned: written === 0 || isRepeat(before) ? this.#neverOrEnds : this.#never };
   }
 }
 
@@ -76,7 +76,7 @@ export class Writer {
   }
 
   get rules(): WordRules {
-    return { ...this.#grammar.rules(this.#last, this.#before), seen: this.seen };
+    return { ...this.#grammar.rules(this.#last, this.#before, this.tokens), seen: this.seen };
   }
 
   /** Goes on with a word; `finishReason` says when that was the end. */
