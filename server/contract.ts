@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { ModelConfig } from '../training/core/model-config.ts';
+import { mostSeed } from '../training/core/rng.ts';
 
 // Wire types and their schemas. The page imports types from here, so nothing of Node may be imported.
 
@@ -152,7 +153,7 @@ const stopText = z.string().min(1).max(textLimits.stopLength);
 /** Strings before which a text ends: one, or a list. */
 export const stopTexts = z.union([stopText.transform((text) => [text]), z.array(stopText).max(textLimits.stops)]);
 
-export const textSeed = z.int();
+export const textSeed = z.int().min(0).max(mostSeed);
 export const candidateCount = z.int().min(1).max(textLimits.candidates);
 export const tokenCount = z.int().min(1).max(textLimits.tokens);
 

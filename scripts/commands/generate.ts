@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import { FettleError } from '../../training/core/errors.ts';
+import { mostSeed } from '../../training/core/rng.ts';
 import type { GenerateOptions } from '../../training/data/text/engine.ts';
 import type { OpenTextModel } from '../../training/data/text/text-rows.ts';
 import { announceDevice, deviceOption, parseWhole, report } from '../cli.ts';
@@ -59,7 +60,7 @@ export function register(program: Command): void {
       number('--repetition-penalty'),
       1,
     )
-    .option('--seed <n>', 'same seed, same texts', parseWhole('--seed', 0, 2 ** 31), 1)
+    .option('--seed <n>', 'same seed, same texts', parseWhole('--seed', 0, mostSeed), 1)
     .option('--stop <text...>', 'a text ends before any of these')
     .option(
       '--beams <n>',

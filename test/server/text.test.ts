@@ -120,6 +120,8 @@ describe('server: POST /v1/generate', function () {
       [{ prompt: 'a', minP: 2 }, 'minP'],
       [{ prompt: 'a', repetitionPenalty: 0 }, 'repetitionPenalty'],
       [{ prompt: 'a', seed: 'x' }, 'seed'],
+      [{ prompt: 'a', seed: -1 }, 'seed'],
+      [{ prompt: 'a', seed: 2 ** 32 }, 'seed'],
       [{ prompt: 'a', stop: [''] }, 'stop'],
       [{ prompt: 'a', stop: 3 }, 'stop'],
       [{ prompt: 'a', stream: 'yes' }, 'stream'],

@@ -83,6 +83,8 @@ describe('writing texts', () => {
   it('refuses numbers out of range', async () => {
     for (const options of [
       { n: 0 },
+      { seed: -1 },
+      { seed: 2 ** 32 },
       { maxTokens: 1.5 },
       { topP: 0 },
       { topK: -1 },

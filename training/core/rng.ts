@@ -10,6 +10,9 @@ export interface Rng {
   shuffle<T>(items: readonly T[]): T[];
 }
 
+/** Seeds that are asked for are whole numbers 0..2^32-1: what is drawn, and what JSON and forms carry without loss. */
+export const mostSeed = 2 ** 32 - 1;
+
 /** Mixes integers (seed, epoch, item, ...) and strings into one 32-bit seed; order matters. murmur3's finaliser per word. */
 export function mixSeed(...parts: readonly (number | string)[]): number {
   let hash = 0x9e3779b9;

@@ -1,5 +1,5 @@
 import { ensure } from '../../core/errors.ts';
-import { createRng } from '../../core/rng.ts';
+import { createRng, mostSeed } from '../../core/rng.ts';
 import { checkSampling, type SampleOptions, WordSampler, type WordScores } from './sample.ts';
 import { type OpenTextModel, type RowState, TextRows } from './text-rows.ts';
 import { tokenise } from './tokenise.ts';
@@ -12,7 +12,7 @@ export interface GenerateOptions extends SampleOptions {
   readonly n?: number;
   /** Tokens at most; 60 when left out. */
   readonly maxTokens?: number;
-  /** The same seed gives the same text; 1 when left out. Candidate i is the same whatever n, and whatever is written beside it. */
+  /** 0..2^32-1. The same seed gives the same text; 1 when left out. Candidate i is the same whatever n, and whatever is written beside it. */
   readonly seed?: number;
   /** The text ends before any of these. */
   readonly stop?: readonly string[];
@@ -62,13 +62,14 @@ interface Row {
 const windowLength = 16;
 
 function checkRequest(options: GenerateOptions, rows: number): void {
-  for (const [name, most] of [
-    ['n', rows],
-    ['maxTokens', Number.MAX_SAFE_INTEGER],
+  for (const [name, least, most] of [
+    ['n', 1, rows],
+    ['maxTokens', 1, Number.MAX_SAFE_INTEGER],
+    ['seed', 0, mostSeed],
   ] as const) {
     const value = options[name] ?? 1;
-    ensure(Number.isInteger(value) && value >= 1 && value <= most, 'bad-argument', () => {
-      return `generateText: expected a whole ${name} in 1..${most}, got ${value}`;
+    ensure(Number.isInteger(value) && value >= least && value <= most, 'bad-argument', () => {
+      return `generateText: expected a whole ${name} in ${least}..${most}, got ${value}`;
     });
   }
   ensure(
