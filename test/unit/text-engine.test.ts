@@ -46,6 +46,20 @@ describe('writing texts', () => {
     expect(pieces).to.deep.equal([' c.', ' c.']);
   });
 
+  it('has no second space where the prompt ends in white space', async () => {
+    const model = chainModel((last) => (last === 'b' ? { c: 1 } : last === 'c' ? { a: 1 } : { xxbos: 1 }));
+    for (const [prompt, expected] of [
+      ['b', ' c a'],
+      ['b ', 'c a'],
+      ['b\t', 'c a'],
+    ] as const) {
+      const pieces: string[] = [];
+      const [found] = await generateText(model, { prompt, onText: (_, piece) => void pieces.push(piece) });
+      expect([found!.text, pieces.join('')], JSON.stringify(prompt)).to.deep.equal([expected, expected]);
+      expect((await beamSearch(model, { prompt, beams: 1 }))[0]!.text).to.equal(expected);
+    }
+  });
+
   it('ends before a stop, which is never told, not even in part', async () => {
     const pieces: string[] = [];
     const model = chainModel(

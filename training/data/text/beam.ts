@@ -3,7 +3,7 @@ import { logProbabilities } from './sample.ts';
 import { type OpenTextModel, type RowState, TextRows } from './text-rows.ts';
 import { tokenise } from './tokenise.ts';
 import type { Vocab } from './vocab.ts';
-import { Grammar, promptIds } from './writer.ts';
+import { Grammar, promptIds, withoutSpace } from './writer.ts';
 
 export interface BeamOptions {
   readonly prompt?: string;
@@ -58,7 +58,8 @@ export async function beamSearch(model: OpenTextModel, options: BeamOptions = {}
   return [...paths]
     .sort((a, b) => perToken(b) - perToken(a))
     .map(({ ids, logProbability, finished }) => {
-      return { text: detokenise([...tokens, ...vocab.textify(ids)]).slice(start), logProbability, finished };
+      const text = detokenise([...tokens, ...vocab.textify(ids)]).slice(start);
+      return { text: withoutSpace(prompt, text), logProbability, finished };
     });
 }
 

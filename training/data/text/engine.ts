@@ -23,7 +23,7 @@ export interface GenerateOptions extends SampleOptions {
 }
 
 export interface Candidate {
-  /** What follows the prompt. */
+  /** What follows the prompt; without a space before it where the prompt ends in one. */
   readonly text: string;
   readonly tokens: number;
   /** `stop`: the text came to its end or to a stop; `length`: to maxTokens. */
@@ -129,7 +129,7 @@ export class TextEngine {
     const { prompt = '', n = 1, maxTokens = 60, seed = 1, stop = [], repetitionPenalty = 1 } = options;
     const { vocab } = this.#model;
     const tokens = tokenise(prompt);
-    const rules = { stop, maxTokens, remember: repetitionPenalty !== 1 };
+    const rules = { prompt, stop, maxTokens, remember: repetitionPenalty !== 1 };
     const writers = Array.from({ length: n }, (_, i) => {
       return new Writer(vocab, this.#grammar, tokens, createRng(seed, 'candidate', i), rules);
     });

@@ -11,6 +11,10 @@ export type FinishReason = 'stop' | 'length';
 export const promptIds = (vocab: Vocab, prompt: readonly string[]): Int32Array =>
   Int32Array.from([beginId, ...vocab.numericalise(prompt)]);
 
+/** The beginning of a text without its space, where the prompt ends in white space already. */
+export const withoutSpace = (prompt: string, text: string): string =>
+  text.startsWith(' ') && /\s$/.test(prompt) ? text.slice(1) : text;
+
 /** Tokens that may not come next, and those that end a text. */
 export class Grammar {
   readonly #never: readonly number[];
@@ -45,6 +49,8 @@ export class Grammar {
 const isRepeat = (token: string | undefined): boolean => token === special.repeated || token === special.repeatedWord;
 
 export interface WriterOptions {
+  /** What the text follows. */
+  readonly prompt: string;
   readonly stop: readonly string[];
   readonly maxTokens: number;
   /** Whether the ids that occurred are kept, for the penalty. */
@@ -103,9 +109,9 @@ export class Writer {
 
   /** A stop may have begun in what was there before. */
   #write(piece: string): void {
-    const { stop } = this.#options;
+    const { stop, prompt } = this.#options;
     const from = this.text.length;
-    this.text += piece;
+    this.text += from === 0 ? withoutSpace(prompt, piece) : piece;
     const found = stop.map((one) => this.text.indexOf(one, Math.max(0, from - one.length + 1))).filter((at) => at >= 0);
     if (found.length === 0) return;
     this.text = this.text.slice(0, Math.min(...found));
