@@ -150,8 +150,16 @@ export const promptText = z
   .refine((text) => !/[\p{Cc}\p{Cs}]/u.test(text.replace(/[\t\n\r]/g, '')), 'expected text, got control characters');
 
 const stopText = z.string().min(1).max(textLimits.stopLength);
-/** Strings before which a text ends: one, or a list. */
-export const stopTexts = z.union([stopText.transform((text) => [text]), z.array(stopText).max(textLimits.stops)]);
+/** Strings before which a text ends: one, or a list; '' and null are none, as OpenAI's clients send them. */
+export const stopTexts = z.union(
+  [
+    z.literal('').transform((): string[] => []),
+    z.null().transform((): string[] => []),
+    stopText.transform((text) => [text]),
+    z.array(stopText).max(textLimits.stops),
+  ],
+  `expected a text or up to ${textLimits.stops} texts, each of 1..${textLimits.stopLength} characters`,
+);
 
 export const textSeed = z.int().min(0).max(mostSeed);
 export const candidateCount = z.int().min(1).max(textLimits.candidates);

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { candidateCount, promptText, stopTexts, textLimits, textSeed, tokenCount } from '../contract.ts';
 import type { RequestError } from '../errors.ts';
-import { FieldError } from './route.ts';
+import { explainIssue, FieldError } from './route.ts';
 
 // OpenAI's shape of `POST /v1/completions`. Source: OpenAI's API reference, Completions.
 
@@ -62,7 +62,9 @@ function parsePrompts(value: unknown, context: z.RefinementCtx): readonly string
   const isTokens = Array.isArray(value) && value.some((one) => typeof one !== 'string');
   const parsed = (Array.isArray(value) ? prompts.options[1] : prompts.options[0]).safeParse(value);
   if (parsed.success) return parsed.data;
-  const message = isTokens ? 'expected text, got tokens; send a string or strings' : parsed.error.issues[0]!.message;
+  const message = isTokens
+    ? 'expected text, got tokens; send a string or strings'
+    : explainIssue(parsed.error.issues[0]!, value);
   context.addIssue({ code: 'custom', message });
   return z.NEVER;
 }

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import express, { type Request, type RequestHandler, type Response } from 'express';
-import type { ZodType } from 'zod';
+import type { ZodType, z } from 'zod';
 import { textLimits } from '../contract.ts';
 import type { Deps } from '../deps.ts';
 import { RequestError } from '../errors.ts';
@@ -44,7 +44,7 @@ function explain(error: unknown): RequestError {
   const { status, message } = error as { readonly status?: number; readonly message: string };
   if (status === 413)
     return new RequestError(413, 'too-large', `expected at most ${textLimits.bodyBytes} bytes, got more`);
-  return new RequestError(400, 'bad-request', `expected a JSON object, got ${message}`);
+  return new RequestError(400, 'bad-request', `expected a JSON object, got something else: ${message}`);
 }
 
 /** A 400 that names the field. */
@@ -64,7 +64,41 @@ export function parseBody<T>(schema: ZodType<T>, { body }: Request): T {
   const [issue] = parsed.error.issues;
   const unknown = issue?.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
   if (unknown !== undefined) throw new FieldError(unknown, 'there is no such field');
-  throw new FieldError(issue?.path.join('.') || 'body', issue?.message ?? 'expected something else');
+  throw new FieldError(
+    issue?.path.join('.') || 'body',
+    issue === undefined ? 'expected something else' : explainIssue(issue, body),
+  );
+}
+
+/** What was sent, in a few words. */
+function describeValue(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  const text = typeof value === 'object' && value !== null ? 'an object' : JSON.stringify(value);
+  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
+}
+
+const kinds: Readonly<Record<string, string>> = {
+  string: 'text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'a JSON object',
+};
+
+/** `expected X, got Y` of what a schema says is wrong in `body`; words of our own schemas stay. */
+export function explainIssue(issue: z.core.$ZodIssue, body: unknown): string {
+  const value = issue.path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], body);
+  const got = `, got ${describeValue(value)}`;
+  const unit = typeof value === 'string' ? ' characters' : Array.isArray(value) ? ' entries' : '';
+  if (issue.code === 'invalid_type') return `expected ${kinds[issue.expected] ?? issue.expected}${got}`;
+  if (issue.code === 'too_small')
+    return `expected ${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}${unit}${got}`;
+  if (issue.code === 'too_big')
+    return `expected ${issue.inclusive === false ? 'less than' : 'at most'} ${issue.maximum}${unit}${got}`;
+  if (issue.code === 'invalid_union') return issue.message + got;
+  return issue.message;
 }
 
 /** The version that answers. */

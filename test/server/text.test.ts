@@ -130,12 +130,37 @@ describe('server: POST /v1/generate', function () {
       const { code, message } = await errorOf(await send(body), 400);
       expect([code, message.split(/[.:]/)[0]], JSON.stringify(body).slice(0, 80)).to.deep.equal(['bad-request', field]);
     }
+    const few = 'expected a text or up to 8 texts, each of 1..100 characters, got';
+    for (const [body, said] of [
+      [{ stop: [1] }, `stop: ${few} a list of 1`],
+      [{ stop: Array(9).fill('a') }, `stop: ${few} a list of 9`],
+      [{ stop: 3 }, `stop: ${few} 3`],
+      [{ n: 0 }, 'n: expected at least 1, got 0'],
+      [{ n: 17 }, 'n: expected at most 16, got 17'],
+      [{ n: '2' }, 'n: expected a number, got "2"'],
+      [{ maxTokens: 1.5 }, 'maxTokens: expected a whole number, got 1.5'],
+      [{ topP: 0 }, 'topP: expected more than 0, got 0'],
+      [{ seed: 2 ** 32 }, 'seed: expected at most 4294967295, got 4294967296'],
+      [{ stream: 'yes' }, 'stream: expected true or false, got "yes"'],
+      [{ prompt: null }, 'prompt: expected text, got null'],
+    ] as const) {
+      expect((await errorOf(await send({ prompt: 'a', ...body }), 400)).message).to.equal(said);
+    }
+    expect((await errorOf(await send('{"prompt":"a" 3}'), 400)).message).to.match(
+      /^expected a JSON object, got something else: /,
+    );
     for (const body of ['', '{', '[]', '"text"', 'null'])
       expect((await errorOf(await send(body), 400)).code).to.equal('bad-request');
     expect((await errorOf(await send({ prompt: 'a', stop: 'x'.repeat(70_000) }), 413)).code).to.equal('too-large');
     const plain = await send('{"prompt":"a"}', { headers: { 'content-type': 'text/plain' } });
     expect((await errorOf(plain, 415)).code).to.equal('unsupported-media-type');
     expect(server.inFlight()).to.equal(0);
+  });
+
+  it('an empty stop, or null, is none', async () => {
+    const request = { prompt: 'The cat', seed: 3, maxTokens: 9 };
+    const expected = await generate(request);
+    for (const stop of ['', null, []]) expect(await generate({ ...request, stop })).to.deep.equal(expected);
   });
 
   it('a client that goes away frees its place', async () => {
