@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
-import { FettleError } from '../../training/core/errors.ts';
+import { ensure, FettleError } from '../../training/core/errors.ts';
 import { mostSeed } from '../../training/core/rng.ts';
 import type { GenerateOptions } from '../../training/data/text/engine.ts';
 import type { OpenTextModel } from '../../training/data/text/text-rows.ts';
@@ -80,7 +80,19 @@ async function readModel({ model, store }: Options): Promise<Uint8Array> {
   return models.read(await models.resolve(model), 'model.onnx');
 }
 
+/** What belongs to chance says nothing of a beam, and a beam of n has n texts. */
+function checkBeams(command: Command, { beams, n }: Options): void {
+  if (beams === undefined) return;
+  const foreign = (['stop', 'seed', 'temperature', 'topK', 'topP', 'minP', 'repetitionPenalty'] as const).find(
+    (name) => command.getOptionValueSource(name) === 'cli',
+  );
+  const flag = foreign?.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  ensure(foreign === undefined, 'bad-argument', () => `--${flag}: expected none with --beams, got one; leave it out`);
+  ensure(n <= beams, 'bad-argument', () => `--n: expected at most the ${beams} of --beams, got ${n}`);
+}
+
 async function run(command: Command, prompt: string, options: Options): Promise<void> {
+  checkBeams(command, options);
   const [{ openTextModel }, { openSession }] = await Promise.all([
     import('../../training/apps/text.ts'),
     import('../../training/run/ort.node.ts'),

@@ -106,6 +106,19 @@ describe('fettle train, generate, retrain text', function () {
       await writeFile(join(folder, 'few.txt'), 'only a few words');
       expect(await fails('train', 'text', '--data', 'few.txt', ...sizes)).to.match(/expected at least \d+ words/);
       expect(await fails('generate', 'a', '--model', 'few.onnx', '--device', 'cpu')).to.match(/few\.onnx/);
+      for (const [flag, value] of Object.entries({
+        stop: 'x',
+        seed: '1',
+        temperature: '1',
+        'top-k': '0',
+        'top-p': '1',
+      }))
+        expect(await fails('generate', 'a', '--beams', '2', `--${flag}`, value)).to.include(
+          `--${flag}: expected none with --beams`,
+        );
+      expect(await fails('generate', 'a', '--beams', '2', '-n', '3')).to.include(
+        '--n: expected at most the 2 of --beams',
+      );
       expect(await fails('generate', 'a', '--store', 'none', '--device', 'cpu')).to.match(/text/);
     });
   });
