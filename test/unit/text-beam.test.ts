@@ -16,4 +16,18 @@ describe('beam search', () => {
     const [greedy] = await beamSearch(model, { beams: 1, maxTokens: 3 });
     expect(greedy!.text).to.equal('a a a');
   });
+
+  it('counts the end among the tokens that log p is divided by', async () => {
+    // "b" and its end: log(.4) / 2; "a a": log(.6 * .6) / 2 is worse, but better than log(.4) / 1.
+    const short = chainModel((last) => ({ xxbos: { a: 0.6, b: 0.4 }, a: { a: 0.6, c: 0.4 } })[last] ?? { xxbos: 1 });
+    const [best] = await beamSearch(short, { beams: 4, maxTokens: 2 });
+    expect([best!.text, best!.finished]).to.deep.equal(['b', true]);
+  });
+
+  it('refuses numbers out of range', async () => {
+    for (const options of [{ beams: 0 }, { topK: 1.5 }, { maxTokens: 0 }]) {
+      const error = await beamSearch(model, options).catch((reason: unknown) => reason);
+      expect(error, JSON.stringify(options)).to.have.property('code', 'bad-argument');
+    }
+  });
 });

@@ -1,3 +1,4 @@
+import { ensure } from '../../core/errors.ts';
 import { detokenise } from './detokenise.ts';
 import { logProbabilities } from './sample.ts';
 import { type OpenTextModel, type RowState, TextRows } from './text-rows.ts';
@@ -33,6 +34,11 @@ interface Path {
 /** beamSearch: the likeliest texts found by keeping `beams` of them at every step, the best by log p per token first. */
 export async function beamSearch(model: OpenTextModel, options: BeamOptions = {}): Promise<readonly Beam[]> {
   const { prompt = '', beams = 10, topK = 10, maxTokens = 40 } = options;
+  for (const [name, value] of Object.entries({ beams, topK, maxTokens })) {
+    ensure(Number.isSafeInteger(value) && value >= 1, 'bad-argument', () => {
+      return `beamSearch: expected a whole ${name} of at least 1, got ${value}`;
+    });
+  }
   const { vocab } = model;
   const tokens = tokenise(prompt);
   const grammar = new Grammar(vocab);
@@ -53,7 +59,9 @@ export async function beamSearch(model: OpenTextModel, options: BeamOptions = {}
     let row = 0;
     paths = paths.map((path) => (path.finished ? path : { ...path, row: row++ }));
   }
-  const perToken = ({ ids, logProbability }: Path): number => logProbability / Math.max(1, ids.length);
+  // The end is one of the tokens whose log p are summed.
+  const perToken = ({ ids, logProbability, finished }: Path): number =>
+    logProbability / (ids.length + (finished ? 1 : 0));
   const start = detokenise(tokens).length;
   return [...paths]
     .sort((a, b) => perToken(b) - perToken(a))
