@@ -201,6 +201,22 @@ describe('many requests in one batch', () => {
     expect(await engine.write(requests[1]!)).to.deep.equal(await generateText(counting(), requests[1]!));
   });
 
+  it('what the listener of one throws is of that one alone', async () => {
+    const model = counting();
+    const engine = new TextEngine(model);
+    const onText = (): void => {
+      throw new Error('listener');
+    };
+    const [bad, good] = await Promise.allSettled([
+      engine.write({ n: 2, stop: ['zzz'], maxTokens: 1000, onText }),
+      engine.write(requests[1]!),
+    ]);
+    expect(bad).to.have.nested.property('reason.message', 'listener');
+    const value = await generateText(counting(), requests[1]!);
+    expect(good).to.deep.equal({ status: 'fulfilled', value });
+    expect(engine.idle).to.equal(true);
+  });
+
   it('refuses more candidates than it has rows', async () => {
     const error = await new TextEngine(counting(), { rows: 2 }).write({ n: 3 }).catch((reason: unknown) => reason);
     expect(error).to.have.property('code', 'bad-argument');

@@ -47,6 +47,8 @@ interface Job {
   readonly writers: readonly Writer[];
   readonly resolve: (candidates: readonly Candidate[]) => void;
   readonly reject: (error: unknown) => void;
+  /** Its onText threw: it leaves before the next step. */
+  failed: boolean;
 }
 
 /** A text of the batch: row i of the states is that of entry i. */
@@ -120,12 +122,12 @@ export class TextEngine {
   async write(options: GenerateOptions = {}): Promise<readonly Candidate[]> {
     checkRequest(options, this.#most);
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ ...this.#begin(options), resolve, reject });
+      this.#waiting.push({ ...this.#begin(options), resolve, reject, failed: false });
       if (!this.#working) void this.#work();
     });
   }
 
-  #begin(options: GenerateOptions): Omit<Job, 'resolve' | 'reject'> {
+  #begin(options: GenerateOptions): Omit<Job, 'resolve' | 'reject' | 'failed'> {
     const { prompt = '', n = 1, maxTokens = 60, seed = 1, stop = [], repetitionPenalty = 1 } = options;
     const { vocab } = this.#model;
     const tokens = tokenise(prompt);
@@ -154,7 +156,7 @@ export class TextEngine {
   }
 
   #dropAborted(): void {
-    const isAborted = ({ options }: Job): boolean => options.signal?.aborted === true;
+    const isAborted = ({ options, failed }: Job): boolean => failed || options.signal?.aborted === true;
     const gone = new Set([...this.#waiting, ...this.#reading, ...this.#rows.map(({ job }) => job)].filter(isAborted));
     if (gone.size === 0) return;
     this.#waiting = this.#waiting.filter((job) => !gone.has(job));
@@ -215,15 +217,25 @@ export class TextEngine {
   }
 
   /** Chooses the next word of a text and tells of it. */
-  #next({ options, writers }: Job, candidate: number, scores: WordScores): number {
-    const writer = writers[candidate]!;
-    const word = this.#sampler.choose(scores, options, writer.rng, writer.rules);
+  #next(job: Job, candidate: number, scores: WordScores): number {
+    const writer = job.writers[candidate]!;
+    const word = this.#sampler.choose(scores, job.options, writer.rng, writer.rules);
     writer.add(word);
-    if (options.onText !== undefined) {
-      const piece = writer.news();
-      if (piece !== '') options.onText(candidate, piece, writer.tokens);
-    }
+    if (job.options.onText !== undefined && !job.failed) this.#tell(job, candidate, job.options.onText);
     return word;
+  }
+
+  /** What a listener throws is of its request alone. */
+  #tell(job: Job, candidate: number, onText: NonNullable<GenerateOptions['onText']>): void {
+    const writer = job.writers[candidate]!;
+    const piece = writer.news();
+    if (piece === '') return;
+    try {
+      onText(candidate, piece, writer.tokens);
+    } catch (error) {
+      job.failed = true;
+      job.reject(error);
+    }
   }
 
   /** From the end, so that the row that takes the place of one that goes has been looked at. */
