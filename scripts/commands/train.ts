@@ -75,7 +75,7 @@ export async function stoppable<T>(body: (signal: AbortSignal) => Promise<T>): P
 
 /** What --data is, by task. */
 const dataHelp =
-  'folder; of restore: photos; of segment: images, masks and classes.json; of classify: a folder of photos for each class; of text: .txt or .txt.gz files, or posts';
+  'folder; of restore: photos; of segment: images, masks and classes.json; of classify: a folder of photos for each class; of text: .txt or .txt.gz files; of retrain text: posts in .csv, .jsonl, .json, .txt or an archive’s tweets.js';
 
 export function trainOptions(command: Command): Command {
   return deviceOption(command)
@@ -93,7 +93,7 @@ export function trainOptions(command: Command): Command {
     )
     .option(
       '--epochs <n>',
-      'passes, each ending in a line of metrics and a checkpoint',
+      'passes, each ending in a line of metrics and a checkpoint; retrain text adds one before them, of which only the last layer learns',
       parseWhole('--epochs', 1, 100000),
     )
     .option('--samples <n>', 'of restore: crops per epoch; of classify: photos', parseWhole('--samples', 1, 10_000_000))
