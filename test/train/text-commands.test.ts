@@ -104,7 +104,9 @@ describe('fettle train, generate, retrain text', function () {
       );
       expect(await fails('train', 'text', '--data', '.')).to.match(/expected files \.txt or \.txt\.gz, got none/);
       await writeFile(join(folder, 'few.txt'), 'only a few words');
-      expect(await fails('train', 'text', '--data', 'few.txt', ...sizes)).to.match(/expected at least \d+ words/);
+      expect(await fails('train', 'text', '--data', 'few.txt', ...sizes)).to.match(
+        /expected at least \d+ words.*more posts.*--batch.*--bptt/,
+      );
       expect(await fails('generate', 'a', '--model', 'few.onnx', '--device', 'cpu')).to.match(/few\.onnx/);
       for (const [flag, value] of Object.entries({
         stop: 'x',

@@ -68,4 +68,9 @@ describe('cleaning posts', () => {
     expect(train).to.have.length(27);
     expect(() => splitByTime(posts.slice(0, 1))).to.throw(/at least 2, got 1/);
   });
+
+  it('names a table that is empty', () => {
+    for (const content of ['', ' \n'])
+      expect(() => parsePosts(content, 'mine.csv')).to.throw(/^mine\.csv: .*empty file/);
+  });
 });

@@ -95,7 +95,10 @@ export function parsePosts(content: string, name: string, column?: string): Post
     return parsed;
   };
   const extension = /\.(\w+)$/.exec(name)?.[1]?.toLowerCase();
-  if (extension === 'csv') return postsOfRows(parseCsv(content).rows, column, name);
+  if (extension === 'csv') {
+    ensure(content.trim() !== '', 'bad-data', () => `${name}: expected a header and posts, got an empty file`);
+    return postsOfRows(parseCsv(content).rows, column, name);
+  }
   if (extension === 'jsonl' || extension === 'ndjson') return postsOfRows(needRows(lines(), name), column, name);
   if (extension === 'json') return postsOfRows(needRows(list(), name), column, name);
   if (extension === 'js') return postsOfRows(archiveRows(content, name), column, name);

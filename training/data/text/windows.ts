@@ -50,7 +50,7 @@ export function textWindows(options: TextWindowsOptions): TextWindows {
   const whole = Math.floor(span / bptt);
   const batchesPerEpoch = whole + (dropLast || jitter || span % bptt === 0 ? 0 : 1);
   ensure(span >= 1 && batchesPerEpoch >= 1, 'bad-data', () => {
-    return `textWindows: expected at least ${batchSize * ((jitter ? 2 : 1) * bptt + 1)} words for ${batchSize} rows of ${bptt}, got ${tokens.length}; lower batchSize or bptt`;
+    return `textWindows: expected at least ${batchSize * ((jitter ? 2 : 1) * bptt + 1)} words for ${batchSize} rows of ${bptt}, got ${tokens.length}; give more text (retrain: more posts), or lower batchSize (--batch) or bptt (--bptt)`;
   });
   const cut = (start: number, length: number): Tensor<'int32'> => {
     const data = new Int32Array(batchSize * length);
