@@ -201,6 +201,8 @@ export interface GenerateEvent {
   readonly candidate: number;
   readonly text: string;
   readonly tokens: number;
+  /** With the last piece of a text, which may be ''. */
+  readonly finishReason?: 'stop' | 'length';
 }
 
 /** One entry of `GET /v1/models`: a model, described by the version that is loaded, else by the one that should be. */

@@ -10,7 +10,7 @@ import {
   completionError,
   completionRequest,
 } from '../text/completions.ts';
-import type { TextResult } from '../text/protocol.ts';
+import type { TextPiece, TextResult } from '../text/protocol.ts';
 import {
   admitText,
   beginEvents,
@@ -59,7 +59,7 @@ function writeAll(
   asked: CompletionRequest,
   { model: key, seed }: Head,
   response: Response,
-  onPiece?: (index: number, text: string) => void,
+  onPiece?: (index: number, text: string, reason?: CompletionChoice['finish_reason']) => void,
 ): Promise<TextResult[]> {
   const { n = 1, max_tokens = 16, temperature = 1, top_p = 1, top_k = 0, min_p = 0, repetition_penalty = 1 } = asked;
   const stop = asked.stop ?? [];
@@ -70,28 +70,33 @@ function writeAll(
     minP: min_p,
     repetitionPenalty: repetition_penalty,
   };
-  const signal = untilClosed(response);
+  // When one of several prompts fails nobody gets the others.
+  const failed = new AbortController();
+  const signal = AbortSignal.any([untilClosed(response), failed.signal]);
   // OpenAI's 0 means the likeliest word, which any small share leaves.
   const job = { key, seed, n, stop, topP: Math.max(top_p, Number.MIN_VALUE), ...options };
   const write = (prompt: string, i: number): Promise<TextResult> => {
     const tell = onPiece && {
-      onPiece: (piece: { candidate: number; text: string }) => onPiece(n * i + piece.candidate, piece.text),
+      onPiece: (piece: TextPiece) => onPiece(n * i + piece.candidate, piece.text, piece.finishReason),
     };
     return texts.write({ ...job, prompt }, { signal, ...tell });
   };
-  return Promise.all(asked.prompt.map(write));
+  return Promise.all(asked.prompt.map(write)).catch((error: unknown) => {
+    failed.abort();
+    throw error;
+  });
 }
 
 async function stream(deps: Deps, asked: CompletionRequest, head: Head, response: Response): Promise<void> {
   const withUsage = asked.stream_options?.include_usage === true;
   const send = (choices: readonly CompletionChoice[]): void =>
     sendEvent(response, { ...head, choices, ...(withUsage && { usage: null }) } satisfies CompletionBody);
-  const piece = (index: number, text: string): void => send([{ text, index, logprobs: null, finish_reason: null }]);
+  const piece = (index: number, text: string, reason: CompletionChoice['finish_reason'] = null): void =>
+    send([{ text, index, logprobs: null, finish_reason: reason }]);
   beginEvents(response);
   try {
     if (asked.echo) for (let i = 0; i < asked.prompt.length * (asked.n ?? 1); i++) piece(i, promptOf(asked, i));
     const results = await writeAll(deps, asked, head, response, piece);
-    for (const choice of choicesOf(asked, results)) send([{ ...choice, text: '' }]);
     if (withUsage) sendEvent(response, { ...head, choices: [], usage: usageOf(results) } satisfies CompletionBody);
     sendEvent(response, '[DONE]');
   } catch (error) {

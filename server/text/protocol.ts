@@ -1,4 +1,5 @@
 import type { Candidate, GenerateOptions } from '../../training/data/text/engine.ts';
+import type { FinishReason } from '../../training/data/text/writer.ts';
 import type { PlainError } from '../errors.ts';
 
 /** One text, or several, to be written after a prompt. */
@@ -14,6 +15,8 @@ export interface TextPiece {
   readonly text: string;
   /** Of the candidate, so far. */
   readonly tokens: number;
+  /** With the last piece, which may be ''. */
+  readonly finishReason?: FinishReason;
 }
 
 export interface TextResult {

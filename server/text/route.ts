@@ -118,5 +118,6 @@ export function beginEvents(response: Response): void {
 
 /** An event, unless its client has gone away. */
 export function sendEvent(response: Response, data: unknown): void {
-  if (!response.destroyed) response.write(`data: ${typeof data === 'string' ? data : JSON.stringify(data)}\n\n`);
+  if (!response.destroyed && !response.writableEnded)
+    response.write(`data: ${typeof data === 'string' ? data : JSON.stringify(data)}\n\n`);
 }

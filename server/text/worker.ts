@@ -4,6 +4,7 @@ import { TextEngine } from '../../training/data/text/engine.ts';
 import { TextRows } from '../../training/data/text/text-rows.ts';
 import { tokenise } from '../../training/data/text/tokenise.ts';
 import { beginId, Vocab } from '../../training/data/text/vocab.ts';
+import type { FinishReason } from '../../training/data/text/writer.ts';
 import { openSession } from '../../training/run/ort.node.ts';
 import type { Session } from '../../training/run/session.ts';
 import { textModelParts } from '../../training/run/text-model.ts';
@@ -87,9 +88,9 @@ async function unload(key: string): Promise<void> {
 async function write(id: number, { key, ...options }: TextJob, tell: boolean): Promise<Done> {
   const controller = new AbortController();
   running.set(id, controller);
-  const onText = (candidate: number, text: string, tokens: number): void => {
+  const onText = (candidate: number, text: string, tokens: number, finishReason?: FinishReason): void => {
     if (pieces.length === 0) setImmediate(tellPieces);
-    pieces.push({ id, candidate, text, tokens });
+    pieces.push({ id, candidate, text, tokens, ...(finishReason && { finishReason }) });
   };
   try {
     const model = await models.get(key);

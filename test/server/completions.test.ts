@@ -67,6 +67,20 @@ describe('server: POST /v1/completions with the client of OpenAI', function () {
     expect(events).to.be.above(5);
   });
 
+  it('says that a choice has ended before the slowest has', async () => {
+    const request = { ...base, temperature: 1, n: 8, max_tokens: 60, stop: ['moon', 'dog', 'the'] };
+    const ends: number[] = [];
+    let [events, last] = [0, 0];
+    for await (const event of await client.completions.create({ ...request, stream: true })) {
+      events += 1;
+      const [choice] = event.choices;
+      if (choice?.finish_reason) ends.push(events);
+      else last = events;
+    }
+    expect(ends).to.have.length(8);
+    expect(ends[0]).to.be.below(last);
+  });
+
   it('ends with data: [DONE]', async () => {
     const response = await fetch(`${server.url}/v1/completions`, {
       method: 'POST',

@@ -18,8 +18,8 @@ export interface GenerateOptions extends SampleOptions {
   readonly stop?: readonly string[];
   /** Ends the work after the token that is being made; the texts are what there is until then. */
   readonly signal?: AbortSignal;
-  /** Is told of every piece of text as it comes, and of the tokens so far. A piece in which a `stop` may begin waits for the next. */
-  readonly onText?: (candidate: number, piece: string, tokens: number) => void;
+  /** Is told of every piece of text as it comes, of the tokens so far, and with the last piece, which may be '', why it ended. A piece in which a `stop` may begin waits for the next. */
+  readonly onText?: (candidate: number, piece: string, tokens: number, finishReason?: FinishReason) => void;
 }
 
 export interface Candidate {
@@ -229,9 +229,9 @@ export class TextEngine {
   #tell(job: Job, candidate: number, onText: NonNullable<GenerateOptions['onText']>): void {
     const writer = job.writers[candidate]!;
     const piece = writer.news();
-    if (piece === '') return;
+    if (piece === '' && writer.finishReason === undefined) return;
     try {
-      onText(candidate, piece, writer.tokens);
+      onText(candidate, piece, writer.tokens, writer.finishReason);
     } catch (error) {
       job.failed = true;
       job.reject(error);
