@@ -37,10 +37,11 @@ const runOn =
         [2, 6],
       ),
     };
-    for (const name of session.inputNames) {
+    for (const name of session.inputNames.filter((input) => /state/.test(input))) {
       const size = name.includes('.1.') ? 80 : 144;
-      if (name !== 'words') feeds[name] = new ort.Tensor('float32', new Float32Array(2 * size), [1, 2, size]);
+      feeds[name] = new ort.Tensor('float32', new Float32Array(2 * size), [1, 2, size]);
     }
+    feeds.temperature = new ort.Tensor('float32', Float32Array.of(1, 1), [2, 1]);
     const { scores } = await session.run(feeds);
     await session.release();
     return scores!.data as Float32Array;
