@@ -93,14 +93,15 @@ describe('fettle train', function () {
       [on('photos', '--damaged', 'empty'), /a damaged picture for each original/],
       [on('photos', '--lr', '-1'), /--lr: expected a number above 0/],
       [[...on('photos', '--size', '32'), '--out', 'file'], /expected a folder at file/],
-      [['train', 'classify', '--data', 'photos'], /train: expected the task restore or segment, got classify/],
+      [['train', 'classify', '--data', 'empty'], /classify: expected /],
+      [['train', 'paint', '--data', 'photos'], /paint/],
       [
         ['train', 'segment', '--data', 'photos'],
-        /expected classes.json, and train.txt with val.txt or the folders images and masks in photos, got none/,
+        /expected classes.json with train.txt and val.txt, the folders images and masks, or annotations.json in photos, got none/,
       ],
       [['train', 'segment', '--data', 'photos', '--loss', 'l1'], /--loss: expected the task restore, got segment/],
       [['retrain', 'restore', '--data', 'photos', '--from', 'restore@99', '--store', 's'], /restore@99/],
-      [['retrain', 'segment', '--data', 'photos'], /retrain: expected the task restore/],
+      [['retrain', 'segment', '--data', 'photos'], /or annotations.json in photos, got none/],
     ] as const) {
       const { code, stdout, stderr } = await fettle({ cwd: dir }, ...args);
       const lines = stderr.split('\n').filter((line) => line.startsWith('fettle: '));

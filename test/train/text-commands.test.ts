@@ -121,7 +121,7 @@ describe('fettle train, generate, retrain text', function () {
       expect(await fails('generate', 'a', '--beams', '2', '-n', '3')).to.include(
         '--n: expected at most the 2 of --beams',
       );
-      expect(await fails('generate', 'a', '--store', 'none', '--device', 'cpu')).to.match(/text/);
+      expect(await fails('generate', 'a', '--model', 'text@999', '--device', 'cpu')).to.include('expected text@999');
     });
   });
 });
