@@ -1,5 +1,7 @@
+import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import { FettleError } from '../training/core/errors.ts';
+import type { OpenGraph } from '../training/learner/trainer.ts';
 import type { ChosenDevice, NodeDevice } from '../training/run/ort.node.ts';
 
 /** What the user sees: `text` lines on stdout, or with `--json` the `data` as one JSON line. */
@@ -54,4 +56,21 @@ export function parseSides(option: string): (text: string) => readonly number[] 
       throw new FettleError('bad-argument', `${option}: expected a number or HEIGHTxWIDTH, got ${text}`);
     return text.split('x').map(Number);
   };
+}
+
+/** Options that say where graphs run. */
+interface PlaceOptions {
+  readonly device: NodeDevice | 'auto';
+  /** All cores when left out. */
+  readonly threads?: number;
+}
+
+/** What opens graphs where the options say, and the device that it came to. */
+export async function openerOf({
+  device: preference,
+  threads = availableParallelism(),
+}: PlaceOptions): Promise<{ readonly device: NodeDevice; readonly open: OpenGraph }> {
+  const { openSession } = await import('../training/run/ort.node.ts');
+  const device = await announceDevice(preference);
+  return { device, open: (model) => openSession(model, { device, threads }) };
 }

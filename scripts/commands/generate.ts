@@ -1,11 +1,10 @@
 import { readFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import { ensure, FettleError } from '../../training/core/errors.ts';
 import { mostSeed } from '../../training/core/rng.ts';
 import type { GenerateOptions } from '../../training/data/text/engine.ts';
 import type { OpenTextModel } from '../../training/data/text/text-rows.ts';
-import { announceDevice, deviceOption, parseWhole, report } from '../cli.ts';
+import { deviceOption, openerOf, parseWhole, report } from '../cli.ts';
 
 interface Options {
   readonly model: string;
@@ -93,14 +92,10 @@ function checkBeams(command: Command, { beams, n }: Options): void {
 
 async function run(command: Command, prompt: string, options: Options): Promise<void> {
   checkBeams(command, options);
-  const [{ openTextModel }, { openSession }] = await Promise.all([
-    import('../../training/apps/text.ts'),
-    import('../../training/run/ort.node.ts'),
-  ]);
+  const { openTextModel } = await import('../../training/apps/text.ts');
   const bytes = await readModel(options);
-  const device = await announceDevice(options.device);
-  const threads = options.threads ?? availableParallelism();
-  const model = await openTextModel(bytes, (graph) => openSession(graph, { device, threads }));
+  const { open } = await openerOf(options);
+  const model = await openTextModel(bytes, open);
   try {
     await (options.beams === undefined
       ? sample(command, model, prompt, options)

@@ -7,7 +7,7 @@ import type { ClassifyScore } from '../../training/apps/classify-score.node.ts';
 import { FettleError } from '../../training/core/errors.ts';
 import type { OpenGraph } from '../../training/learner/trainer.ts';
 import { classifyCard, percent, photosOf } from '../classify-card.ts';
-import { note, report } from '../cli.ts';
+import { note, openerOf, report } from '../cli.ts';
 import {
   commandLine,
   licenceNote,
@@ -18,7 +18,7 @@ import {
   type RetrainPlace,
   registerRetrained,
 } from './retrain-parts.ts';
-import { classifyConfig, needClassifyOptions, openerOf, runFromOptions } from './train-classify.ts';
+import { classifyConfig, needClassifyOptions, runFromOptions } from './train-classify.ts';
 
 /** Fewer held-out photos than this do not tell which model is better. */
 const fewPhotos = 20;
@@ -91,7 +91,7 @@ export async function retrainClassify(
   const data = await readClassifyFolder(options.data, options.seed);
   const plan = await planOf(data, origin, options);
   const { config } = plan;
-  const open = await openerOf(options);
+  const { open } = await openerOf(options);
   const out = await folder(origin?.reference ?? 'classify-none');
   const result = await runFromOptions(command, options, { ...plan, data, out, open });
 

@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { ModelStore, ModelVersion } from '../../server/store.ts';
@@ -8,7 +7,7 @@ import type { SegmentClass } from '../../training/core/model-config.ts';
 import type { SegmentData } from '../../training/data/segment/folder.node.ts';
 import { shortSideOf } from '../../training/data/sizes.ts';
 import type { OpenGraph } from '../../training/learner/trainer.ts';
-import { announceDevice, note, report } from '../cli.ts';
+import { note, openerOf, report } from '../cli.ts';
 import { percent, segmentCard } from '../segment-card.ts';
 import {
   commandLine,
@@ -20,8 +19,7 @@ import {
   type RetrainPlace,
   registerRetrained,
 } from './retrain-parts.ts';
-import { consoleCallback, stoppable } from './train.ts';
-import { describeSegmentRow, needSegmentOptions, segmentConfig } from './train-segment.ts';
+import { needSegmentOptions, runFromOptions, segmentConfig } from './train-segment.ts';
 
 export type RetrainSegmentOptions = RetrainOptions & { readonly anyWayUp?: boolean; readonly anyColors?: boolean };
 
@@ -63,30 +61,13 @@ async function train(
   options: RetrainSegmentOptions,
   { out, open }: { readonly out: string; readonly open: OpenGraph },
 ): Promise<{ readonly result: SegmentRunResult; readonly config: SegmentRunConfig }> {
-  const [{ runSegment }, { initializersOf }] = await Promise.all([
-    import('../../training/apps/segment-run.node.ts'),
-    import('../../training/onnx/weights.ts'),
-  ]);
+  const { initializersOf } = await import('../../training/onnx/weights.ts');
   const config = await configOf(data, origin, options);
-  const silent = command.optsWithGlobals().json === true;
   const start = origin && {
     start: initializersOf(origin.bytes),
     keepHead: await hasClasses(origin, data.classes),
   };
-  const result = await stoppable((signal) =>
-    runSegment({
-      config,
-      data,
-      out,
-      resume: options.resume === true,
-      open,
-      callbacks: [consoleCallback(silent, describeSegmentRow)],
-      onNote: note,
-      signal,
-      ...start,
-      ...(options.workers === undefined ? {} : { workers: options.workers }),
-    }),
-  );
+  const result = await runFromOptions(command, options, { config, data, out, open, ...start });
   return { result, config };
 }
 
@@ -111,19 +92,15 @@ export async function retrainSegment(
   { store, folder }: RetrainPlace,
 ): Promise<void> {
   needSegmentOptions(options);
-  const [{ readSegmentFolder }, { openSession }, { exportSegment }, { writeDurably }, { scoreSegment }] =
-    await Promise.all([
-      import('../../training/data/segment/folder.node.ts'),
-      import('../../training/run/ort.node.ts'),
-      import('../../training/apps/segment.ts'),
-      import('../../training/learner/checkpoint.node.ts'),
-      import('../../training/apps/segment-score.node.ts'),
-    ]);
+  const [{ readSegmentFolder }, { exportSegment }, { writeDurably }, { scoreSegment }] = await Promise.all([
+    import('../../training/data/segment/folder.node.ts'),
+    import('../../training/apps/segment.ts'),
+    import('../../training/learner/checkpoint.node.ts'),
+    import('../../training/apps/segment-score.node.ts'),
+  ]);
   const data = await readSegmentFolder(options.data, options.seed);
   const origin = options.from === 'none' ? undefined : await originOf(store, options.from, 'segment');
-  const device = await announceDevice(options.device);
-  const threads = options.threads ?? availableParallelism();
-  const open: OpenGraph = (model) => openSession(model, { device, threads });
+  const { open } = await openerOf(options);
   const out = await folder(origin?.reference ?? 'segment-none');
   const { result, config } = await train(command, data, origin, options, { out, open });
 

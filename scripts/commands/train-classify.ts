@@ -1,34 +1,18 @@
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { ClassifyData } from '../../training/apps/classify-data.node.ts';
 import type { ClassifyRunConfig, ClassifyRunResult, ClassifyStart } from '../../training/apps/classify-run.node.ts';
 import { ensure } from '../../training/core/errors.ts';
-import type { Size } from '../../training/data/sizes.ts';
 import type { EpochRow } from '../../training/learner/recorder.ts';
 import type { OpenGraph } from '../../training/learner/trainer.ts';
 import { percent, photosOf } from '../classify-card.ts';
-import { announceDevice, note, report } from '../cli.ts';
-import { consoleCallback, spread, stoppable, type TrainOptions } from './train.ts';
+import { openerOf, report } from '../cli.ts';
+import { growingConfig, runSettings, stoppable, type TrainOptions } from './train.ts';
 
 /** The run that the options ask for, over `defaults`. `--size` is the side that is served; the stages keep their proportions to it. */
 export function classifyConfig(defaults: ClassifyRunConfig, options: TrainOptions): ClassifyRunConfig {
-  const { size, batch, epochs, samples, lr, seed } = options;
-  const total = defaults.stages.reduce((sum, stage) => sum + stage.epochs, 0);
-  const factor = size === undefined ? 1 : size / defaults.validSize.height;
-  const scaled = ({ width, height }: Size): Size => ({
-    width: Math.round(width * factor),
-    height: Math.round(height * factor),
-  });
-  return {
-    ...defaults,
-    stages: spread(defaults.stages, epochs ?? total, total).map((stage) => ({ ...stage, size: scaled(stage.size) })),
-    validSize: scaled(defaults.validSize),
-    batchSize: batch ?? defaults.batchSize,
-    samplesPerEpoch: samples ?? defaults.samplesPerEpoch,
-    lr: lr ?? defaults.lr,
-    seed,
-  };
+  const { samples = defaults.samplesPerEpoch } = options;
+  return { ...growingConfig(defaults, options, defaults.validSize.height), samplesPerEpoch: samples };
 }
 
 /** Throws when an option is for another task. */
@@ -43,14 +27,6 @@ export function needClassifyOptions(options: TrainOptions): void {
 
 const describeClassifyRow = ({ epoch, trainLoss, metrics, seconds }: EpochRow): string =>
   `epoch ${epoch}: train loss ${trainLoss.toFixed(4)}, valid loss ${metrics.valid_loss!.toFixed(4)}, accuracy ${percent(metrics.accuracy!)}, ${seconds.toFixed(0)} s`;
-
-/** Opens graphs as the options say. */
-export async function openerOf(options: TrainOptions): Promise<OpenGraph> {
-  const { openSession } = await import('../../training/run/ort.node.ts');
-  const device = await announceDevice(options.device);
-  const threads = options.threads ?? availableParallelism();
-  return (model) => openSession(model, { device, threads });
-}
 
 /** What a run on the command line is made of. */
 export interface ClassifyRunParts {
@@ -68,17 +44,8 @@ export async function runFromOptions(
   parts: ClassifyRunParts,
 ): Promise<ClassifyRunResult> {
   const { runClassify } = await import('../../training/apps/classify-run.node.ts');
-  const silent = command.optsWithGlobals().json === true;
-  return stoppable((signal) =>
-    runClassify({
-      ...parts,
-      resume: options.resume === true,
-      callbacks: [consoleCallback(silent, describeClassifyRow)],
-      onNote: note,
-      signal,
-      ...(options.workers === undefined ? {} : { workers: options.workers }),
-    }),
-  );
+  const settings = runSettings(command, options, describeClassifyRow);
+  return stoppable((signal) => runClassify({ ...parts, ...settings, signal }));
 }
 
 /** `fettle train classify`. */
@@ -95,7 +62,7 @@ export async function trainClassify(command: Command, options: TrainOptions & { 
   ]);
   const config = classifyConfig(classifyRunDefaults, options);
   const data = await readClassifyFolder(options.data, options.seed);
-  const open = await openerOf(options);
+  const { open } = await openerOf(options);
   const result = await runFromOptions(command, options, { config, data, out: options.out, open });
   const path = join(options.out, 'model.onnx');
   const facts = { ...config.validSize, resize: config.resize, classes: data.classes };

@@ -1,12 +1,11 @@
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { TextRunConfig, TextRunOptions, TextRunResult } from '../../training/apps/text-run.node.ts';
 import { ensure } from '../../training/core/errors.ts';
 import type { EpochRow } from '../../training/learner/recorder.ts';
-import { announceDevice, note, report } from '../cli.ts';
+import { openerOf, report } from '../cli.ts';
 import type { TextOptions } from './text-options.ts';
-import { consoleCallback, stoppable, type TrainOptions } from './train.ts';
+import { runSettings, stoppable, type TrainOptions } from './train.ts';
 
 export type TextCommandOptions = TrainOptions & TextOptions & { readonly out: string };
 
@@ -36,22 +35,16 @@ export async function runTextFromOptions(
   options: TextCommandOptions,
   run: Pick<TextRunOptions, 'config' | 'data'> & Partial<Pick<TextRunOptions, 'start'>>,
 ): Promise<TextRunResult> {
-  const [{ runText }, { openSession }] = await Promise.all([
-    import('../../training/apps/text-run.node.ts'),
-    import('../../training/run/ort.node.ts'),
-  ]);
-  const device = await announceDevice(options.device);
-  const threads = options.threads ?? availableParallelism();
-  const silent = command.optsWithGlobals().json === true;
+  const { runText } = await import('../../training/apps/text-run.node.ts');
+  const { device, open } = await openerOf(options);
+  const { workers: _, ...settings } = runSettings(command, options, describeTextRow);
   return stoppable((signal) =>
     runText({
       ...run,
       out: options.out,
-      resume: options.resume === true,
-      open: (model) => openSession(model, { device, threads }),
+      open,
       loops: device === 'cpu' ? 'scan' : 'unrolled',
-      callbacks: [consoleCallback(silent, describeTextRow)],
-      onNote: note,
+      ...settings,
       signal,
       ...(options.prompt === undefined ? {} : { prompts: [options.prompt] }),
     }),

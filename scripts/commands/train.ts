@@ -1,11 +1,13 @@
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { RestoreRunConfig, RestoreRunResult } from '../../training/apps/restore-run.node.ts';
+import type { SizeStage } from '../../training/apps/stages.ts';
 import { FettleError } from '../../training/core/errors.ts';
+import type { Size } from '../../training/data/sizes.ts';
 import type { Callback } from '../../training/learner/learner.ts';
+import type { EpochRow } from '../../training/learner/recorder.ts';
 import type { NodeDevice } from '../../training/run/ort.node.ts';
-import { announceDevice, deviceOption, note, parseWhole, report } from '../cli.ts';
+import { deviceOption, note, openerOf, parseWhole, report } from '../cli.ts';
 import { createProgress } from '../progress.ts';
 import { textOptions } from './text-options.ts';
 
@@ -155,10 +157,7 @@ export function spread<T extends { readonly epochs: number }>(
 }
 
 /** A line per epoch, and batch progress within it. */
-export function consoleCallback(
-  silent: boolean,
-  describe: (row: NonNullable<Parameters<NonNullable<Callback['afterEpoch']>>[0]['row']>) => string,
-): Callback {
+function consoleCallback(silent: boolean, describe: (row: EpochRow) => string): Callback {
   let bar = createProgress('epoch', { silent });
   return {
     name: 'console',
@@ -175,6 +174,44 @@ export function consoleCallback(
   };
 }
 
+/** What the options say of any run: whether it goes on, what it tells of itself, its threads for pictures. */
+export function runSettings(command: Command, { resume, workers }: TrainOptions, describe: (row: EpochRow) => string) {
+  return {
+    resume: resume === true,
+    callbacks: [consoleCallback(command.optsWithGlobals().json === true, describe)],
+    onNote: note,
+    ...(workers === undefined ? {} : { workers }),
+  };
+}
+
+/** Settings of a run whose pictures grow from stage to stage. */
+interface GrowingRun {
+  readonly stages: readonly SizeStage[];
+  readonly validSize: Size;
+  readonly batchSize: number;
+  readonly lr: number;
+  readonly seed: number;
+}
+
+/** The run that the options ask for, over `defaults`: `--size` is instead of `side` pixels, and all sizes keep their proportions to it. */
+export function growingConfig<Run extends GrowingRun>(defaults: Run, options: TrainOptions, side: number): Run {
+  const { size, batch, epochs, lr, seed } = options;
+  const total = defaults.stages.reduce((sum, stage) => sum + stage.epochs, 0);
+  const factor = (size ?? side) / side;
+  const scaled = ({ width, height }: Size): Size => ({
+    width: Math.round(width * factor),
+    height: Math.round(height * factor),
+  });
+  return {
+    ...defaults,
+    stages: spread(defaults.stages, epochs ?? total, total).map((stage) => ({ ...stage, size: scaled(stage.size) })),
+    validSize: scaled(defaults.validSize),
+    batchSize: batch ?? defaults.batchSize,
+    lr: lr ?? defaults.lr,
+    seed,
+  };
+}
+
 /** Runs a training from command-line options; shared with `retrain`. */
 export async function runFromOptions(
   command: Command,
@@ -183,24 +220,18 @@ export async function runFromOptions(
   out: string,
   start?: ReadonlyMap<string, Float32Array>,
 ): Promise<RestoreRunResult> {
-  const [{ runRestore }, { openSession }, { describeRow }] = await Promise.all([
+  const [{ runRestore }, { describeRow }] = await Promise.all([
     import('../../training/apps/restore-run.node.ts'),
-    import('../../training/run/ort.node.ts'),
     import('../../training/learner/recorder.ts'),
   ]);
-  const device = await announceDevice(options.device);
-  const threads = options.threads ?? availableParallelism();
-  const silent = command.optsWithGlobals().json === true;
+  const { open } = await openerOf(options);
   const run = {
     config,
     data: options.data,
     out,
-    resume: options.resume === true,
-    open: (model: Uint8Array) => openSession(model, { device, threads }),
-    callbacks: [consoleCallback(silent, describeRow)],
-    onNote: note,
+    open,
+    ...runSettings(command, options, describeRow),
     ...(options.damaged === undefined ? {} : { damaged: options.damaged }),
-    ...(options.workers === undefined ? {} : { workers: options.workers }),
     ...(start === undefined ? {} : { start }),
   };
   return stoppable((signal) => runRestore({ ...run, signal }));
