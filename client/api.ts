@@ -10,7 +10,7 @@ import type {
   SegmentBody,
 } from '../server/contract.ts';
 import { FettleError } from '../training/core/errors.ts';
-import type { Scale } from '../training/data/transforms/pixels.ts';
+import type { Scale } from '../training/pictures/transforms/pixels.ts';
 import { eventsOf } from './events.ts';
 import { fetchSend, openAnswer, type Reply, type Send, Unreachable } from './transport.ts';
 
@@ -23,7 +23,7 @@ export type {
   SegmentBody,
   SegmentShare,
 } from '../server/contract.ts';
-export type { Scale } from '../training/data/transforms/pixels.ts';
+export type { Scale } from '../training/pictures/transforms/pixels.ts';
 
 /** How far a piece of work is. `fraction` 0..1 where it is known. */
 export interface Progress {

@@ -2,19 +2,19 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
-import { packageRoot } from '../server/paths.ts';
+import { packageRoot } from '../server/store/paths.ts';
 import { FettleError } from '../training/core/errors.ts';
-import * as classify from './commands/classify.ts';
-import * as crappify from './commands/crappify.ts';
-import * as exporting from './commands/export.ts';
-import * as generate from './commands/generate.ts';
-import * as models from './commands/models.ts';
-import * as restore from './commands/restore.ts';
-import * as retrain from './commands/retrain.ts';
-import * as segment from './commands/segment.ts';
-import * as serve from './commands/serve.ts';
-import * as summary from './commands/summary.ts';
-import * as train from './commands/train.ts';
+import * as classify from './cli/commands/classify.ts';
+import * as crappify from './cli/commands/crappify.ts';
+import * as exporting from './cli/commands/export.ts';
+import * as generate from './cli/commands/generate.ts';
+import * as models from './cli/commands/models.ts';
+import * as restore from './cli/commands/restore.ts';
+import * as retrain from './cli/commands/retrain.ts';
+import * as segment from './cli/commands/segment.ts';
+import * as serve from './cli/commands/serve.ts';
+import * as summary from './cli/commands/summary.ts';
+import * as train from './cli/commands/train.ts';
 
 /**
  * One file of commands/ per command, each exporting `register(program)`. They import what is heavy (ONNX Runtime,

@@ -3,12 +3,12 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import type { Device } from '../training/run/session.ts';
-import { createApp } from './app.ts';
-import { pictureHolders, StoreHost } from './host.ts';
-import { clientDir, storeDirOf, zooDir } from './paths.ts';
-import { createPool } from './pool.ts';
-import { openStore } from './store.ts';
-import { TextWriter, textHolders } from './text/writer.ts';
+import { createApp } from './http/app.ts';
+import { pictureHolders, StoreHost } from './serve/host.ts';
+import { createPool } from './serve/pool.ts';
+import { TextWriter, textHolders } from './serve/text/writer.ts';
+import { clientDir, storeDirOf, zooDir } from './store/paths.ts';
+import { openStore } from './store/store.ts';
 
 export interface ServerOptions {
   /** 8080 when not given; 0 takes a free one. */

@@ -1,8 +1,8 @@
 import { FettleError } from '../../training/core/errors.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
+import { type TextModelParts, textModelParts } from '../../training/generate/text-model.ts';
 import { openWebSession, usableWebDevices, type WebDevice, webThreads } from '../../training/run/ort.web.ts';
 import type { Session, Tensors } from '../../training/run/session.ts';
-import { type TextModelParts, textModelParts } from '../../training/run/text-model.ts';
 import type { Client, ModelInfo, Progress } from '../api.ts';
 import type { DoneHere, Jobs, PieceOf, TaskName } from './jobs.ts';
 import { type LocalModel, openModel } from './model-source.ts';

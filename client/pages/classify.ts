@@ -1,4 +1,4 @@
-import type { LabelProbability } from '../../training/data/classes.ts';
+import type { LabelProbability } from '../../tasks/classify/infer.ts';
 import { PhotoPage } from '../photo-page.ts';
 import { serverOrDevice } from '../place.ts';
 import { startShell } from '../shell.ts';

@@ -1,4 +1,4 @@
-import { paintRle } from '../../training/data/segment/rle.ts';
+import { paintRle } from '../../training/pictures/masks/rle.ts';
 import type { SegmentBody } from '../api.ts';
 import type { Segmented } from '../local/jobs.ts';
 import { PhotoPage } from '../photo-page.ts';

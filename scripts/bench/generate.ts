@@ -10,12 +10,12 @@ import { parseArgs } from 'node:util';
 import { type AwdLstmConfig, awdLstmDefaults } from '../../models/awd-lstm.ts';
 import { randomTextWeights } from '../../test/helpers/random-text-model.ts';
 import { exportLanguageModel, openTextModel } from '../../training/apps/text.ts';
-import { type GenerateOptions, TextEngine } from '../../training/data/text/engine.ts';
-import { specialTokens } from '../../training/data/text/special.ts';
-import { type OpenTextModel, TextRows } from '../../training/data/text/text-rows.ts';
-import { Vocab } from '../../training/data/text/vocab.ts';
+import { type GenerateOptions, TextEngine } from '../../training/generate/engine.ts';
+import { type OpenTextModel, TextRows } from '../../training/generate/text-rows.ts';
 import { decodeModel, encodeModel } from '../../training/onnx/schema.ts';
 import { openSession } from '../../training/run/ort.node.ts';
+import { specialTokens } from '../../training/text/special.ts';
+import { Vocab } from '../../training/text/vocab.ts';
 import { machine, median, warnIfBusy } from './race.ts';
 
 const nets: Readonly<Record<string, Partial<AwdLstmConfig> & { readonly words: number }>> = {

@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { ensure } from '../../training/core/errors.ts';
-import { listImages } from '../../training/data/items.node.ts';
 import { createPairLoader } from '../../training/data/loader.node.ts';
+import { listImages } from '../../training/pictures/items.node.ts';
 
 /**
  * The pair loader alone, with nothing to feed: images per second and processor time per image, as one JSON line.

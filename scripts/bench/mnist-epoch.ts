@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type MnistNet, mnistNets } from '../../models/mnist.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
-import type { Loader } from '../../training/learner/create-learner.ts';
+import type { Loader } from '../../training/learner/learner.ts';
 import { crossEntropyLoss } from '../../training/nn/losses.ts';
 import { adam } from '../../training/optim/optimizers.ts';
 import { createState, initState } from '../../training/step/state.ts';

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Tensor } from '../../training/core/tensor.ts';
-import { rootDir } from '../source-files.ts';
+import { rootDir } from '../repo/source-files.ts';
 import type { Side, Turn } from './race.ts';
 
 /*

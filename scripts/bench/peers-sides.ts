@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type * as Ort from 'onnxruntime-web';
 import type { Tensor } from '../../training/core/tensor.ts';
-import { compileOptimizer, compileStep, type OpenGraph } from '../../training/learner/trainer.ts';
+import { type ArtifactSet, artifactNames, ortArtifacts } from '../../training/export/ort-artifacts.ts';
+import { compileOptimizer, compileStep, type OpenGraph } from '../../training/loop/compile.ts';
 import { initialWeights } from '../../training/nn/scope.ts';
 import { adam } from '../../training/optim/optimizers.ts';
 import type { Session, Tensors } from '../../training/run/session.ts';
-import { type ArtifactSet, artifactNames, ortArtifacts } from '../../training/step/ort-artifacts.ts';
 import { createState, initState } from '../../training/step/state.ts';
 import { buildForward } from '../../training/step/train-step.ts';
-import { rootDir } from '../source-files.ts';
+import { rootDir } from '../repo/source-files.ts';
 import { type PeerRow, peerHyper } from './peers-rows.ts';
 
 /** A net in training somewhere; every side begins with the same weights. */

@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { compileOptimizer, compileStep } from '../../training/learner/trainer.ts';
+import { compileOptimizer, compileStep } from '../../training/loop/compile.ts';
 import { optimizers } from '../../training/optim/optimizers.ts';
 import { openSession } from '../../training/run/ort.node.ts';
 import { createState, initState, type TrainState } from '../../training/step/state.ts';

@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { sizeOf } from '../../training/core/tensor.ts';
-import { compileOptimizer, compileStep } from '../../training/learner/trainer.ts';
+import { compileOptimizer, compileStep } from '../../training/loop/compile.ts';
 import type { Graph, Value } from '../../training/onnx/graph.ts';
 import { adam } from '../../training/optim/optimizers.ts';
 import { openSession } from '../../training/run/ort.node.ts';

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import sharp from 'sharp';
 import { startServer } from '../../server/main.ts';
-import { packageRoot } from '../../server/paths.ts';
+import { packageRoot } from '../../server/store/paths.ts';
 import { downloaded, largestDifference, restoreIn } from '../../test/client/setup.ts';
 import { openBrowser } from '../../test/helpers/browser.ts';
 

@@ -5,14 +5,14 @@ import { join } from 'node:path';
 import { backbones } from '../../models/backbones.ts';
 import { dynamicUnet } from '../../models/dynamic-unet.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
-import { loadWeights } from '../../training/learner/weights/load.ts';
-import { formatWeightReport } from '../../training/learner/weights/match.ts';
-import { readWeightsFile } from '../../training/learner/weights/read.node.ts';
 import * as o from '../../training/ops/build.ts';
 import { adamw } from '../../training/optim/optimizers.ts';
 import { createState } from '../../training/step/state.ts';
 import { buildEvaluation, buildForward, type Task } from '../../training/step/train-step.ts';
-import { rootDir } from '../source-files.ts';
+import { loadWeights } from '../../training/weights/load.ts';
+import { formatWeightReport } from '../../training/weights/match.ts';
+import { readWeightsFile } from '../../training/weights/read.node.ts';
+import { rootDir } from '../repo/source-files.ts';
 import { describeErrors, findPython, peerLimit, relativeError, runGraph, trainingErrors } from './torch-peer.ts';
 
 /*

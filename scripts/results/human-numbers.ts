@@ -2,13 +2,13 @@ import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Command } from 'commander';
 import { everyWord, humanNumbersModels, lastWord, scoresLastWord } from '../../models/human-numbers.ts';
-import { type HumanNumbers, humanNumbers } from '../../training/data/text/human-numbers.ts';
-import { textWindows } from '../../training/data/text/windows.ts';
-import { writeDurably } from '../../training/learner/checkpoint.node.ts';
-import { createLearner, type Learner } from '../../training/learner/create-learner.ts';
+import { createLearner, type Learner } from '../../training/learner/learner.ts';
 import { accuracy, type Metric } from '../../training/learner/metrics.ts';
-import type { EpochRow } from '../../training/learner/recorder.ts';
+import type { EpochRow } from '../../training/loop/recorder.ts';
 import { openSession } from '../../training/run/ort.node.ts';
+import { writeDurably } from '../../training/runs/checkpoint.node.ts';
+import { type HumanNumbers, humanNumbers } from '../../training/text/human-numbers.ts';
+import { textWindows } from '../../training/text/windows.ts';
 
 /*
  * The ladder of the human-numbers lesson with its settings: rows of text 64 at a time, one cycle, AdamW (0.9, 0.99) with weight

@@ -1,16 +1,16 @@
 import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { createLearner, type Learner } from '../../training/learner/create-learner.ts';
-import { alongSurface, surfaceGrid } from '../../training/learner/loss-surface.ts';
+import { createLearner, type Learner } from '../../training/learner/learner.ts';
 import { accuracy } from '../../training/learner/metrics.ts';
-import { svgToPng } from '../../training/learner/plot/png.node.ts';
-import { type Surface, surfaceChart } from '../../training/learner/plot/surface.ts';
-import { describeRow, type EpochRow } from '../../training/learner/recorder.ts';
-import { runFolder } from '../../training/learner/run-folder.node.ts';
+import { describeRow, type EpochRow } from '../../training/loop/recorder.ts';
 import { crossEntropyLoss } from '../../training/nn/losses.ts';
 import { nesterov } from '../../training/optim/optimizers.ts';
+import { alongSurface, surfaceGrid } from '../../training/report/loss-surface.ts';
+import { svgToPng } from '../../training/report/png.node.ts';
+import { type Surface, surfaceChart } from '../../training/report/surface.ts';
 import { openSession } from '../../training/run/ort.node.ts';
+import { runFolder } from '../../training/runs/run-folder.node.ts';
 import { landscapeNet } from './landscape-nets.ts';
 import { type Digits, digitLoader, readDigits } from './mnist-data.ts';
 

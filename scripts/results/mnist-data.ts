@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { createRng } from '../../training/core/rng.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
-import { readIdx } from '../../training/data/blocks/sources.node.ts';
 import { epochOrder } from '../../training/data/order.ts';
-import type { Batch, Loader } from '../../training/learner/create-learner.ts';
+import { readIdx } from '../../training/data/sources.node.ts';
+import type { Batch, Loader } from '../../training/learner/learner.ts';
 
 /** Side of a digit in pixels. */
 const SIDE = 28;

@@ -2,18 +2,18 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { type MnistNet, mnistNets } from '../../models/mnist.ts';
-import { writeDurably } from '../../training/learner/checkpoint.node.ts';
-import { createLearner, type Learner, type Loader } from '../../training/learner/create-learner.ts';
-import { confusionMatrix } from '../../training/learner/interpret.ts';
+import { createLearner, type Learner, type Loader } from '../../training/learner/learner.ts';
 import { accuracy } from '../../training/learner/metrics.ts';
-import { plotTopLosses } from '../../training/learner/plot/cells.node.ts';
-import { plotConfusion } from '../../training/learner/plot/confusion.ts';
-import { savePlot } from '../../training/learner/plot/png.node.ts';
-import { plotLoss, plotLrFind, plotMetrics, plotSchedule } from '../../training/learner/plot/recorder-plots.ts';
-import { describeRow, type EpochRow } from '../../training/learner/recorder.ts';
-import { runFolder } from '../../training/learner/run-folder.node.ts';
+import { describeRow, type EpochRow } from '../../training/loop/recorder.ts';
 import { crossEntropyLoss } from '../../training/nn/losses.ts';
+import { plotTopLosses } from '../../training/report/cells.node.ts';
+import { plotConfusion } from '../../training/report/confusion.ts';
+import { confusionMatrix } from '../../training/report/interpret.ts';
+import { savePlot } from '../../training/report/png.node.ts';
+import { plotLoss, plotLrFind, plotMetrics, plotSchedule } from '../../training/report/recorder-plots.ts';
 import { openSession } from '../../training/run/ort.node.ts';
+import { writeDurably } from '../../training/runs/checkpoint.node.ts';
+import { runFolder } from '../../training/runs/run-folder.node.ts';
 import { digitLoader, readDigits } from './mnist-data.ts';
 
 /*

@@ -6,7 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pino } from 'pino';
 import { startServer } from '../../server/main.ts';
-import { packageRoot } from '../../server/paths.ts';
+import { packageRoot } from '../../server/store/paths.ts';
 import { openBrowser } from '../../test/helpers/browser.ts';
 
 const file = join(packageRoot, 'docs', 'images', 'page.png');

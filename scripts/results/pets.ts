@@ -1,26 +1,26 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { dynamicUnet } from '../../models/dynamic-unet.ts';
-import { encoderOf } from '../../training/apps/classify.ts';
-import { type ClassItem, type ClassifyData, inspectPhotos } from '../../training/apps/classify-data.node.ts';
+import { type ClassItem, type ClassifyData, inspectPhotos } from '../../tasks/classify/data.node.ts';
+import { encoderOf } from '../../tasks/classify/net.ts';
 import {
   type ClassifyRunConfig,
   type ClassifyRunResult,
   type ClassifyStart,
   classifyRunDefaults,
   runClassify,
-} from '../../training/apps/classify-run.node.ts';
-import { createDataLoaders, dataBlock } from '../../training/data/blocks/block.node.ts';
-import { pairedImage } from '../../training/data/blocks/labellers.ts';
-import type { BatchTransform } from '../../training/data/blocks/plan.ts';
-import { noSplit } from '../../training/data/blocks/splitters.ts';
-import type { FileItem } from '../../training/data/blocks/types.ts';
-import { listImages } from '../../training/data/items.node.ts';
+} from '../../tasks/classify/recipe.node.ts';
+import { createDataLoaders, dataBlock } from '../../training/data/block.node.ts';
+import { pairedImage } from '../../training/data/labellers.ts';
+import type { BatchTransform } from '../../training/data/plan.ts';
 import { randomSplit } from '../../training/data/split.ts';
-import { getTransforms } from '../../training/data/transforms/augment.ts';
-import { createLearner } from '../../training/learner/create-learner.ts';
+import { noSplit } from '../../training/data/splitters.ts';
+import type { FileItem } from '../../training/data/types.ts';
+import { createLearner } from '../../training/learner/learner.ts';
 import { l1Loss } from '../../training/nn/losses.ts';
 import type { Weights } from '../../training/nn/scope.ts';
+import { listImages } from '../../training/pictures/items.node.ts';
+import { getTransforms } from '../../training/pictures/transforms/augment.ts';
 import { openSession } from '../../training/run/ort.node.ts';
 import { dataFolder } from './data.ts';
 

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
-import { readCorpus } from '../../training/data/text/corpus.node.ts';
-import type { Corpus } from '../../training/data/text/corpus.ts';
-import { type Post, splitByTime } from '../../training/data/text/posts.ts';
-import { readPosts } from '../../training/data/text/read-texts.node.ts';
+import { readCorpus } from '../../training/text/corpus.node.ts';
+import type { Corpus } from '../../training/text/corpus.ts';
+import { type Post, splitByTime } from '../../training/text/posts.ts';
+import { readPosts } from '../../training/text/read-texts.node.ts';
 import { dataFolder } from './data.ts';
 
 /** The posts that `text` is fine-tuned on, as `fettle retrain text --until 2019-01-01` reads them. */

@@ -1,19 +1,19 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { keyOf, workerModel } from '../../server/host.ts';
-import { storeDirOf, zooDir } from '../../server/paths.ts';
-import { runPicture } from '../../server/pictures.ts';
-import { createPool, type Pool } from '../../server/pool.ts';
-import { type ModelVersion, openStore } from '../../server/store.ts';
-import { restoreRunDefaults } from '../../training/apps/restore-run.node.ts';
+import { keyOf, workerModel } from '../../server/serve/host.ts';
+import { runPicture } from '../../server/serve/pictures.ts';
+import { createPool, type Pool } from '../../server/serve/pool.ts';
+import { storeDirOf, zooDir } from '../../server/store/paths.ts';
+import { type ModelVersion, openStore } from '../../server/store/store.ts';
+import { restoreRunDefaults } from '../../tasks/restore/recipe.node.ts';
 import type { Image } from '../../training/core/image.ts';
-import { decodeRgb, encodePng } from '../../training/data/image-io.node.ts';
-import { type ImageItem, listImages } from '../../training/data/items.node.ts';
-import { psnr, ssim } from '../../training/data/metrics.ts';
-import { imageGrid } from '../../training/data/show.node.ts';
 import { randomSplit } from '../../training/data/split.ts';
-import { type Scale, sampleWindow, writeWindow } from '../../training/data/transforms/pixels.ts';
 import { createValidationPairs } from '../../training/data/validation.node.ts';
+import { imageGrid } from '../../training/pictures/grid.node.ts';
+import { decodeRgb, encodePng } from '../../training/pictures/image-io.node.ts';
+import { type ImageItem, listImages } from '../../training/pictures/items.node.ts';
+import { psnr, ssim } from '../../training/pictures/quality.ts';
+import { type Scale, sampleWindow, writeWindow } from '../../training/pictures/transforms/pixels.ts';
 import { dataFolder } from './data.ts';
 
 /*

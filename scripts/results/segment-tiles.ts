@@ -1,11 +1,11 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { storeDirOf, zooDir } from '../../server/paths.ts';
-import { openStore } from '../../server/store.ts';
-import { probabilitiesOf } from '../../server/tasks/segment.ts';
+import { probabilitiesOf } from '../../server/serve/tasks/segment.ts';
+import { storeDirOf, zooDir } from '../../server/store/paths.ts';
+import { openStore } from '../../server/store/store.ts';
+import { maskTiles, segmentPicture } from '../../tasks/segment/infer.ts';
 import type { Image } from '../../training/core/image.ts';
-import { decodeRgb } from '../../training/data/image-io.node.ts';
-import { maskTiles, segmentPicture } from '../../training/data/masks.ts';
+import { decodeRgb } from '../../training/pictures/image-io.node.ts';
 import { openSession } from '../../training/run/ort.node.ts';
 import { dataFolder } from './data.ts';
 

@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { exportSegment } from '../../training/apps/segment.ts';
-import type { SegmentRunConfig } from '../../training/apps/segment-run.node.ts';
-import { type SegmentScore, scoreSegment } from '../../training/apps/segment-score.node.ts';
-import { readSegmentFolder, type SegmentData } from '../../training/data/segment/folder.node.ts';
-import { checkpointFiles } from '../../training/learner/checkpoint.node.ts';
-import type { EpochRow, Progress } from '../../training/learner/recorder.ts';
-import { decodeSafetensors } from '../../training/learner/safetensors.ts';
+import { readSegmentFolder, type SegmentData } from '../../tasks/segment/folder.node.ts';
+import { exportSegment } from '../../tasks/segment/net.ts';
+import type { SegmentRunConfig } from '../../tasks/segment/recipe.node.ts';
+import { type SegmentScore, scoreSegment } from '../../tasks/segment/score.node.ts';
+import type { EpochRow, Progress } from '../../training/loop/recorder.ts';
 import { openSession } from '../../training/run/ort.node.ts';
+import { checkpointFiles } from '../../training/runs/checkpoint.node.ts';
+import { decodeSafetensors } from '../../training/weights/safetensors.ts';
 import { dataFolder } from './data.ts';
 import { shipSegment } from './ship-segment.ts';
 

@@ -1,9 +1,9 @@
-import { scoreOf } from '../../training/apps/segment-score.node.ts';
+import type { MaskedItem } from '../../tasks/segment/folder.node.ts';
+import { scoreOf } from '../../tasks/segment/score.node.ts';
 import type { Image } from '../../training/core/image.ts';
-import { decodeRgb } from '../../training/data/image-io.node.ts';
-import type { MaskedItem } from '../../training/data/segment/folder.node.ts';
-import { readMask } from '../../training/data/segment/mask-file.node.ts';
 import type { Confusion } from '../../training/learner/metrics.ts';
+import { decodeRgb } from '../../training/pictures/image-io.node.ts';
+import { readMask } from '../../training/pictures/masks/mask-file.node.ts';
 import { shapeClasses } from './shapes-data.ts';
 
 /*

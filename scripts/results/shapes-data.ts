@@ -2,9 +2,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Image } from '../../training/core/image.ts';
 import { createRng, type Rng } from '../../training/core/rng.ts';
-import { decodeRgb, encodePng, resizeImage } from '../../training/data/image-io.node.ts';
-import { listImages } from '../../training/data/items.node.ts';
-import { encodePaletteIds } from '../../training/data/segment/palette-png.node.ts';
+import { decodeRgb, encodePng, resizeImage } from '../../training/pictures/image-io.node.ts';
+import { listImages } from '../../training/pictures/items.node.ts';
+import { encodePaletteIds } from '../../training/pictures/masks/palette-png.node.ts';
 
 /*
  * A made-up task of segmentation: a disc, a bar and a star lie on a photo out of focus. Their areas have one distribution, they are turned and

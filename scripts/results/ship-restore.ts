@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { zooDir } from '../../server/paths.ts';
-import { exportRestore } from '../../training/apps/restore.node.ts';
-import type { RestoreRunConfig, RestoreRunResult } from '../../training/apps/restore-run.node.ts';
+import { zooDir } from '../../server/store/paths.ts';
+import { exportRestore } from '../../tasks/restore/net.node.ts';
+import type { RestoreRunConfig, RestoreRunResult } from '../../tasks/restore/recipe.node.ts';
 import type { ModelConfig } from '../../training/core/model-config.ts';
-import { listImages } from '../../training/data/items.node.ts';
-import { checkpointFiles } from '../../training/learner/checkpoint.node.ts';
-import type { Progress } from '../../training/learner/recorder.ts';
-import { decodeSafetensors } from '../../training/learner/safetensors.ts';
-import { restoreCard } from '../model-card.ts';
+import type { Progress } from '../../training/loop/recorder.ts';
+import { listImages } from '../../training/pictures/items.node.ts';
+import { checkpointFiles } from '../../training/runs/checkpoint.node.ts';
+import { decodeSafetensors } from '../../training/weights/safetensors.ts';
+import { restoreCard } from '../cli/model-card.ts';
 import { dataFolder } from './data.ts';
 
 /*

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { zooDir } from '../../server/paths.ts';
-import { exportSegment } from '../../training/apps/segment.ts';
-import type { SegmentScore } from '../../training/apps/segment-score.node.ts';
+import { zooDir } from '../../server/store/paths.ts';
+import type { SegmentData } from '../../tasks/segment/folder.node.ts';
+import { exportSegment } from '../../tasks/segment/net.ts';
+import type { SegmentScore } from '../../tasks/segment/score.node.ts';
 import type { ModelConfig } from '../../training/core/model-config.ts';
-import type { SegmentData } from '../../training/data/segment/folder.node.ts';
 import type { SegmentRun } from './segment.ts';
 
 const dataText = `CamVid in SegNet's form: 701 frames of four videos of Cambridge, 480 x 360, 11 classes and void; 367 to train on, 101 to validate, 233 to test, the

@@ -2,14 +2,14 @@ import { createHash } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { zooDir } from '../../server/paths.ts';
+import { zooDir } from '../../server/store/paths.ts';
 import { textModelFacts } from '../../training/apps/text.ts';
 import type { ModelConfig } from '../../training/core/model-config.ts';
-import { Vocab } from '../../training/data/text/vocab.ts';
-import { checkpointFiles } from '../../training/learner/checkpoint.node.ts';
-import type { Progress } from '../../training/learner/recorder.ts';
-import { decodeSafetensors } from '../../training/learner/safetensors.ts';
+import type { Progress } from '../../training/loop/recorder.ts';
 import { quantiseWeights } from '../../training/onnx/quantise.ts';
+import { checkpointFiles } from '../../training/runs/checkpoint.node.ts';
+import { Vocab } from '../../training/text/vocab.ts';
+import { decodeSafetensors } from '../../training/weights/safetensors.ts';
 import { measureTweets, type TweetsResult, withWords } from './tweets.ts';
 
 /*

@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createRng } from '../../training/core/rng.ts';
-import { readParagraphs } from '../../training/data/text/corpus.node.ts';
-import { noLabel } from '../../training/data/text/labelled.ts';
-import { cleanPosts, parsePosts } from '../../training/data/text/posts.ts';
-import { special } from '../../training/data/text/special.ts';
-import { tokenise } from '../../training/data/text/tokenise.ts';
+import { readParagraphs } from '../../training/text/corpus.node.ts';
+import { noLabel } from '../../training/text/labelled.ts';
+import { cleanPosts, parsePosts } from '../../training/text/posts.ts';
+import { special } from '../../training/text/special.ts';
+import { tokenise } from '../../training/text/tokenise.ts';
 import { dataFolder } from './data.ts';
 
 /* Labelled sets that are derived from the texts, the same on every machine. */

@@ -4,13 +4,13 @@ import { textModelFacts } from '../../training/apps/text.ts';
 import { textClassifierLearner, textIds, unfreezeGradually } from '../../training/apps/text-classifier.ts';
 import type { EncoderTaskOptions } from '../../training/apps/text-encoder.ts';
 import { textTaggerLearner } from '../../training/apps/text-tagger.ts';
-import { frequentTags, logisticRegression, naiveBayes, type TextGuess } from '../../training/data/text/baselines.ts';
-import { type LabelledText, noLabel, type TaggedText } from '../../training/data/text/labelled.ts';
-import { makeVocab, Vocab } from '../../training/data/text/vocab.ts';
-import type { Callback } from '../../training/learner/learner.ts';
-import type { EpochRow } from '../../training/learner/recorder.ts';
+import type { Callback } from '../../training/loop/fit-loop.ts';
+import type { EpochRow } from '../../training/loop/recorder.ts';
 import { initializersOf } from '../../training/onnx/weights.ts';
 import { openSession } from '../../training/run/ort.node.ts';
+import { frequentTags, logisticRegression, naiveBayes, type TextGuess } from '../../training/text/baselines.ts';
+import { type LabelledText, noLabel, type TaggedText } from '../../training/text/labelled.ts';
+import { makeVocab, Vocab } from '../../training/text/vocab.ts';
 import { markedParagraphs, markLabels, replies, replyClasses, type TaggedTokens } from './text-heads-data.ts';
 
 /*

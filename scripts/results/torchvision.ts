@@ -4,16 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BackboneName, backbones } from '../../models/backbones.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
-import { loadWeights } from '../../training/learner/weights/load.ts';
-import { formatWeightReport } from '../../training/learner/weights/match.ts';
-import { readWeightsFile } from '../../training/learner/weights/read.node.ts';
 import { createScope, type ParamSpec } from '../../training/nn/scope.ts';
 import { Graph } from '../../training/onnx/graph.ts';
 import * as o from '../../training/ops/build.ts';
 import { adamw } from '../../training/optim/optimizers.ts';
 import { createState, type TrainState } from '../../training/step/state.ts';
 import { buildEvaluation, type Task } from '../../training/step/train-step.ts';
-import { rootDir } from '../source-files.ts';
+import { loadWeights } from '../../training/weights/load.ts';
+import { formatWeightReport } from '../../training/weights/match.ts';
+import { readWeightsFile } from '../../training/weights/read.node.ts';
+import { rootDir } from '../repo/source-files.ts';
 import {
   describeErrors,
   findPython,

@@ -2,13 +2,13 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { convertWords, exportLanguageModel, openTextModel, textModelFacts } from '../../training/apps/text.ts';
-import { unknownShare } from '../../training/data/text/corpus.ts';
-import { kneserNey } from '../../training/data/text/kneser-ney.ts';
-import { textPerplexity } from '../../training/data/text/perplexity.ts';
-import { Vocab } from '../../training/data/text/vocab.ts';
+import { textPerplexity } from '../../training/generate/perplexity.ts';
 import { quantiseWeights } from '../../training/onnx/quantise.ts';
 import { initializersOf } from '../../training/onnx/weights.ts';
 import { openSession } from '../../training/run/ort.node.ts';
+import { unknownShare } from '../../training/text/corpus.ts';
+import { kneserNey } from '../../training/text/kneser-ney.ts';
+import { Vocab } from '../../training/text/vocab.ts';
 import { type PostsData, readPostsData } from './posts-data.ts';
 
 /*

@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
-import { listFiles, readSources, rootDir } from '../../scripts/source-files.ts';
-import { restoreRunDefaults } from '../../training/apps/restore-run.node.ts';
+import { listFiles, readSources, rootDir } from '../../scripts/repo/source-files.ts';
+import { restoreRunDefaults } from '../../tasks/restore/recipe.node.ts';
 
 const read = (path: string): string => readFileSync(join(rootDir, path), 'utf8');
 const topPages = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md'];

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { expect } from 'chai';
-import { readSources, rootDir, type SourceFile, sourceFolders } from '../../scripts/source-files.ts';
-import { type ImportLine, importsOf } from '../../scripts/source-scan.ts';
+import { readSources, rootDir, type SourceFile, sourceFolders } from '../../scripts/repo/source-files.ts';
+import { type ImportLine, importsOf } from '../../scripts/repo/source-scan.ts';
 
 /** What each folder under training/ (and models/) may import directly; whatever those may import is allowed too. */
 const layers: Readonly<Record<string, readonly string[]>> = {
@@ -10,31 +10,37 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   onnx: ['core'],
   ops: ['onnx'],
   grad: ['ops'],
-  passes: ['ops'],
   nn: ['ops'],
   optim: ['ops'],
   models: ['nn'],
-  step: ['grad', 'passes', 'nn', 'optim'],
-  run: ['core', 'onnx'],
-  data: ['core'],
-  learner: ['step', 'run', 'data'],
-  apps: ['learner', 'models'],
+  step: ['grad', 'nn', 'optim'],
+  export: ['step'],
+  run: ['onnx'],
+  pictures: ['core'],
+  text: ['core'],
+  generate: ['text', 'onnx'],
+  data: ['pictures'],
+  loop: ['step', 'run'],
+  weights: ['loop'],
+  learner: ['weights', 'export', 'data'],
+  runs: ['learner'],
+  report: ['learner'],
+  apps: ['learner', 'models', 'generate'],
+  tasks: ['apps', 'runs', 'report'],
 };
 
 /** Path prefixes that the server and the page may import, nothing below them implied. */
-const sharedData = ['transforms', 'tiles', 'masks', 'classes', 'segment/rle', 'text'].map(
-  (name) => `training/data/${name}`,
-);
+const shared = [
+  'training/core/',
+  'training/pictures/',
+  'training/text/',
+  'training/generate/',
+  'tasks/segment/infer',
+  'tasks/classify/infer',
+];
 const mayImport: Readonly<Record<string, readonly string[]>> = {
-  server: ['server/', 'training/core/', 'training/run/', ...sharedData, 'training/data/segment/palette-png'],
-  client: [
-    'client/',
-    'training/core/',
-    'training/run/ort.web',
-    'training/run/session',
-    'training/run/text-model',
-    ...sharedData,
-  ],
+  server: ['server/', 'training/run/', ...shared],
+  client: ['client/', 'training/run/ort.web', 'training/run/session', ...shared],
 };
 
 interface Edge extends ImportLine {
@@ -49,10 +55,10 @@ function closure(layer: string): Set<string> {
   return reached;
 }
 
-/** `training/ops/x.ts` → `ops`, `models/unet.ts` → `models`, `training/index.ts` → null. */
+/** `training/ops/x.ts` → `ops`, `models/unet.ts` → `models`, `tasks/text/x.ts` → `tasks`, `training/index.ts` → null. */
 function layerOf(path: string): string | null {
   const [top, second, third] = path.split('/');
-  if (top === 'models') return 'models';
+  if (top === 'models' || top === 'tasks') return top;
   return top === 'training' && third !== undefined ? second! : null;
 }
 
@@ -69,7 +75,7 @@ const isOwn = ({ specifier }: Edge): boolean => specifier.startsWith('.');
 /** The reason an edge is forbidden, or null. */
 function offence(edge: Edge): string | null {
   const { from, to } = edge;
-  if (from.startsWith('training/') || from.startsWith('models/')) return libraryOffence(edge);
+  if (/^(training|models|tasks)\//.test(from)) return libraryOffence(edge);
   const allowed = mayImport[from.split('/')[0]!];
   if (!allowed || !isOwn(edge)) return null;
   if (allowed.some((prefix) => to.startsWith(prefix))) return null;
@@ -86,7 +92,8 @@ function libraryOffence(edge: Edge): string | null {
   }
   if (isNodeFile(to) && !isNodeFile(from) && !edge.typeOnly) return 'only *.node.ts may import *.node.ts';
   if (to.endsWith('.web.ts') && !from.endsWith('.web.ts')) return 'only *.web.ts may import *.web.ts';
-  if (isIndex(from)) return /^(training|models)\//.test(to) ? null : 'the index gathers training and models only';
+  if (isIndex(from))
+    return /^(training|models|tasks)\//.test(to) ? null : 'the index gathers training, models and tasks only';
   const target = layerOf(to);
   const source = layerOf(from)!;
   return target !== null && closure(source).has(target)

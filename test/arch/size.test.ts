@@ -2,10 +2,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { staleOutputs } from '../../scripts/prune.ts';
-import { limits, violations } from '../../scripts/size.ts';
-import { readSources } from '../../scripts/source-files.ts';
-import { functionsOf, importsOf, maskSource } from '../../scripts/source-scan.ts';
+import { staleOutputs } from '../../scripts/repo/prune.ts';
+import { limits, violations } from '../../scripts/repo/size.ts';
+import { readSources } from '../../scripts/repo/source-files.ts';
+import { functionsOf, importsOf, maskSource } from '../../scripts/repo/source-scan.ts';
 
 describe('sizes', () => {
   it('files and functions stay within their limits', () => {

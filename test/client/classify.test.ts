@@ -2,11 +2,11 @@ import { expect } from 'chai';
 import type { Page } from 'playwright-core';
 import sharp from 'sharp';
 import type { ClassifyBody } from '../../server/contract.ts';
-import { type ClassifyNetConfig, classifyNet, exportClassify } from '../../training/apps/classify.ts';
+import { type ClassifyNetConfig, classifyNet, exportClassify } from '../../tasks/classify/net.ts';
 import { createRng } from '../../training/core/rng.ts';
-import { imagenetStatistics } from '../../training/data/transforms/normalise.ts';
 import { createScope, initialWeights } from '../../training/nn/scope.ts';
 import { Graph } from '../../training/onnx/graph.ts';
+import { imagenetStatistics } from '../../training/pictures/transforms/normalise.ts';
 import { type Browser, openBrowser, whyNoBrowser } from '../helpers/browser.ts';
 import {
   eventually,

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import type { Page } from 'playwright-core';
-import { clientDir } from '../../server/paths.ts';
+import { clientDir } from '../../server/store/paths.ts';
 import { type Browser, openBrowser, whyNoBrowser } from '../helpers/browser.ts';
 import { meanColour } from '../server/harness.ts';
 import {

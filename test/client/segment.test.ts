@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import type { Page } from 'playwright-core';
 import sharp from 'sharp';
-import { rootDir } from '../../scripts/source-files.ts';
+import { rootDir } from '../../scripts/repo/source-files.ts';
 import type { SegmentBody } from '../../server/contract.ts';
 import type { ModelConfig } from '../../training/core/model-config.ts';
-import { readPaletteIds } from '../../training/data/segment/palette-png.node.ts';
+import { readPaletteIds } from '../../training/pictures/masks/palette-png.node.ts';
 import { type Browser, openBrowser, whyNoBrowser } from '../helpers/browser.ts';
 import {
   downloaded,

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import sharp from 'sharp';
-import { openStore } from '../../server/store.ts';
+import { openStore } from '../../server/store/store.ts';
 import type { ModelConfig } from '../../training/core/model-config.ts';
 import { createRng } from '../../training/core/rng.ts';
 import { tinyRestoreModel } from '../helpers/tiny-model.ts';

@@ -1,14 +1,14 @@
 import { expect } from 'chai';
 import { FettleError } from '../../training/core/errors.ts';
+import type { ArtifactSegment } from '../../training/export/artifacts.ts';
+import { trainingArtifacts } from '../../training/export/artifacts.ts';
+import type { ArtifactSet } from '../../training/export/ort-artifacts.ts';
+import { decodeOrtCheckpoint } from '../../training/export/ort-checkpoint.ts';
 import { createLearner, type Learner, type LearnerOptions, slice, splitByPrefix } from '../../training/index.ts';
 import { exportOrtTraining, exportTraining } from '../../training/learner/artifacts.ts';
 import { decodeModel } from '../../training/onnx/schema.ts';
 import { adamw } from '../../training/optim/optimizers.ts';
 import type { Session, Tensors } from '../../training/run/session.ts';
-import type { ArtifactSegment } from '../../training/step/artifacts.ts';
-import { trainingArtifacts } from '../../training/step/artifacts.ts';
-import type { ArtifactSet } from '../../training/step/ort-artifacts.ts';
-import { decodeOrtCheckpoint } from '../../training/step/ort-checkpoint.ts';
 import { distance, mlp, startState } from '../helpers/ort-cases.ts';
 import { ortTrainer } from '../helpers/ort-training.ts';
 import { openCpu, spiralLoader, spiralOptions, spirals } from '../helpers/tiny-tasks.ts';

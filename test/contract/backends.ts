@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import express from 'express';
 import { build } from 'vite';
-import { rootDir } from '../../scripts/source-files.ts';
+import { rootDir } from '../../scripts/repo/source-files.ts';
 import { dtypes } from '../../training/core/dtype.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
 import { openSession } from '../../training/run/ort.node.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { rootDir } from '../../scripts/source-files.ts';
+import { rootDir } from '../../scripts/repo/source-files.ts';
 import type { DType } from '../../training/core/dtype.ts';
 import type { Graph, Node, Value } from '../../training/onnx/graph.ts';
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { rootDir } from '../../scripts/source-files.ts';
+import { rootDir } from '../../scripts/repo/source-files.ts';
 import * as nn from '../../training/nn/layers.ts';
 import * as losses from '../../training/nn/losses.ts';
 import { optimizers } from '../../training/optim/optimizers.ts';

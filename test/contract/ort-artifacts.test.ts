@@ -1,7 +1,7 @@
 import { expect } from 'chai';
-import { compileEvaluation, compileOptimizer, compileStep } from '../../training/learner/trainer.ts';
+import { ortArtifacts } from '../../training/export/ort-artifacts.ts';
+import { compileEvaluation, compileOptimizer, compileStep } from '../../training/loop/compile.ts';
 import { adamw } from '../../training/optim/optimizers.ts';
-import { ortArtifacts } from '../../training/step/ort-artifacts.ts';
 import { distance, fill, flatten, lessonCnn, mlp, startState, unet, weightsOf } from '../helpers/ort-cases.ts';
 import { ortTrainer } from '../helpers/ort-training.ts';
 import { openCpu } from '../helpers/tiny-tasks.ts';

@@ -7,12 +7,12 @@ import * as ortWasm from 'onnxruntime-web/wasm';
 import { awdLstmDefaults } from '../../models/awd-lstm.ts';
 import { exportLanguageModel, textModelFacts } from '../../training/apps/text.ts';
 import { createRng } from '../../training/core/rng.ts';
-import { specialTokens } from '../../training/data/text/special.ts';
-import { Vocab } from '../../training/data/text/vocab.ts';
 import type { Weights } from '../../training/nn/scope.ts';
 import { quantiseWeights } from '../../training/onnx/quantise.ts';
 import { decodeModel } from '../../training/onnx/schema.ts';
 import { initializersOf } from '../../training/onnx/weights.ts';
+import { specialTokens } from '../../training/text/special.ts';
+import { Vocab } from '../../training/text/vocab.ts';
 import { randomTextWeights } from '../helpers/random-text-model.ts';
 
 const config = { ...awdLstmDefaults, width: 80, hidden: 144, layers: 2, words: 300 };

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { f32 } from '../../training/core/tensor.ts';
-import { keepResident } from '../../training/learner/resident.ts';
-import { compileOptimizer, compileStep, type OpenGraph } from '../../training/learner/trainer.ts';
+import { compileOptimizer, compileStep, type OpenGraph } from '../../training/loop/compile.ts';
+import { keepResident } from '../../training/loop/resident.ts';
 import { linear } from '../../training/nn/layers.ts';
 import { mseLoss } from '../../training/nn/losses.ts';
 import { adamw } from '../../training/optim/optimizers.ts';

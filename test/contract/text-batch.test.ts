@@ -2,11 +2,11 @@ import { expect } from 'chai';
 import { awdLstmDefaults } from '../../models/awd-lstm.ts';
 import { exportLanguageModel, openTextModel } from '../../training/apps/text.ts';
 import { createRng } from '../../training/core/rng.ts';
-import { specialTokens } from '../../training/data/text/special.ts';
-import { type RowState, TextRows } from '../../training/data/text/text-rows.ts';
-import { Vocab } from '../../training/data/text/vocab.ts';
+import { textModelParts } from '../../training/generate/text-model.ts';
+import { type RowState, TextRows } from '../../training/generate/text-rows.ts';
 import { openSession } from '../../training/run/ort.node.ts';
-import { textModelParts } from '../../training/run/text-model.ts';
+import { specialTokens } from '../../training/text/special.ts';
+import { Vocab } from '../../training/text/vocab.ts';
 import { randomTextWeights } from '../helpers/random-text-model.ts';
 
 const config = { ...awdLstmDefaults, width: 64, hidden: 144, words: 1001 };

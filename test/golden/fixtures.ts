@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { rootDir } from '../../scripts/source-files.ts';
+import { rootDir } from '../../scripts/repo/source-files.ts';
 import { f32, sizeOf, type Tensor } from '../../training/core/tensor.ts';
 
 /** Where a tensor lies in golden.bin; `offset` in elements. */

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { Tensor } from '../../training/core/tensor.ts';
-import { compileOptimizer, compileStep } from '../../training/learner/trainer.ts';
+import { compileOptimizer, compileStep } from '../../training/loop/compile.ts';
 import { zerosInit } from '../../training/nn/init.ts';
 import { crossEntropyLoss } from '../../training/nn/losses.ts';
 import type { Value } from '../../training/onnx/graph.ts';

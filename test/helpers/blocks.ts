@@ -1,11 +1,11 @@
-import { dataBlock } from '../../training/data/blocks/block.node.ts';
-import * as labels from '../../training/data/blocks/labellers.ts';
-import type { DataLoaders } from '../../training/data/blocks/loaders.node.ts';
-import type { DataBlockOptions } from '../../training/data/blocks/plan.ts';
-import { fromFolder } from '../../training/data/blocks/sources.node.ts';
-import { splitByFolder } from '../../training/data/blocks/splitters.ts';
-import type { FileItem, LabelKind } from '../../training/data/blocks/types.ts';
-import { getTransforms } from '../../training/data/transforms/augment.ts';
+import { dataBlock } from '../../training/data/block.node.ts';
+import * as labels from '../../training/data/labellers.ts';
+import type { DataLoaders } from '../../training/data/loaders.node.ts';
+import type { DataBlockOptions } from '../../training/data/plan.ts';
+import { fromFolder } from '../../training/data/sources.node.ts';
+import { splitByFolder } from '../../training/data/splitters.ts';
+import type { FileItem, LabelKind } from '../../training/data/types.ts';
+import { getTransforms } from '../../training/pictures/transforms/augment.ts';
 import { wavyImage, writePhoto } from './photos.ts';
 
 /** Copies of an epoch's batches: their tensors are reused. */

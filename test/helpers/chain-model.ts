@@ -1,7 +1,7 @@
 import type { Tensor } from '../../training/core/tensor.ts';
-import { specialTokens } from '../../training/data/text/special.ts';
-import type { OpenTextModel } from '../../training/data/text/text-rows.ts';
-import { Vocab } from '../../training/data/text/vocab.ts';
+import type { OpenTextModel } from '../../training/generate/text-rows.ts';
+import { specialTokens } from '../../training/text/special.ts';
+import { Vocab } from '../../training/text/vocab.ts';
 
 const vocab = new Vocab([...specialTokens, 'a', 'b', 'c', '.', '7', '\n']);
 

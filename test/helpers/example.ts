@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { rootDir } from '../../scripts/source-files.ts';
+import { rootDir } from '../../scripts/repo/source-files.ts';
 
 /** The programs (blocks of js) in a page of the docs, in order. */
 export const examplesOf = (page: string): readonly string[] =>

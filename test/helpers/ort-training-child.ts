@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { rootDir } from '../../scripts/source-files.ts';
+import { rootDir } from '../../scripts/repo/source-files.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
+import type { ArtifactSet } from '../../training/export/ort-artifacts.ts';
 import type { Tensors } from '../../training/run/session.ts';
-import type { ArtifactSet } from '../../training/step/ort-artifacts.ts';
 import type { Created, Reply, Request } from './ort-training.ts';
 
 /*

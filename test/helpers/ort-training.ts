@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import type { ArtifactSet } from '../../training/export/ort-artifacts.ts';
 import type { Tensors } from '../../training/run/session.ts';
-import type { ArtifactSet } from '../../training/step/ort-artifacts.ts';
 
 export type Request =
   | { readonly kind: 'create'; readonly artifacts: ArtifactSet }

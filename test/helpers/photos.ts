@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Image } from '../../training/core/image.ts';
 import { createRng } from '../../training/core/rng.ts';
-import { encodeJpeg, encodePng } from '../../training/data/image-io.node.ts';
+import { encodeJpeg, encodePng } from '../../training/pictures/image-io.node.ts';
 
 /** Runs `body` with a new empty folder that is removed afterwards. */
 export async function withFolder<T>(body: (folder: string) => Promise<T>): Promise<T> {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { restoreUnetDefaults } from '../../models/unet.ts';
-import { type RestoreRunConfig, restoreRunDefaults } from '../../training/apps/restore-run.node.ts';
+import { type RestoreRunConfig, restoreRunDefaults } from '../../tasks/restore/recipe.node.ts';
 import { wavyImage, writePhoto } from './photos.ts';
 
 /** A run of seconds with all that a long one has: two sizes of crops, damage on the fly, a partly filled schedule. */

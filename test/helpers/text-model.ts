@@ -1,8 +1,8 @@
 import { type AwdLstmConfig, awdLstmDefaults } from '../../models/awd-lstm.ts';
-import type { ModelStore } from '../../server/store.ts';
+import type { ModelStore } from '../../server/store/store.ts';
 import { exportLanguageModel } from '../../training/apps/text.ts';
-import { specialTokens } from '../../training/data/text/special.ts';
-import { Vocab } from '../../training/data/text/vocab.ts';
+import { specialTokens } from '../../training/text/special.ts';
+import { Vocab } from '../../training/text/vocab.ts';
 import { randomTextWeights } from './random-text-model.ts';
 
 const words = 'the cat dog sees likes moon sea and of a in to rocket red blue runs fast . , ! ? 2 3 7'.split(' ');

@@ -4,7 +4,7 @@ import { epochOrder } from '../../training/data/order.ts';
 import { ema } from '../../training/learner/callbacks/ema.ts';
 import { mixup } from '../../training/learner/callbacks/mixup.ts';
 import { reduceOnPlateau, saveBest } from '../../training/learner/callbacks/track.ts';
-import type { Batch, LearnerOptions, Loader } from '../../training/learner/create-learner.ts';
+import type { Batch, LearnerOptions, Loader } from '../../training/learner/learner.ts';
 import { accuracy } from '../../training/learner/metrics.ts';
 import { batchNorm, dropout, linear } from '../../training/nn/layers.ts';
 import { crossEntropyLoss } from '../../training/nn/losses.ts';

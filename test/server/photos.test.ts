@@ -4,8 +4,8 @@ import { expect } from 'chai';
 import sharp from 'sharp';
 import type { ClassifyBody, ErrorBody } from '../../server/contract.ts';
 import type { RunningServer } from '../../server/main.ts';
-import type { PictureTask } from '../../server/tasks/types.ts';
-import { readPaletteIds } from '../../training/data/segment/palette-png.node.ts';
+import type { PictureTask } from '../../server/serve/tasks/types.ts';
+import { readPaletteIds } from '../../training/pictures/masks/palette-png.node.ts';
 import { type Bench, createBench, photosDir, send } from './harness.ts';
 
 const dir = photosDir();

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import sharp from 'sharp';
 import type { ClassifyBody, SegmentBody } from '../../server/contract.ts';
-import { readPaletteIds } from '../../training/data/segment/palette-png.node.ts';
+import { readPaletteIds } from '../../training/pictures/masks/palette-png.node.ts';
 import { type Finished, fettle, fettleJson } from '../helpers/command.ts';
 import { type Bench, createBench, send } from './harness.ts';
 

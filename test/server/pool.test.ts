@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import sharp from 'sharp';
 import { RequestError } from '../../server/errors.ts';
-import { inspect } from '../../server/images.ts';
-import { createPool, type Pool } from '../../server/pool.ts';
-import type { JobOf, PictureTask } from '../../server/tasks/types.ts';
+import { inspect } from '../../server/serve/images.ts';
+import { createPool, type Pool } from '../../server/serve/pool.ts';
+import type { JobOf, PictureTask } from '../../server/serve/tasks/types.ts';
 import { tinyRestoreModel } from '../helpers/tiny-model.ts';
 import { brightestChannel, flat, until } from './harness.ts';
 

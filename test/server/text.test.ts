@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { pino } from 'pino';
 import type { GenerateBody, GenerateEvent, GenerateRequest } from '../../server/contract.ts';
 import type { RunningServer } from '../../server/main.ts';
-import { TextWriter } from '../../server/text/writer.ts';
+import { TextWriter } from '../../server/serve/text/writer.ts';
 import { publishText, tinyTextModel } from '../helpers/text-model.ts';
 import { type Bench, createBench, errorOf, until } from './harness.ts';
 

@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import sharp from 'sharp';
 import { unetHalo, unetMultiple } from '../../models/unet.ts';
-import { workerModel } from '../../server/host.ts';
-import { packageRoot, zooDir } from '../../server/paths.ts';
-import { runPicture } from '../../server/pictures.ts';
-import { createPool, type Pool } from '../../server/pool.ts';
-import { type ModelVersion, openStore } from '../../server/store.ts';
-import { restoreConfigOf } from '../../training/apps/restore.node.ts';
+import { workerModel } from '../../server/serve/host.ts';
+import { runPicture } from '../../server/serve/pictures.ts';
+import { createPool, type Pool } from '../../server/serve/pool.ts';
+import { packageRoot, zooDir } from '../../server/store/paths.ts';
+import { type ModelVersion, openStore } from '../../server/store/store.ts';
+import { restoreConfigOf } from '../../tasks/restore/net.node.ts';
 
 /** Where the number stands in the page's sample, as shares of its size: left, top, width, height. */
 const numberBox = [0.04, 0.12, 0.18, 0.16] as const;

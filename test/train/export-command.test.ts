@@ -1,12 +1,12 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { packageRoot } from '../../server/paths.ts';
+import { packageRoot } from '../../server/store/paths.ts';
 import { createRng } from '../../training/core/rng.ts';
+import { artifactNames } from '../../training/export/ort-artifacts.ts';
+import { decodeOrtCheckpoint } from '../../training/export/ort-checkpoint.ts';
 import { decodeModel } from '../../training/onnx/schema.ts';
 import { openSession } from '../../training/run/ort.node.ts';
-import { artifactNames } from '../../training/step/ort-artifacts.ts';
-import { decodeOrtCheckpoint } from '../../training/step/ort-checkpoint.ts';
 import { fettle, fettleJson } from '../helpers/command.ts';
 import { distance } from '../helpers/ort-cases.ts';
 import { withFolder } from '../helpers/photos.ts';

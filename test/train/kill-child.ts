@@ -2,10 +2,10 @@ import { writeSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { basename } from 'node:path';
-import { createLearner } from '../../training/learner/create-learner.ts';
 import { weightsFile } from '../../training/learner/export.ts';
-import type { Progress } from '../../training/learner/recorder.ts';
-import { runFolder } from '../../training/learner/run-folder.node.ts';
+import { createLearner } from '../../training/learner/learner.ts';
+import type { Progress } from '../../training/loop/recorder.ts';
+import { runFolder } from '../../training/runs/run-folder.node.ts';
 import { demanding, spiralOptions } from '../helpers/tiny-tasks.ts';
 
 /*

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { createRng } from '../../training/core/rng.ts';
-import { checkpointFiles, decodeCheckpoint, type RunManifest } from '../../training/learner/checkpoint.node.ts';
-import type { Progress } from '../../training/learner/recorder.ts';
-import { decodeSafetensors } from '../../training/learner/safetensors.ts';
+import type { Progress } from '../../training/loop/recorder.ts';
+import { checkpointFiles, decodeCheckpoint, type RunManifest } from '../../training/runs/checkpoint.node.ts';
+import { decodeSafetensors } from '../../training/weights/safetensors.ts';
 import type { KillChildOptions } from './kill-child.ts';
 
 const child = fileURLToPath(new URL('./kill-child.js', import.meta.url));

@@ -1,11 +1,11 @@
 import { expect } from 'chai';
 import { mixup } from '../../training/learner/callbacks/mixup.ts';
 import type { Loss } from '../../training/learner/compiled.ts';
-import { createLearner, type Learner, type LearnerOptions } from '../../training/learner/create-learner.ts';
-import { topLosses } from '../../training/learner/interpret.ts';
+import { createLearner, type Learner, type LearnerOptions } from '../../training/learner/learner.ts';
 import { linear } from '../../training/nn/layers.ts';
 import { crossEntropyLoss, diceLoss, focalLoss } from '../../training/nn/losses.ts';
 import * as o from '../../training/ops/build.ts';
+import { topLosses } from '../../training/report/interpret.ts';
 import { failureOf } from '../helpers/blocks.ts';
 import { spiralLoader, spiralOptions, spirals } from '../helpers/tiny-tasks.ts';
 

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { restoreUnetDefaults } from '../../models/unet.ts';
-import { runRestore } from '../../training/apps/restore-run.node.ts';
+import { runRestore } from '../../tasks/restore/recipe.node.ts';
 import { createRng } from '../../training/core/rng.ts';
 import { f32 } from '../../training/core/tensor.ts';
-import { compileEvaluation, compileOptimizer, compileStep } from '../../training/learner/trainer.ts';
+import { compileEvaluation, compileOptimizer, compileStep } from '../../training/loop/compile.ts';
 import * as nn from '../../training/nn/layers.ts';
 import * as losses from '../../training/nn/losses.ts';
 import * as o from '../../training/ops/build.ts';

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { rootDir } from '../../scripts/source-files.ts';
-import { events } from '../../training/learner/learner.ts';
+import { rootDir } from '../../scripts/repo/source-files.ts';
+import { events } from '../../training/loop/fit-loop.ts';
 import { examplesOf, runExample } from '../helpers/example.ts';
 import { withFolder } from '../helpers/photos.ts';
 

@@ -4,27 +4,27 @@ import { expect } from 'chai';
 import type { Tensor } from '../../training/core/tensor.ts';
 import { ema } from '../../training/learner/callbacks/ema.ts';
 import { accumulateGradients } from '../../training/learner/callbacks/gradients.ts';
-import { tensorBoard } from '../../training/learner/callbacks/logs.node.ts';
 import { mixup } from '../../training/learner/callbacks/mixup.ts';
 import { earlyStopping, saveBest } from '../../training/learner/callbacks/track.ts';
+import { exportModel, loadWeightsFile } from '../../training/learner/export.ts';
+import { slice, splitByPrefix } from '../../training/learner/groups.ts';
 import {
   createLearner,
   type FitCallOptions,
   type Learner,
   type LearnerOptions,
-} from '../../training/learner/create-learner.ts';
-import { exportModel, loadWeightsFile } from '../../training/learner/export.ts';
-import { slice, splitByPrefix } from '../../training/learner/groups.ts';
-import { tta } from '../../training/learner/interpret.ts';
-import type { Callback } from '../../training/learner/learner.ts';
+} from '../../training/learner/learner.ts';
 import { accuracy } from '../../training/learner/metrics.ts';
-import { plotTopLosses, showResults } from '../../training/learner/plot/cells.node.ts';
-import { savePlot } from '../../training/learner/plot/png.node.ts';
-import { runFolder } from '../../training/learner/run-folder.node.ts';
+import type { Callback } from '../../training/loop/fit-loop.ts';
 import { conv2d, linear } from '../../training/nn/layers.ts';
 import { mseLoss } from '../../training/nn/losses.ts';
 import * as o from '../../training/ops/build.ts';
 import { adam, adamw } from '../../training/optim/optimizers.ts';
+import { plotTopLosses, showResults } from '../../training/report/cells.node.ts';
+import { tta } from '../../training/report/interpret.ts';
+import { savePlot } from '../../training/report/png.node.ts';
+import { tensorBoard } from '../../training/runs/logs.node.ts';
+import { runFolder } from '../../training/runs/run-folder.node.ts';
 import { openCpu, spiralLoader, spiralOptions, spirals, tensorOf } from '../helpers/tiny-tasks.ts';
 
 const opened: Learner[] = [];

@@ -1,11 +1,6 @@
 import { expect } from 'chai';
 import { i32, type Tensor } from '../../training/core/tensor.ts';
-import {
-  createLearner,
-  type Learner,
-  type LearnerOptions,
-  type Loader,
-} from '../../training/learner/create-learner.ts';
+import { createLearner, type Learner, type LearnerOptions, type Loader } from '../../training/learner/learner.ts';
 import { accuracy, perplexity } from '../../training/learner/metrics.ts';
 import { embedding, gru, linear } from '../../training/nn/layers.ts';
 import { crossEntropyLoss } from '../../training/nn/losses.ts';

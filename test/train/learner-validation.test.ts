@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { stopOnNan } from '../../training/learner/callbacks/stop-on-nan.ts';
-import { createLearner, type Learner, type LearnerOptions } from '../../training/learner/create-learner.ts';
-import { tta } from '../../training/learner/interpret.ts';
-import { describeRow } from '../../training/learner/recorder.ts';
+import { createLearner, type Learner, type LearnerOptions } from '../../training/learner/learner.ts';
+import { describeRow } from '../../training/loop/recorder.ts';
+import { tta } from '../../training/report/interpret.ts';
 import { failureOf } from '../helpers/blocks.ts';
 import { spiralLoader, spiralOptions, spirals } from '../helpers/tiny-tasks.ts';
 

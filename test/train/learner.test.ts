@@ -5,14 +5,14 @@ import { gradientClip } from '../../training/learner/callbacks/gradients.ts';
 import { mixup } from '../../training/learner/callbacks/mixup.ts';
 import { stopOnNan } from '../../training/learner/callbacks/stop-on-nan.ts';
 import { earlyStopping, reduceOnPlateau, saveBest } from '../../training/learner/callbacks/track.ts';
-import { createLearner, type Learner, type LearnerOptions } from '../../training/learner/create-learner.ts';
 import { exportModel, loadWeightsFile, weightsFile } from '../../training/learner/export.ts';
 import { slice, splitByPrefix } from '../../training/learner/groups.ts';
-import { itemOf, topLosses, tta } from '../../training/learner/interpret.ts';
-import type { Callback } from '../../training/learner/learner.ts';
+import { createLearner, type Learner, type LearnerOptions } from '../../training/learner/learner.ts';
 import { accuracy, type Metric } from '../../training/learner/metrics.ts';
+import type { Callback } from '../../training/loop/fit-loop.ts';
 import { linear } from '../../training/nn/layers.ts';
 import { sgd } from '../../training/optim/optimizers.ts';
+import { itemOf, topLosses, tta } from '../../training/report/interpret.ts';
 import { openCpu, spiralLoader, spiralOptions, spirals } from '../helpers/tiny-tasks.ts';
 
 const opened: Learner[] = [];

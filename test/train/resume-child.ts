@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import { runRestore } from '../../training/apps/restore-run.node.ts';
+import { runRestore } from '../../tasks/restore/recipe.node.ts';
 import { openSession } from '../../training/run/ort.node.ts';
 import { smallRun } from '../helpers/small-restore.ts';
 

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { createRng } from '../../training/core/rng.ts';
-import { checkpointFiles, decodeCheckpoint } from '../../training/learner/checkpoint.node.ts';
-import type { Progress } from '../../training/learner/recorder.ts';
-import { decodeSafetensors } from '../../training/learner/safetensors.ts';
+import type { Progress } from '../../training/loop/recorder.ts';
+import { checkpointFiles, decodeCheckpoint } from '../../training/runs/checkpoint.node.ts';
+import { decodeSafetensors } from '../../training/weights/safetensors.ts';
 import { smallRunSteps, writePhotos } from '../helpers/small-restore.ts';
 import type { ChildOptions } from './resume-child.ts';
 

@@ -1,15 +1,15 @@
 import { expect } from 'chai';
 import sharp from 'sharp';
 import { i32, type Tensor } from '../../training/core/tensor.ts';
-import { classColor } from '../../training/data/blocks/show.node.ts';
+import { classColor } from '../../training/data/show.node.ts';
 import { createDataLoaders, dataBlock, fromArrays } from '../../training/index.node.ts';
 import { labels, splitByIndices } from '../../training/index.ts';
-import { createLearner, type LearnerOptions, type Loader } from '../../training/learner/create-learner.ts';
-import { plotTopLosses, showResults } from '../../training/learner/plot/cells.node.ts';
+import { createLearner, type LearnerOptions, type Loader } from '../../training/learner/learner.ts';
 import { onesInit } from '../../training/nn/init.ts';
 import { linear } from '../../training/nn/layers.ts';
 import { crossEntropyLoss } from '../../training/nn/losses.ts';
 import * as o from '../../training/ops/build.ts';
+import { plotTopLosses, showResults } from '../../training/report/cells.node.ts';
 import { openCpu, tensorOf } from '../helpers/tiny-tasks.ts';
 
 /** Pixels RGB of the pictures in an SVG, in order. */

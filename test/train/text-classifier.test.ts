@@ -4,12 +4,12 @@ import { encoderWeights, languageModelLearner } from '../../training/apps/text.t
 import { textClassifierLearner, textIds, unfreezeGradually } from '../../training/apps/text-classifier.ts';
 import { createRng } from '../../training/core/rng.ts';
 import { i32 } from '../../training/core/tensor.ts';
-import { readCorpus } from '../../training/data/text/corpus.node.ts';
-import { type LabelledText, labelledTexts } from '../../training/data/text/labelled.ts';
-import { makeVocab, type Vocab } from '../../training/data/text/vocab.ts';
 import { toOnnx } from '../../training/onnx/export.ts';
 import { Graph } from '../../training/onnx/graph.ts';
 import { openSession } from '../../training/run/ort.node.ts';
+import { readCorpus } from '../../training/text/corpus.node.ts';
+import { type LabelledText, labelledTexts } from '../../training/text/labelled.ts';
+import { makeVocab, type Vocab } from '../../training/text/vocab.ts';
 
 const open = (graph: Uint8Array) => openSession(graph, { threads: 1 });
 

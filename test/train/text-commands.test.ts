@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { numbersText } from '../../training/data/text/human-numbers.ts';
+import { numbersText } from '../../training/text/human-numbers.ts';
 import { fettle, fettleJson } from '../helpers/command.ts';
 import { withFolder } from '../helpers/photos.ts';
 

@@ -3,11 +3,11 @@ import { encoderWeights, languageModelLearner } from '../../training/apps/text.t
 import { textIds, unfreezeGradually } from '../../training/apps/text-classifier.ts';
 import { textTaggerLearner } from '../../training/apps/text-tagger.ts';
 import { createRng } from '../../training/core/rng.ts';
-import { frequentTags } from '../../training/data/text/baselines.ts';
-import { noLabel, type TaggedText } from '../../training/data/text/labelled.ts';
-import { specialTokens } from '../../training/data/text/special.ts';
-import { Vocab } from '../../training/data/text/vocab.ts';
 import { openSession } from '../../training/run/ort.node.ts';
+import { frequentTags } from '../../training/text/baselines.ts';
+import { noLabel, type TaggedText } from '../../training/text/labelled.ts';
+import { specialTokens } from '../../training/text/special.ts';
+import { Vocab } from '../../training/text/vocab.ts';
 
 const open = (graph: Uint8Array) => openSession(graph, { threads: 1 });
 const nouns = ['dog', 'man', 'cat'];

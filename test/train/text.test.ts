@@ -8,17 +8,17 @@ import {
   loadLanguageModel,
   openTextModel,
 } from '../../training/apps/text.ts';
-import { readCorpus } from '../../training/data/text/corpus.node.ts';
-import type { Corpus } from '../../training/data/text/corpus.ts';
-import { generateText } from '../../training/data/text/generate.ts';
-import { numbersText } from '../../training/data/text/human-numbers.ts';
-import { textPerplexity } from '../../training/data/text/perplexity.ts';
-import { logProbabilities } from '../../training/data/text/sample.ts';
-import { specialTokens } from '../../training/data/text/special.ts';
-import { TextRows } from '../../training/data/text/text-rows.ts';
-import { makeVocab, Vocab } from '../../training/data/text/vocab.ts';
-import { textWindows } from '../../training/data/text/windows.ts';
+import { generateText } from '../../training/generate/generate.ts';
+import { textPerplexity } from '../../training/generate/perplexity.ts';
+import { logProbabilities } from '../../training/generate/sample.ts';
+import { TextRows } from '../../training/generate/text-rows.ts';
 import { openSession } from '../../training/run/ort.node.ts';
+import { readCorpus } from '../../training/text/corpus.node.ts';
+import type { Corpus } from '../../training/text/corpus.ts';
+import { numbersText } from '../../training/text/human-numbers.ts';
+import { specialTokens } from '../../training/text/special.ts';
+import { makeVocab, Vocab } from '../../training/text/vocab.ts';
+import { textWindows } from '../../training/text/windows.ts';
 
 const open = (graph: Uint8Array) => openSession(graph, { threads: 1 });
 const small = { width: 24, hidden: 32, layers: 2, dropMult: 0.2 };

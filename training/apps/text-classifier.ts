@@ -1,13 +1,13 @@
 import { type TextClassifierConfig, textClassifier } from '../../models/text-classifier.ts';
-import { type LabelledText, labelledTexts, paddedText } from '../data/text/labelled.ts';
-import { tokenise } from '../data/text/tokenise.ts';
-import { beginId, type Vocab } from '../data/text/vocab.ts';
-import { createLearner, type Learner } from '../learner/create-learner.ts';
 import { slice } from '../learner/groups.ts';
+import { createLearner, type Learner } from '../learner/learner.ts';
 import { accuracy } from '../learner/metrics.ts';
 import type { FitCallOptions } from '../learner/options.ts';
-import type { EpochRow } from '../learner/recorder.ts';
+import type { EpochRow } from '../loop/recorder.ts';
 import { crossEntropyLoss } from '../nn/losses.ts';
+import { type LabelledText, labelledTexts, paddedText } from '../text/labelled.ts';
+import { tokenise } from '../text/tokenise.ts';
+import { beginId, type Vocab } from '../text/vocab.ts';
 import { type EncoderTaskOptions, encoderBody, encoderTask, inReadingOrder, loadEncoder } from './text-encoder.ts';
 
 export interface TextClassifierOptions extends EncoderTaskOptions {

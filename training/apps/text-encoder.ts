@@ -1,9 +1,9 @@
 import { type AwdLstmConfig, awdLstmDefaults } from '../../models/awd-lstm.ts';
-import { paddingId, type Vocab } from '../data/text/vocab.ts';
-import type { Learner } from '../learner/create-learner.ts';
 import type { ParamSplitter } from '../learner/groups.ts';
+import type { Learner } from '../learner/learner.ts';
 import type { LearnerOptions } from '../learner/options.ts';
 import type { Weights } from '../nn/scope.ts';
+import { paddingId, type Vocab } from '../text/vocab.ts';
 import { convertWords } from './text.ts';
 
 /* What the tasks on a language model's encoder share. */

@@ -1,10 +1,10 @@
 import { type TextTaggerConfig, textTagger } from '../../models/text-tagger.ts';
-import { inPieces, noLabel, paddedText, type TaggedText, taggedTexts, usualLengths } from '../data/text/labelled.ts';
-import { tokenise } from '../data/text/tokenise.ts';
-import { createLearner, type Learner } from '../learner/create-learner.ts';
+import { createLearner, type Learner } from '../learner/learner.ts';
 import { accuracy, fScore } from '../learner/metrics.ts';
 import { crossEntropyLoss } from '../nn/losses.ts';
 import * as o from '../ops/build.ts';
+import { inPieces, noLabel, paddedText, type TaggedText, taggedTexts, usualLengths } from '../text/labelled.ts';
+import { tokenise } from '../text/tokenise.ts';
 import { textIds } from './text-classifier.ts';
 import { type EncoderTaskOptions, encoderBody, encoderTask, inReadingOrder, loadEncoder } from './text-encoder.ts';
 

@@ -3,22 +3,22 @@ import { languageModelWindow, nextWord, type PenaltyOptions, probabilitiesAt } f
 import { ensure } from '../core/errors.ts';
 import { symDim } from '../core/shape.ts';
 import type { Tensor } from '../core/tensor.ts';
-import type { OpenTextModel } from '../data/text/text-rows.ts';
-import { paddingId, Vocab } from '../data/text/vocab.ts';
-import { textWindows } from '../data/text/windows.ts';
-import { createLearner, type Learner } from '../learner/create-learner.ts';
+import type { OpenTextModel } from '../generate/text-rows.ts';
 import type { ParamSplitter } from '../learner/groups.ts';
-import type { Callback } from '../learner/learner.ts';
+import { createLearner, type Learner } from '../learner/learner.ts';
 import { type Metric, meanMetric } from '../learner/metrics.ts';
 import type { LearnerOptions } from '../learner/options.ts';
-import type { EpochRow } from '../learner/recorder.ts';
-import type { OpenGraph } from '../learner/trainer.ts';
+import type { OpenGraph } from '../loop/compile.ts';
+import type { Callback } from '../loop/fit-loop.ts';
+import type { EpochRow } from '../loop/recorder.ts';
 import type { Weights } from '../nn/scope.ts';
 import { toOnnx } from '../onnx/export.ts';
 import type { Value } from '../onnx/graph.ts';
 import { decodeModel } from '../onnx/schema.ts';
 import type { Session } from '../run/session.ts';
 import { buildInference } from '../step/train-step.ts';
+import { paddingId, Vocab } from '../text/vocab.ts';
+import { textWindows } from '../text/windows.ts';
 
 export interface LanguageModelOptions
   extends PenaltyOptions,

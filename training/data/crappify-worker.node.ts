@@ -2,9 +2,9 @@ import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { workerData } from 'node:worker_threads';
 import { createRng } from '../core/rng.ts';
-import { applyDamages, damagedJpeg, parseDamages } from './damage/registry.node.ts';
-import { decodeRgb } from './image-io.node.ts';
-import { serveTasks } from './worker-pool.node.ts';
+import { serveTasks } from '../core/worker-pool.node.ts';
+import { applyDamages, damagedJpeg, parseDamages } from '../pictures/damage/registry.node.ts';
+import { decodeRgb } from '../pictures/image-io.node.ts';
 
 /** What a thread knows from its start. */
 export interface CrappifyThreadData {

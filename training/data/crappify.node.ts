@@ -2,11 +2,11 @@ import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { isAbsolute, join, relative } from 'node:path';
 import { ensure } from '../core/errors.ts';
+import { createWorkerPool } from '../core/worker-pool.node.ts';
+import { parseDamages } from '../pictures/damage/registry.node.ts';
+import { type ImageItem, listImages, withoutExtension } from '../pictures/items.node.ts';
 import type { CrappifyTask, CrappifyThreadData } from './crappify-worker.node.ts';
-import { parseDamages } from './damage/registry.node.ts';
-import { type ImageItem, listImages, withoutExtension } from './items.node.ts';
 import type { ItemFailure } from './loader.node.ts';
-import { createWorkerPool } from './worker-pool.node.ts';
 
 export interface CrappifyOptions {
   /** Folder of pictures, read with its subfolders. */

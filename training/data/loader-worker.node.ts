@@ -1,9 +1,9 @@
 import { workerData } from 'node:worker_threads';
 import { ensure, FettleError } from '../core/errors.ts';
-import type { ImageItem, PairItem } from './items.node.ts';
+import { serveTasks } from '../core/worker-pool.node.ts';
+import type { ImageItem, PairItem } from '../pictures/items.node.ts';
 import type { Draw } from './order.ts';
 import { photoDecoder, type SampleOptions, type SampleViews, writeSample } from './pair-sample.node.ts';
-import { serveTasks } from './worker-pool.node.ts';
 
 /** What a loader's thread knows from its start. */
 export interface LoaderThreadData {

@@ -1,10 +1,10 @@
 import { ensure } from '../core/errors.ts';
 import { type Tensor, tensor } from '../core/tensor.ts';
-import type { ImageItem, PairItem } from './items.node.ts';
+import { createWorkerPool } from '../core/worker-pool.node.ts';
+import type { ImageItem, PairItem } from '../pictures/items.node.ts';
 import type { BatchReply, BatchTask, ItemFailure, LoaderThreadData } from './loader-worker.node.ts';
 import { epochOrder } from './order.ts';
 import { checkSampleOptions, type Recipe, type SampleOptions } from './pair-sample.node.ts';
-import { createWorkerPool } from './worker-pool.node.ts';
 
 export type { ItemFailure } from './loader-worker.node.ts';
 export type { Recipe } from './pair-sample.node.ts';

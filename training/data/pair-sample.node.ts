@@ -1,12 +1,12 @@
 import { ensure, FettleError } from '../core/errors.ts';
 import type { Image } from '../core/image.ts';
 import { createRng, type Rng } from '../core/rng.ts';
-import { applyDamages, damagedImage, parseDamages } from './damage/registry.node.ts';
-import { decodeRgb, type Kernel, resizeImage } from './image-io.node.ts';
-import type { ImageItem, PairItem } from './items.node.ts';
-import { cachedDecoder, type Decoder } from './photo-cache.ts';
-import { type Size, scaleSize, shortSideOf, sizeForShortSide } from './sizes.ts';
-import { type Rect, sampleWindow } from './transforms/pixels.ts';
+import { applyDamages, damagedImage, parseDamages } from '../pictures/damage/registry.node.ts';
+import { decodeRgb, type Kernel, resizeImage } from '../pictures/image-io.node.ts';
+import type { ImageItem, PairItem } from '../pictures/items.node.ts';
+import { cachedDecoder, type Decoder } from '../pictures/photo-cache.ts';
+import { type Size, scaleSize, shortSideOf, sizeForShortSide } from '../pictures/sizes.ts';
+import { type Rect, sampleWindow } from '../pictures/transforms/pixels.ts';
 
 /** One way of damaging the photo of a sample. */
 export interface Recipe {

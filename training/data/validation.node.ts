@@ -1,10 +1,10 @@
 import { ensure } from '../core/errors.ts';
 import type { Image } from '../core/image.ts';
 import { createRng } from '../core/rng.ts';
-import { applyDamages, damagedImage, parseDamages } from './damage/registry.node.ts';
-import { decodeRgb, resizeImage } from './image-io.node.ts';
-import type { ImageItem, PairItem } from './items.node.ts';
-import { scaleSize, shortSideOf, sizeForShortSide } from './sizes.ts';
+import { applyDamages, damagedImage, parseDamages } from '../pictures/damage/registry.node.ts';
+import { decodeRgb, resizeImage } from '../pictures/image-io.node.ts';
+import type { ImageItem, PairItem } from '../pictures/items.node.ts';
+import { scaleSize, shortSideOf, sizeForShortSide } from '../pictures/sizes.ts';
 
 /** A whole photo and its damaged copy; the target is exactly twice the damaged picture's size. */
 export interface ValidationPair {

@@ -1,14 +1,14 @@
 import { ensure, FettleError } from '../core/errors.ts';
 import { knownKeys, namesOf } from '../core/known-keys.ts';
+import { need, needNotNegative } from '../core/numbers.ts';
+import { momentsOf, trainingArtifacts } from '../export/artifacts.ts';
+import { type ArtifactSet, type OrtArtifactOptions, ortArtifacts } from '../export/ort-artifacts.ts';
+import type { Hyper } from '../loop/compile.ts';
 import { adamw } from '../optim/optimizers.ts';
-import { momentsOf, trainingArtifacts } from '../step/artifacts.ts';
-import { type ArtifactSet, type OrtArtifactOptions, ortArtifacts } from '../step/ort-artifacts.ts';
 import type { Task } from '../step/train-step.ts';
 import { taskOf } from './compiled.ts';
-import type { Learner } from './create-learner.ts';
 import { type LearningRate, learningRates } from './groups.ts';
-import { need, needNotNegative } from './numbers.ts';
-import type { Hyper } from './trainer.ts';
+import type { Learner } from './learner.ts';
 
 /** The task of a learner at the shapes of its first training batch. */
 async function taskOfLearner(learner: Learner): Promise<Task> {

@@ -1,9 +1,9 @@
 import { knownKeys, namesOf } from '../core/known-keys.ts';
+import { isNumber, need, needCount, needNotNegative, needPositive, needShare } from '../core/numbers.ts';
+import { type Callback, type Event, events } from '../loop/fit-loop.ts';
 import type { OptimizerDef } from '../optim/define.ts';
 import { adamw } from '../optim/optimizers.ts';
 import type { LearningRate } from './groups.ts';
-import { type Callback, type Event, events } from './learner.ts';
-import { isNumber, need, needCount, needNotNegative, needPositive, needShare } from './numbers.ts';
 import type {
   FineTuneOptions,
   FitCallOptions,

@@ -1,5 +1,13 @@
 import { ensure } from '../core/errors.ts';
 import { sizeOf, type Tensor } from '../core/tensor.ts';
+import {
+  type CompiledEvaluation,
+  type CompiledStep,
+  compileEvaluation,
+  compileStep,
+  keepUpdates,
+  type OpenGraph,
+} from '../loop/compile.ts';
 import { checkLabels, type LabelRule, labelRules } from '../nn/label-rules.ts';
 import type { LoopForm } from '../nn/loop.ts';
 import * as losses from '../nn/losses.ts';
@@ -11,14 +19,6 @@ import type { Session, Tensors } from '../run/session.ts';
 import type { TrainState } from '../step/state.ts';
 import { buildForward, outputUpdates, type Task } from '../step/train-step.ts';
 import { needInput } from './input.ts';
-import {
-  type CompiledEvaluation,
-  type CompiledStep,
-  compileEvaluation,
-  compileStep,
-  keepUpdates,
-  type OpenGraph,
-} from './trainer.ts';
 
 /** A model: x[N,...] -> prediction[N,...]. */
 export type Model = (scope: Scope, x: Value) => Value;

@@ -1,4 +1,4 @@
-import { type Callback, type Event, events, inOrder } from './learner.ts';
+import { type Callback, type Event, events, inOrder } from '../loop/fit-loop.ts';
 
 /** Which callback runs at which event, in order: one line per event, indented as the loop nests. */
 export function explainRun(callbacks: readonly Callback[]): string {

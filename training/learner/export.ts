@@ -5,11 +5,11 @@ import type { Tensor } from '../core/tensor.ts';
 import { createScope } from '../nn/scope.ts';
 import { type ExportOptions, toOnnx } from '../onnx/export.ts';
 import { Graph } from '../onnx/graph.ts';
-import type { Learner } from './create-learner.ts';
-import { encodeSafetensors } from './safetensors.ts';
-import { loadWeights } from './weights/load.ts';
-import type { WeightReport, WeightRules } from './weights/match.ts';
-import { readWeights, type WeightFile } from './weights/read.ts';
+import { loadWeights } from '../weights/load.ts';
+import type { WeightReport, WeightRules } from '../weights/match.ts';
+import { readWeights, type WeightFile } from '../weights/read.ts';
+import { encodeSafetensors } from '../weights/safetensors.ts';
+import type { Learner } from './learner.ts';
 
 /** The weights of a learner, parameters and running statistics, as the bytes of a .safetensors file. */
 export const weightsFile = (learner: Learner, metadata: Readonly<Record<string, string>> = {}): Uint8Array =>

@@ -1,12 +1,12 @@
 import { ensure } from '../core/errors.ts';
 import { mixSeed } from '../core/rng.ts';
+import { type Callback, fitLoop } from '../loop/fit-loop.ts';
+import { type EpochRow, newProgress, type Progress } from '../loop/recorder.ts';
 import type { Tensors } from '../run/session.ts';
-import type { Learner } from './create-learner.ts';
 import type { LearningRate } from './groups.ts';
-import { type Callback, fitLoop } from './learner.ts';
+import type { Learner } from './learner.ts';
 import type { Batch, FitCallOptions, History } from './options.ts';
 import type { Policy } from './policies.ts';
-import { type EpochRow, newProgress, type Progress } from './recorder.ts';
 import type { RunFacts } from './run-key.ts';
 
 export interface FitPlan {

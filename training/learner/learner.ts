@@ -1,270 +1,371 @@
 import { ensure } from '../core/errors.ts';
-import { mixSeed } from '../core/rng.ts';
+import { sizeOf, type Tensor } from '../core/tensor.ts';
+import { type CompiledOptimizer, compileOptimizer, type Hyper } from '../loop/compile.ts';
+import type { Callback } from '../loop/fit-loop.ts';
+import { atPlace, evaluationTrouble, failOnTrouble } from '../loop/health.ts';
+import type { EpochRow } from '../loop/recorder.ts';
+import type { Weights } from '../nn/scope.ts';
+import { adamw } from '../optim/optimizers.ts';
 import type { Tensors } from '../run/session.ts';
-import type { NumberGroup, TrainState } from '../step/state.ts';
-import { atPlace, firstBadTensor } from './health.ts';
-import { type EpochRow, newProgress, type Progress } from './recorder.ts';
-import { keepResident } from './resident.ts';
-import type { CompiledOptimizer, CompiledStep, Hyper } from './trainer.ts';
+import { createState, initState, setWeights, type TrainState } from '../step/state.ts';
+import { accumulateGradients } from './callbacks/gradients.ts';
+import { recordSeries } from './callbacks/record.ts';
+import {
+  checkCall,
+  checkCallbacks,
+  checkFineTune,
+  checkLearnerOptions,
+  fitNames,
+  flatCosNames,
+  oneCycleNames,
+  sgdrNames,
+} from './checks.ts';
+import {
+  type Activation,
+  activationOf,
+  CompiledModels,
+  joinPredictions,
+  type ModelParts,
+  specsOf,
+} from './compiled.ts';
+import { explainRun } from './explain.ts';
+import { type FitPlan, Fits, type Trained } from './fits.ts';
+import { countGroups, type LearningRate, learningRates, normTest, scaleRate, slice } from './groups.ts';
+import { needItem } from './input.ts';
+import { findLearningRate, type LrFindOptions, type LrFound } from './lr-find.ts';
+import type {
+  Batch,
+  FineTuneOptions,
+  FitCallOptions,
+  FlatCosCallOptions,
+  History,
+  LearnerOptions,
+  Loader,
+  OneCycleCallOptions,
+  Predictions,
+  SgdrCallOptions,
+  ValidateOptions,
+} from './options.ts';
+import { constantPolicy, flatCosPolicy, oneCyclePolicy, type Policy, sgdrEpochs, sgdrPolicy } from './policies.ts';
+import { type RunFacts, runKey } from './run-key.ts';
+import { formatSummary, summarise } from './summary.ts';
 
-/** What callbacks see and may use. */
-export interface FitContext {
+export type * from './options.ts';
+
+/** A model, its loss, data and optimiser: what trains, measures and predicts. Made by {@link createLearner}. */
+export class Learner {
+  readonly options: LearnerOptions;
   readonly state: TrainState;
-  readonly progress: Progress;
-  readonly epochs: number;
-  /** Batches of the current epoch. */
-  readonly batches: number;
-  /** The batch that is being worked on. */
-  readonly batch: Tensors;
-  /** Loss of the last batch. */
-  readonly loss: number;
-  /** Share of the whole run that is done, 0..1. */
-  readonly done: number;
-  /** Whether an update followed the last batch (accumulation makes some batches go without). */
-  readonly updated: boolean;
-  /** Hyper-parameters of the update that this batch is part of. */
-  readonly hyper: Hyper;
-  /** What rows will have besides `train_loss`, where the run knows it beforehand: `valid_loss` and the metrics, or nothing. */
-  readonly metricNames?: readonly string[];
-  /** The row of the epoch that just ended; set in `afterValidate` and `afterEpoch`. */
-  readonly row?: EpochRow;
-  /** In `beforeBatch`: trains on `batch` instead. */
-  replaceBatch(batch: Tensors): void;
-  /** In `afterGradients`: the update scales the gradients so that their norm, over all that is trained, is at most `maxNorm`. */
-  clipGradients(maxNorm: number): void;
-  /** In `afterGradients`: no update follows this batch. */
-  skipUpdate(): void;
-  /** Ends the run after the current event. */
-  stop(): void;
-}
+  /** Number of parameter groups. */
+  readonly groups: number;
+  readonly compiled: CompiledModels;
+  readonly #parts: ModelParts;
+  /** Inputs of one batch, for their shape. */
+  readonly sample: Tensor;
+  readonly #isNorm: (name: string) => boolean;
+  #optimizer: CompiledOptimizer | undefined;
+  readonly #batch: Batch;
+  #frozen = 0;
+  readonly #fits: Fits;
 
-/** The events of a run, in the order in which they come, and what each is for. */
-export const events = {
-  beforeFit: 'once, before anything is trained',
-  beforeEpoch: 'before the first batch of each epoch',
-  beforeBatch: 'before the forward pass; may replace the batch',
-  afterGradients: 'gradients are in the state; may change them or skip the update',
-  afterBatch: 'after the update',
-  beforeValidate: 'training of the epoch is over; validation follows',
-  afterValidate: 'the row of the epoch is there',
-  afterEpoch: 'the epoch is over; progress points at the next one',
-  afterStop: 'the run was stopped; state and progress are where they were',
-  afterFit: 'once, at the end',
-  afterFailure: 'instead of afterFit when something threw; the error goes on to the caller',
-} as const;
-export type Event = keyof typeof events;
+  /** `batch` is one of the training data, for its shapes. */
+  constructor(options: LearnerOptions, batch: Batch) {
+    const sample = batch.x;
+    const { model, loss, name = 'model', activation = activationOf(loss), splitter = () => 0, seed = 1 } = options;
+    this.options = options;
+    this.#parts = { name, model, loss, activation, ...(options.loops === undefined ? {} : { loops: options.loops }) };
+    this.sample = sample;
+    this.#batch = batch;
+    const { specs } = specsOf(this.#parts, sample);
+    this.groups = countGroups(specs, splitter);
+    this.#isNorm = normTest(specs);
+    const { optimizer = adamw, wdNormBias = false } = options;
+    const decaying = wdNormBias ? specs.map((spec) => ({ ...spec, decay: spec.kind === 'param' })) : specs;
+    this.state = createState(decaying, { optimizer, groupOf: splitter, isNorm: this.#isNorm });
+    initState(this.state, seed);
+    this.compiled = new CompiledModels(this.#parts, options.open, sample);
+    this.#fits = new Fits(this, {
+      callbacks: () => this.#callbacks(),
+      key: (plan, facts) => this.#key(plan, facts),
+    });
+  }
 
-/** Everything around the loop is a callback: a plain object that listens to some of the {@link events}. */
-export type Callback = {
-  readonly name: string;
-  readonly order?: number;
+  /** Trains with a constant learning rate. */
+  async fit(epochs: number, lr: LearningRate = this.lr, options: FitCallOptions = {}): Promise<readonly EpochRow[]> {
+    checkCall('fit', epochs, lr, options, fitNames);
+    return this.#run({ kind: 'fit', epochs, lr, policy: constantPolicy }, options);
+  }
+
+  /** Trains with the one-cycle policy; `lrMax` is the rate at the top. */
+  async fitOneCycle(epochs: number, lrMax: LearningRate = this.lr, options: OneCycleCallOptions = {}) {
+    return this.#run(this.#oneCycle(epochs, lrMax, options), options);
+  }
+
+  #oneCycle(epochs: number, lrMax: LearningRate, options: OneCycleCallOptions): FitPlan {
+    checkCall('fitOneCycle', epochs, lrMax, options, oneCycleNames);
+    const { wd: _, callbacks: __, store: ___, ...cycle } = options;
+    const settings = { moms: this.options.moms ?? [0.95, 0.85, 0.95], ...cycle } as const;
+    return { kind: 'oneCycle', epochs, lr: lrMax, policy: oneCyclePolicy(settings), settings };
+  }
+
+  /** Trains flat for the share `pctStart` (0.75), then down by half a cosine. */
+  async fitFlatCos(epochs: number, lr: LearningRate = this.lr, options: FlatCosCallOptions = {}) {
+    checkCall('fitFlatCos', epochs, lr, options, flatCosNames);
+    const { pctStart = 0.75, divFinal = 1e5 } = options;
+    const settings = { pctStart, divFinal };
+    return this.#run({ kind: 'flatCos', epochs, lr, policy: flatCosPolicy(settings), settings }, options);
+  }
+
+  /** Trains with warm restarts: `cycles` cosines down to 0, the first over `length` (1) epochs, each `mult` (2) times as long as the one before. */
+  async fitSgdr(cycles: number, lr: LearningRate = this.lr, options: SgdrCallOptions = {}) {
+    checkCall('fitSgdr', cycles, lr, options, sgdrNames);
+    const { length = 1, mult = 2 } = options;
+    ensure(
+      [cycles, length, mult].every((one) => Number.isInteger(one) && one > 0),
+      'bad-argument',
+      () => {
+        return `fitSgdr: expected whole numbers above 0, got ${cycles} cycles of length ${length}, times ${mult}`;
+      },
+    );
+    const epochs = sgdrEpochs(cycles, length, mult);
+    const settings = { cycles, length, mult };
+    return this.#run({ kind: 'sgdr', epochs, lr, policy: sgdrPolicy(cycles, mult), settings }, options);
+  }
+
   /**
-   * Which numbers of the state it reads or writes; all when left out. Where a device keeps them they are brought here for
-   * it and taken back after it, so a callback that runs at every batch and needs none of them says `[]`.
+   * fastai's recipe: the head alone for `freezeEpochs`, then everything with lower rates for earlier groups. When the first phase is
+   * stopped there is no second; then, and when something throws, the groups that were frozen before are so again.
    */
-  readonly numbers?: readonly NumberGroup[];
-  /** It lets an update follow only every so many batches, and at the end of an epoch: schedules count on it. 1 when left out. */
-  readonly accumulates?: number;
-} & {
-  readonly [E in Event]?: (context: FitContext) => Promise<void> | void;
-};
-
-/** Callbacks as they run: by `order` (0 when left out), else as given. */
-export const inOrder = (callbacks: readonly Callback[]): readonly Callback[] =>
-  callbacks.toSorted((a, b) => (a.order ?? 0) - (b.order ?? 0));
-
-/** What one epoch trains on and with. Stages of progressive resizing differ in both. */
-export interface EpochSource {
-  readonly step: Pick<CompiledStep, 'gradients'>;
-  readonly batchesPerEpoch: number;
-  /** Batches `fromBatch`.. of epoch `epoch`: the same for the same epoch, whoever asks. */
-  batches(epoch: number, fromBatch: number): AsyncIterable<Tensors>;
-}
-
-export interface FitOptions {
-  readonly state: TrainState;
-  readonly optimizer: Pick<CompiledOptimizer, 'update'>;
-  readonly epochs: number;
-  readonly sourceOf: (epoch: number) => EpochSource | Promise<EpochSource>;
-  /** Hyper-parameters at a share 0..1 of all updates of the run. */
-  readonly hyperAt: (done: number) => Hyper;
-  /** Updates of all epochs together: batches, unless gradients are accumulated. */
-  readonly totalBatches: number;
-  /** Metrics on the validation set, after every epoch; `notFinite` is told of a batch whose loss is not finite. */
-  readonly validate: (
-    state: TrainState,
-    epoch: number,
-    notFinite: (text: string) => void,
-  ) => Promise<Readonly<Record<string, number>>>;
-  readonly seed: number;
-  /** See {@link FitContext}. */
-  readonly metricNames?: readonly string[];
-  readonly callbacks?: readonly Callback[];
-  /** Where to go on; from the beginning when left out. */
-  readonly progress?: Progress;
-}
-
-interface Run {
-  stopped: boolean;
-  loss: number;
-  batches: number;
-  batch: Tensors;
-  row: EpochRow | undefined;
-  skipped: boolean;
-  /** Batches since the last update. */
-  pending: number;
-  hyper: Hyper;
-}
-type Emit = (event: Event) => Promise<void>;
-
-/**
- * The training loop. It keeps no state of its own: everything is in `state` and `progress`, so that a run which is
- * interrupted and continued from a checkpoint of the two ends in the same bits.
- */
-export const fitLoop = (options: FitOptions): Promise<readonly EpochRow[]> =>
-  keepResident(options.state, () => loop(options));
-
-async function loop(options: FitOptions): Promise<readonly EpochRow[]> {
-  const { progress = newProgress() } = options;
-  const run: Run = { ...freshRun };
-  const emit = emitter(options, progress, run);
-  try {
-    await epochsOf(options, progress, run, emit);
-  } catch (error) {
-    // What failed may have taken with it what this needs, such as a device; the first error is the one to tell.
-    await emit('afterFailure').catch(() => undefined);
-    throw error;
-  }
-  return progress.rows;
-}
-
-async function epochsOf(options: FitOptions, progress: Progress, run: Run, emit: Emit): Promise<void> {
-  const { state, epochs } = options;
-  await emit('beforeFit');
-  while (progress.epoch < epochs && !run.stopped) {
-    const source = await options.sourceOf(progress.epoch);
-    run.batches = source.batchesPerEpoch;
-    await emit('beforeEpoch');
-    let started = performance.now();
-    for await (const batch of source.batches(progress.epoch, progress.batch)) {
-      run.batch = batch;
-      run.skipped = false;
-      run.hyper = hyperNow(options, progress);
-      await emit('beforeBatch');
-      // The batches of one update draw their random numbers apart; the first of them by the seed itself.
-      const seed = run.pending === 0 ? options.seed : mixSeed(options.seed, run.pending);
-      run.loss = await source.step.gradients(state, run.batch, { seed }).catch((error: unknown) => {
-        throw atPlace(`epoch ${progress.epoch}, batch ${progress.batch}`, error);
-      });
-      await emit('afterGradients');
-      if (run.stopped) break;
-      await needFiniteLoss(run, state, progress);
-      run.pending += 1;
-      if (!run.skipped) {
-        await options.optimizer.update(state, run.hyper);
-        run.pending = 0;
+  async fineTune(epochs: number, options: FineTuneOptions = {}): Promise<readonly EpochRow[]> {
+    checkFineTune(epochs, options);
+    return this.#fits.alone('fineTune', async () => {
+      const frozen = this.#frozen;
+      let whole = false;
+      try {
+        const { rows, stopped } = await this.#tune(epochs, options);
+        whole = !stopped;
+        return rows;
+      } finally {
+        if (!whole && this.#frozen !== frozen) await this.#freezeTo(frozen);
       }
-      progress.batch += 1;
-      progress.lossSum += run.loss;
-      progress.seconds += (performance.now() - started) / 1000;
-      started = performance.now();
-      await emit('afterBatch');
-      if (run.stopped) break;
-    }
-    if (run.stopped) break;
-    await endEpoch(options, progress, run, emit);
-    await emit('afterEpoch');
-    run.row = undefined;
+    });
   }
-  if (run.stopped) await emit('afterStop');
-  await emit('afterFit');
-}
 
-const freshRun: Run = {
-  stopped: false,
-  loss: Number.NaN,
-  batches: 0,
-  batch: {},
-  row: undefined,
-  skipped: false,
-  pending: 0,
-  hyper: {},
-};
+  async #tune(epochs: number, options: FineTuneOptions): Promise<Trained> {
+    const { baseLr = 2e-3, freezeEpochs = 1, lrMult = 100, pctStart = 0.3, div = 5, store, ...rest } = options;
+    const phase = (name: string, count: number, lr: LearningRate, cycle: OneCycleCallOptions): Promise<Trained> => {
+      const own = { ...rest, ...cycle, ...(store ? { store: store.part(name) } : {}) };
+      return this.#fits.train(this.#oneCycle(count, lr, own), own);
+    };
+    await this.#freezeTo(this.groups - 1);
+    const head = await phase('head', freezeEpochs, slice(baseLr), { pctStart: 0.99 });
+    if (head.stopped) return head;
+    await this.#freezeTo(0);
+    const lr = slice(baseLr / 2 / lrMult, baseLr / 2);
+    const all = await phase('all', epochs, lr, { pctStart, div });
+    // A stop in this phase ends the whole as one in a fit of its own.
+    return { rows: [...head.rows, ...all.rows], stopped: false };
+  }
 
-/** Share of the run's updates that are done, 0..1. */
-const doneShare = ({ state, totalBatches }: FitOptions, progress: Progress): number =>
-  (state.step - (progress.firstStep ?? 0)) / totalBatches;
+  /** Rows and series of all fits so far. */
+  get history(): History {
+    return this.#fits.history;
+  }
 
-function emitter(options: FitOptions, progress: Progress, run: Run): Emit {
-  const { state, epochs, metricNames } = options;
-  const callbacks = inOrder(options.callbacks ?? []);
-  const actions = {
-    replaceBatch: (batch: Tensors) => {
-      run.batch = batch;
-    },
-    clipGradients: (maxNorm: number) => {
-      run.hyper = { ...run.hyper, maxNorm };
-    },
-    skipUpdate: () => {
-      run.skipped = true;
-    },
-    stop: () => {
-      run.stopped = true;
-    },
-  };
-  return async (event) => {
-    for (const callback of callbacks) {
-      if (callback[event] === undefined) continue;
-      await state.residence?.toHost(callback.numbers);
-      const { loss, batches, batch, row, hyper, pending } = run;
-      const facts = { state, progress, epochs, batches, batch, loss, hyper, updated: pending === 0 };
-      const done = doneShare(options, progress);
-      const sometimes = { ...(row ? { row } : {}), ...(metricNames ? { metricNames } : {}) };
-      await callback[event]({ ...facts, ...actions, done, ...sometimes });
-      state.residence?.hostChanged(callback.numbers);
+  /** What makes answers of raw predictions. */
+  get activation(): Activation {
+    return this.#parts.activation;
+  }
+
+  /** The default learning rate. */
+  get lr(): LearningRate {
+    return this.options.lr ?? 1e-3;
+  }
+
+  /** Trains mock updates with rising rates and suggests one; weights are as before afterwards. */
+  async lrFind(options: LrFindOptions = {}): Promise<LrFound> {
+    return this.#fits.alone('lrFind', () => findLearningRate(this, options));
+  }
+
+  /** Freezes all groups but the last. */
+  freeze(): Promise<void> {
+    return this.freezeTo(-1);
+  }
+
+  /** Trains all groups. */
+  unfreeze(): Promise<void> {
+    return this.freezeTo(0);
+  }
+
+  /** Freezes the groups before `group` (from the end when negative); the optimiser starts anew. */
+  freezeTo(group: number): Promise<void> {
+    return this.#fits.alone('freezeTo', () => this.#freezeTo(group));
+  }
+
+  async #freezeTo(group: number): Promise<void> {
+    const first = group < 0 ? group + this.groups : group;
+    ensure(Number.isInteger(first) && first >= 0 && first < this.groups, 'bad-argument', () => {
+      return `freezeTo: expected a group in ${-this.groups}..${this.groups - 1}, got ${group}`;
+    });
+    this.#frozen = first;
+    this.resetOptimizer();
+    await this.#optimizer?.release();
+    this.#optimizer = undefined;
+  }
+
+  /** Forgets moments and the number of updates. */
+  resetOptimizer(): void {
+    for (const one of [this.state.grads, ...this.state.moments]) one.fill(0);
+    this.state.step = 0;
+  }
+
+  /** Whether a parameter is trained at present. */
+  isTrained(name: string): boolean {
+    const { splitter = () => 0, trainBn = true } = this.options;
+    return splitter(name) >= this.#frozen || (trainBn && this.#isNorm(name));
+  }
+
+  /** Forward and backward of one batch; gradients land in the state. Returns the loss. */
+  async gradients(batch: Tensors, seed: number): Promise<number> {
+    const step = await this.compiled.step(batch, this.#frozen, (name) => this.isTrained(name));
+    return step.gradients(this.state, batch, { seed });
+  }
+
+  /** One update from the gradients in the state. `lr` and momentum as the optimiser calls them. */
+  async update(hyper: Hyper): Promise<void> {
+    const { optimizer = adamw, open, trainBn = true } = this.options;
+    this.#optimizer ??= await compileOptimizer(
+      optimizer,
+      this.state,
+      open,
+      ({ group, norm }) => group >= this.#frozen || (trainBn && norm),
+    );
+    await this.#optimizer.update(this.state, hyper);
+  }
+
+  /** The hyper-parameters of an update at the share `done` of a run. */
+  hyperAt(done: number, lr: LearningRate, policy: Policy, wd = this.options.wd ?? 0.01): Hyper {
+    const { optimizer = adamw, hyper = {} } = this.options;
+    const momentum = ['beta1', 'momentum'].find((name) => name in optimizer.hyper);
+    return {
+      ...('wd' in optimizer.hyper ? { wd } : {}),
+      ...hyper,
+      ...(momentum === undefined || policy.mom === undefined ? {} : { [momentum]: policy.mom(done) }),
+      lr: learningRates(scaleRate(lr, policy.lr(done)), this.groups),
+    };
+  }
+
+  /**
+   * Loss (`valid_loss`) and metrics over a loader: the validation set when left out. A batch whose loss is not finite is told to
+   * `notFinite`; when that is left out it throws `bad-data`.
+   */
+  async validate(
+    loader: Loader | undefined = this.options.data.valid,
+    { notFinite = failOnTrouble('validate') }: ValidateOptions = {},
+  ): Promise<Readonly<Record<string, number>>> {
+    if (loader === undefined) return {};
+    const runs = (this.options.metrics ?? []).map((metric) => ({ name: metric.name, run: metric.start() }));
+    const { countTargets = (y: Tensor) => sizeOf(y.dims) } = this.options;
+    let [batches, lossSum, targets] = [0, 0, 0];
+    for await (const { x, y } of loader.epoch(0)) {
+      const place = `validation batch ${batches}`;
+      const { evaluate } = await this.compiled.evaluation({ x, y }).catch((error: unknown) => {
+        throw atPlace(place, error);
+      });
+      const results = await evaluate(this.state, { x, y });
+      const [loss, count] = [Number(results.loss!.data[0]), countTargets(y)];
+      // A batch without any says nothing, whatever its loss.
+      if (count > 0) lossSum += loss * count;
+      if (count > 0 && !Number.isFinite(loss)) notFinite(evaluationTrouble(this.state, place, { x, y }, results));
+      targets += count;
+      batches += 1;
+      for (const { run } of runs) run.add(results.prediction as Tensor<'float32'>, y);
     }
-  };
+    if (targets === 0) notFinite(`there is nothing to measure in ${batches} validation batches`);
+    return { valid_loss: lossSum / targets, ...Object.fromEntries(runs.map(({ name, run }) => [name, run.value()])) };
+  }
+
+  /** Predictions, after the activation, and targets of a whole loader: the validation set when left out. */
+  async getPreds(loader: Loader = this.validLoader('getPreds')): Promise<Predictions> {
+    const predictions: Tensor[] = [];
+    const targets: Tensor[] = [];
+    for await (const { x, y } of loader.epoch(0)) {
+      predictions.push(await this.compiled.forward(this.state, x));
+      targets.push({ ...y, data: y.data.slice() } as Tensor);
+    }
+    return joinPredictions('getPreds', predictions, targets);
+  }
+
+  /** The answer for one item x[...] (without the batch's axis), after the activation. */
+  async predict(x: Tensor): Promise<Tensor<'float32'>> {
+    needItem('predict', x, this.sample);
+    const { dims, ...rest } = await this.compiled.forward(this.state, { ...x, dims: [1, ...x.dims] });
+    return { ...rest, dims: dims.slice(1) };
+  }
+
+  /** The validation loader; throws `bad-argument` when there is none. */
+  validLoader(where: string): Loader {
+    const { valid } = this.options.data;
+    ensure(valid !== undefined, 'bad-argument', () => `${where}: expected a validation set, got none; pass a loader`);
+    return valid;
+  }
+
+  /** The lesson's table: layer, output shape, parameters, whether they are trained. */
+  summary(): string {
+    const { scope } = specsOf(this.#parts, this.sample);
+    return formatSummary(summarise(scope, (name) => this.isTrained(name)));
+  }
+
+  /** Which callback runs when, as text. */
+  explain(callbacks: readonly Callback[] = []): string {
+    checkCallbacks('explain', callbacks);
+    return explainRun([...this.#callbacks(), ...callbacks]);
+  }
+
+  /** Parameters and buffers by name; views into the state. */
+  get weights(): Weights {
+    return new Map([...this.state.tensors].map(([name, { data }]) => [name, data]));
+  }
+
+  /** Takes weights by name; the optimiser starts anew. */
+  load(weights: Weights): void {
+    setWeights(this.state, weights);
+    this.resetOptimizer();
+  }
+
+  /** Number of parameters. */
+  get paramCount(): number {
+    const params = this.state.specs.filter(({ kind }) => kind === 'param');
+    return params.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  }
+
+  /** Lets all sessions go. The learner opens new ones when it is used again. */
+  async close(): Promise<void> {
+    await this.#optimizer?.release();
+    this.#optimizer = undefined;
+    await this.compiled.release();
+  }
+
+  #callbacks(): Callback[] {
+    const { accumulate = 1, callbacks = [] } = this.options;
+    return [...(accumulate > 1 ? [accumulateGradients(accumulate)] : []), recordSeries(), ...callbacks];
+  }
+
+  #run(plan: FitPlan, options: FitCallOptions): Promise<readonly EpochRow[]> {
+    return this.#fits.alone(plan.kind, async () => (await this.#fits.train(plan, options)).rows);
+  }
+
+  /** What tells the runs of this learner apart. */
+  #key(plan: FitPlan, facts: Pick<RunFacts, 'wd' | 'accumulate' | 'before'>): Promise<string> {
+    const { kind: schedule, epochs, lr, settings } = plan;
+    const place = { frozen: this.#frozen, groups: this.groups };
+    return runKey({ schedule, epochs, lr, settings, ...facts, ...place }, this.options, this.#parts, this.#batch);
+  }
 }
 
-async function needFiniteLoss(
-  { loss, batch }: Run,
-  state: TrainState,
-  { epoch, batch: number }: Progress,
-): Promise<void> {
-  if (!Number.isFinite(loss)) await state.residence?.toHost();
-  ensure(Number.isFinite(loss), 'bad-data', () => {
-    const first = firstBadTensor(state, batch);
-    const where = first === undefined ? '' : `; the first tensor that went bad is ${first}`;
-    return `fitLoop: expected a finite loss, got ${loss} in epoch ${epoch}, batch ${number}${where}; lower the learning rate or look for damaged data`;
-  });
-}
-
-/** The schedule's hyper-parameters, learning rates times `progress.lrScale`. */
-function hyperNow(options: FitOptions, progress: Progress): Hyper {
-  const { lr, ...others } = options.hyperAt(doneShare(options, progress));
-  const scaled = (value: number): number => value * (progress.lrScale ?? 1);
-  if (lr === undefined) return others;
-  return { ...others, lr: typeof lr === 'number' ? scaled(lr) : lr.map(scaled) };
-}
-
-/** Validates and moves `progress` to the next epoch. */
-async function endEpoch({ state, validate }: FitOptions, progress: Progress, run: Run, emit: Emit): Promise<void> {
-  const started = performance.now();
-  await emit('beforeValidate');
-  await state.residence?.toHost(['params', 'buffers']);
-  let trouble: string | undefined;
-  const metrics = await validate(state, progress.epoch, (text) => {
-    trouble ??= text;
-  });
-  // Validation carries the states of recurrent nets on.
-  state.residence?.hostChanged(['buffers']);
-  const seconds = progress.seconds + (performance.now() - started) / 1000;
-  const row: EpochRow = { epoch: progress.epoch, trainLoss: progress.lossSum / progress.batch, seconds, metrics };
-  run.row = trouble === undefined ? row : { ...row, notFinite: trouble };
-  progress.rows.push(run.row);
-  progress.epoch += 1;
-  progress.batch = 0;
-  progress.lossSum = 0;
-  progress.seconds = 0;
-  await emit('afterValidate');
+/** A learner; reads one batch to learn the shape of the inputs. */
+export async function createLearner(options: LearnerOptions): Promise<Learner> {
+  checkLearnerOptions(options);
+  for await (const { x, y } of options.data.train.epoch(0)) return new Learner(options, { x, y });
+  ensure(false, 'bad-data', () => 'createLearner: expected a training loader with batches, got an empty one');
 }

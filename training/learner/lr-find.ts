@@ -1,9 +1,9 @@
 import { ensure } from '../core/errors.ts';
 import { knownKeys, namesOf } from '../core/known-keys.ts';
+import { needCount, needPositive } from '../core/numbers.ts';
 import type { Tensors } from '../run/session.ts';
 import { smoothed } from './callbacks/record.ts';
-import type { Learner } from './create-learner.ts';
-import { needCount, needPositive } from './numbers.ts';
+import type { Learner } from './learner.ts';
 
 export interface LrFindOptions {
   /** 1e-7 and 10 when left out. */

@@ -1,8 +1,8 @@
 import { ensure } from '../core/errors.ts';
 import type { Image } from '../core/image.ts';
 import { sizeOf, type Tensor } from '../core/tensor.ts';
-import { ssim as imageSsim } from '../data/metrics.ts';
-import { writeWindow } from '../data/transforms/pixels.ts';
+import { ssim as imageSsim } from '../pictures/quality.ts';
+import { writeWindow } from '../pictures/transforms/pixels.ts';
 
 /** Adds up one metric over the batches of a validation pass. */
 export interface MetricRun {

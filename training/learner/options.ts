@@ -1,15 +1,15 @@
 import type { Tensor } from '../core/tensor.ts';
-import type { Statistics } from '../data/transforms/normalise.ts';
+import type { Hyper, OpenGraph } from '../loop/compile.ts';
+import type { Callback } from '../loop/fit-loop.ts';
+import type { EpochRow, Progress } from '../loop/recorder.ts';
 import type { LoopForm } from '../nn/loop.ts';
 import type { OptimizerDef } from '../optim/define.ts';
 import type { OneCycleOptions } from '../optim/schedules.ts';
+import type { Statistics } from '../pictures/transforms/normalise.ts';
 import type { TrainState } from '../step/state.ts';
 import type { Activation, Loss, Model } from './compiled.ts';
 import type { LearningRate, ParamSplitter } from './groups.ts';
-import type { Callback } from './learner.ts';
 import type { Metric } from './metrics.ts';
-import type { EpochRow, Progress } from './recorder.ts';
-import type { Hyper, OpenGraph } from './trainer.ts';
 
 /** Inputs x[N,...] and targets y[N,...]; other keys are ignored. */
 export interface Batch {

@@ -1,4 +1,4 @@
-import { classifyInput, type LabelProbability, topLabels } from '../../../training/data/classes.ts';
+import { classifyInput, type LabelProbability, topLabels } from '../../../tasks/classify/infer.ts';
 import { decodeImage } from '../codec.ts';
 import type { TaskRun } from '../engine.ts';
 import type { ClassifyJob } from '../jobs.ts';

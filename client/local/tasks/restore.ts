@@ -1,6 +1,6 @@
 import type { ImageModelSpec } from '../../../training/core/model-config.ts';
 import { tensor } from '../../../training/core/tensor.ts';
-import { restoreImage } from '../../../training/data/tiles.ts';
+import { restoreImage } from '../../../training/pictures/tiles.ts';
 import type { WebDevice } from '../../../training/run/ort.web.ts';
 import { decodeImage, encodeImage, ensureOutputFits } from '../codec.ts';
 import type { TaskRun } from '../engine.ts';

@@ -1,4 +1,4 @@
-import { segmentPicture } from '../../../training/data/masks.ts';
+import { segmentPicture } from '../../../tasks/segment/infer.ts';
 import { decodeImage } from '../codec.ts';
 import type { TaskRun } from '../engine.ts';
 import type { PhotoJob, Segmented } from '../jobs.ts';

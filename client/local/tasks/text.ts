@@ -1,6 +1,6 @@
 import { ensure } from '../../../training/core/errors.ts';
-import { TextEngine } from '../../../training/data/text/engine.ts';
-import { Vocab } from '../../../training/data/text/vocab.ts';
+import { TextEngine } from '../../../training/generate/engine.ts';
+import { Vocab } from '../../../training/text/vocab.ts';
 import type { GenerateBody, GenerateEvent } from '../../api.ts';
 import type { TaskRun } from '../engine.ts';
 import type { TextJob } from '../jobs.ts';

@@ -1,7 +1,7 @@
 import { ensure } from '../../core/errors.ts';
 import { knownKeys } from '../../core/known-keys.ts';
+import type { Callback } from '../../loop/fit-loop.ts';
 import type { TrainState } from '../../step/state.ts';
-import type { Callback } from '../learner.ts';
 
 const keys = ['ema/params', 'ema/buffers'] as const;
 

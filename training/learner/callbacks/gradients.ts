@@ -1,5 +1,5 @@
 import { ensure } from '../../core/errors.ts';
-import type { Callback } from '../learner.ts';
+import type { Callback } from '../../loop/fit-loop.ts';
 
 /** Updates with the gradients scaled so that their norm, over all parameters together, is at most `maxNorm`. */
 export function gradientClip(maxNorm = 1): Callback {

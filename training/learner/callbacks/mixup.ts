@@ -1,9 +1,9 @@
 import { ensure } from '../../core/errors.ts';
 import { knownKeys } from '../../core/known-keys.ts';
+import { needPositive } from '../../core/numbers.ts';
 import { createRng, type Rng } from '../../core/rng.ts';
 import type { Tensor } from '../../core/tensor.ts';
-import type { Callback } from '../learner.ts';
-import { needPositive } from '../numbers.ts';
+import type { Callback } from '../../loop/fit-loop.ts';
 
 /** Gamma(shape, 1) by Marsaglia and Tsang (2000); below 1 by the boost U^(1/shape). */
 function gamma(rng: Rng, shape: number): number {

@@ -1,7 +1,7 @@
 import { knownKeys, namesOf } from '../../core/known-keys.ts';
-import type { Callback, FitContext } from '../learner.ts';
-import { need } from '../numbers.ts';
-import { describeRow } from '../recorder.ts';
+import { need } from '../../core/numbers.ts';
+import type { Callback, FitContext } from '../../loop/fit-loop.ts';
+import { describeRow } from '../../loop/recorder.ts';
 
 export interface ProgressOptions {
   /** Takes the text, e.g. `(text) => process.stderr.write(text)`. */

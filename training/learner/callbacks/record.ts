@@ -1,5 +1,5 @@
-import type { Callback } from '../learner.ts';
-import type { Hyper } from '../trainer.ts';
+import type { Hyper } from '../../loop/compile.ts';
+import type { Callback } from '../../loop/fit-loop.ts';
 
 const lastOf = (value: number | readonly number[] | undefined): number | undefined =>
   typeof value === 'number' ? value : value?.at(-1);

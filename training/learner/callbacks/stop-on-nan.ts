@@ -1,5 +1,5 @@
-import { allFinite, firstBadTensor } from '../health.ts';
-import type { Callback } from '../learner.ts';
+import type { Callback } from '../../loop/fit-loop.ts';
+import { allFinite, firstBadTensor } from '../../loop/health.ts';
 
 /**
  * Ends the run as soon as the loss or a gradient is not finite, before the update, so that the weights stay as they

@@ -1,8 +1,8 @@
 import { ensure } from '../../core/errors.ts';
 import { knownKeys, namesOf, nearestName } from '../../core/known-keys.ts';
-import type { Callback, FitContext } from '../learner.ts';
-import { needCount, needNotNegative, needPositive } from '../numbers.ts';
-import type { EpochRow } from '../recorder.ts';
+import { needCount, needNotNegative, needPositive } from '../../core/numbers.ts';
+import type { Callback, FitContext } from '../../loop/fit-loop.ts';
+import type { EpochRow } from '../../loop/recorder.ts';
 
 /*
  * Callbacks that follow one number over the epochs. What they decide is worked out from the rows alone, so a resumed run

@@ -1,0 +1,55 @@
+import { type Command, Option } from 'commander';
+import type { NodeDevice } from '../../../training/run/ort.node.ts';
+import { announceDevice, deviceOption, note, parseWhole, report } from '../cli.ts';
+
+interface Options {
+  readonly port: number;
+  readonly host: string;
+  readonly store?: string;
+  readonly device: NodeDevice | 'auto';
+  readonly workers?: number;
+}
+
+/** `fettle serve`. */
+export function register(program: Command): void {
+  const command = program
+    .command('serve')
+    .description('serve the page and the HTTP interface')
+    .addOption(
+      new Option('--port <n>', '0 takes a free one')
+        .env('PORT')
+        .default(8080)
+        .argParser(parseWhole('--port', 0, 65_535)),
+    )
+    .addOption(new Option('--host <address>', 'who can reach it; 0.0.0.0 is everyone').env('HOST').default('127.0.0.1'))
+    .option('--store <dir>', 'where trained models are (FETTLE_STORE, else ./fettle-models)')
+    .option('--workers <n>', 'pictures restored at once', parseWhole('--workers', 1, 256));
+  deviceOption(command).action((options: Options) => serve(command, options));
+}
+
+async function serve(command: Command, { store, device, ...options }: Options): Promise<void> {
+  const [{ startServer }, { pino }] = await Promise.all([import('../../../server/main.ts'), import('pino')]);
+  const log = pino({ name: 'fettle' }, pino.destination(2));
+  const server = await startServer({
+    ...options,
+    device: await announceDevice(device),
+    log,
+    ...(store === undefined ? {} : { storeDir: store }),
+  });
+  stopOnSignal(() => server.close());
+  report(command, { url: server.url }, `fettle serves on ${server.url}`);
+}
+
+/** The first signal finishes what is in flight; a second one does not wait. */
+function stopOnSignal(close: () => Promise<void>): void {
+  let asked = false;
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, async () => {
+      if (asked) process.exit(1);
+      asked = true;
+      note(`${signal}: finishing what is in flight`);
+      await close();
+      process.exit(0);
+    });
+  }
+}

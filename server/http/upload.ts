@@ -1,0 +1,40 @@
+import type { RequestHandler } from 'express';
+import multer, { MulterError } from 'multer';
+import { RequestError } from '../errors.ts';
+import { limits } from '../serve/images.ts';
+
+const receive = multer({
+  storage: multer.memoryStorage(),
+  limits: {
+    fileSize: limits.uploadBytes,
+    files: 1,
+    fields: 4,
+    parts: 5,
+    fieldNameSize: 100,
+    fieldSize: 1000,
+    fieldNestingDepth: 1,
+    headerPairs: 20,
+  },
+}).single('image');
+
+/** One file in the field `image`, kept in memory: nothing is ever written to a temporary file. */
+export const uploadImage: RequestHandler = (request, response, next) => {
+  if (!request.is('multipart/form-data')) {
+    return next(
+      new RequestError(
+        415,
+        'unsupported-media-type',
+        'expected multipart/form-data with the picture in the field image',
+      ),
+    );
+  }
+  receive(request, response, (error: unknown) => next(error === undefined ? undefined : explain(error)));
+};
+
+function explain(error: unknown): RequestError {
+  const code = error instanceof MulterError ? error.code : undefined;
+  if (code === 'LIMIT_FILE_SIZE')
+    return new RequestError(413, 'file-too-large', 'image: expected at most 40 MB, got more');
+  const text = error instanceof Error ? error.message : String(error);
+  return new RequestError(400, 'bad-upload', `expected one file in the field image and nothing else, got: ${text}`);
+}

@@ -1,0 +1,176 @@
+import { type BackboneName, backbones } from '../../models/backbones.ts';
+import { type ClassifierHeadOptions, classifier, classifierGroups } from '../../models/classifier.ts';
+import { type DenseNetConfig, denseEncoder } from '../../models/dense-encoder.ts';
+import type { Encoder } from '../../models/encoder.ts';
+import { type SmallEncoderConfig, smallEncoder } from '../../models/small-encoder.ts';
+import { ensure } from '../../training/core/errors.ts';
+import type { ClassifyModelSpec } from '../../training/core/model-config.ts';
+import { symDim } from '../../training/core/shape.ts';
+import type { Loss } from '../../training/learner/compiled.ts';
+import { loadWeightsFile } from '../../training/learner/export.ts';
+import { splitByPrefix } from '../../training/learner/groups.ts';
+import { createLearner, type Learner } from '../../training/learner/learner.ts';
+import type { LearnerOptions } from '../../training/learner/options.ts';
+import { crossEntropyLoss } from '../../training/nn/losses.ts';
+import type { Scope, Weights } from '../../training/nn/scope.ts';
+import { toOnnx } from '../../training/onnx/export.ts';
+import type { Value } from '../../training/onnx/graph.ts';
+import { decodeModel } from '../../training/onnx/schema.ts';
+import * as o from '../../training/ops/build.ts';
+import { imagenetStatistics, type Statistics } from '../../training/pictures/transforms/normalise.ts';
+import { buildInference, type Task } from '../../training/step/train-step.ts';
+import type { WeightReport, WeightRules } from '../../training/weights/match.ts';
+import type { WeightFile } from '../../training/weights/read.ts';
+
+const perChannel = (x: Value, values: readonly number[]): Value =>
+  x.graph.constant('float32', [1, values.length, 1, 1], Float32Array.from(values));
+
+/** (image - mean) / std of each channel. */
+const normalised = (image: Value, { mean, std }: Statistics): Value =>
+  o.div(o.sub(image, perChannel(image, mean)), perChannel(image, std));
+
+export interface VisionLearnerOptions extends Omit<LearnerOptions, 'model' | 'loss' | 'splitter'> {
+  readonly encoder: Encoder;
+  /** Number of classes; those of the data's `vocab` when left out. */
+  readonly classes?: number;
+  readonly head?: Omit<ClassifierHeadOptions, 'classes'>;
+  /** Cross-entropy when left out. */
+  readonly loss?: Loss;
+  /** Of pictures that come with values 0..1: then the net normalises them itself. Leave it out where the data block does. */
+  readonly normalisation?: Statistics;
+  /** Weights of the encoder, under its own names: a file of torchvision's, say. With them the learner starts frozen, as fastai's does. */
+  readonly pretrained?: Uint8Array | WeightFile;
+  /** How the first convolution is fitted to pictures of other than its channels. */
+  readonly inputChannels?: WeightRules['inputChannels'];
+  /** Is told what became of every name of `pretrained`. */
+  readonly onWeights?: (report: WeightReport) => void;
+}
+
+/**
+ * visionLearner: fastai's learner of classes of pictures: an encoder (`backbones.resnet34.encoder`, `smallEncoder()`) under a new head. Three parameter
+ * groups: early layers, late layers, head. With `pretrained` only the head is trained until `unfreeze`, `freezeTo` or `fineTune`. Throws
+ * `bad-checkpoint` when none of the file's tensors fits.
+ */
+export async function visionLearner(options: VisionLearnerOptions): Promise<Learner> {
+  const {
+    encoder,
+    head = {},
+    loss = crossEntropyLoss,
+    normalisation,
+    pretrained,
+    inputChannels,
+    onWeights,
+    ...rest
+  } = options;
+  const { classes = options.data.vocab?.length ?? 0, ...learnerOptions } = rest;
+  ensure(classes >= 2, 'bad-argument', () => `visionLearner: expected data of two classes or more, got ${classes}`);
+  const learner = await createLearner({
+    ...learnerOptions,
+    model: (scope, x) =>
+      classifier(scope, normalisation ? normalised(x, normalisation) : x, encoder, { ...head, classes }),
+    loss,
+    splitter: splitByPrefix(...classifierGroups(encoder)),
+  });
+  if (pretrained === undefined) return learner;
+  const rules = {
+    strict: false,
+    prefix: 'encoder.',
+    ...(inputChannels === undefined ? {} : { inputChannels }),
+  } as const;
+  const report = loadWeightsFile(learner, pretrained, rules);
+  ensure(report.matched.length + report.adapted.length > 0, 'bad-checkpoint', () => {
+    const name = learner.state.specs[0]!.name.replace('encoder.', '');
+    return `visionLearner: expected weights of the encoder (${name}, ...), got a file of another net; choose its encoder`;
+  });
+  onWeights?.(report);
+  await learner.freeze();
+  return learner;
+}
+
+/** An encoder as plain data, to be kept in a file. */
+export type EncoderConfig =
+  | ({ readonly kind: 'small' } & SmallEncoderConfig)
+  | ({ readonly kind: 'dense' } & Omit<DenseNetConfig, 'classes'>)
+  | { readonly kind: 'backbone'; readonly name: BackboneName };
+
+/** encoderOf: the encoder that the data describe. */
+export function encoderOf(config: EncoderConfig): Encoder {
+  if (config.kind === 'small') return smallEncoder(config);
+  if (config.kind === 'dense') return denseEncoder(config);
+  return backbones[config.name].encoder;
+}
+
+/** A classifier that takes pictures as they are. */
+export interface ClassifyNetConfig {
+  readonly encoder: EncoderConfig;
+  readonly head: Omit<ClassifierHeadOptions, 'classes'>;
+  readonly classes: number;
+  readonly normalisation: Statistics;
+}
+
+/** 0.7 million parameters, 2.9 MB, for some hundred photos and some hundred steps: four sizes, blocks that start whole, and no hidden layer. */
+export const classifyNetDefaults: Omit<ClassifyNetConfig, 'classes'> = {
+  encoder: { kind: 'small', widths: [16, 32, 64, 128], depths: [1, 1, 2, 2], zeroLast: false },
+  head: { hidden: [], dropout: 0.25 },
+  normalisation: imagenetStatistics,
+};
+
+/** classifyNet: image f32[N,3,H,W] sRGB 0..1 -> scores f32[N,classes]. */
+export const classifyNet = (
+  scope: Scope,
+  image: Value,
+  { encoder, head, classes, normalisation }: ClassifyNetConfig,
+): Value => classifier(scope, normalised(image, normalisation), encoderOf(encoder), { ...head, classes });
+
+/** How the exported net is fed, and what its classes are called. */
+export type ClassifyExportFacts = Pick<ClassifyModelSpec, 'width' | 'height' | 'resize' | 'classes'>;
+
+/** Opset of exported classifiers: that of exported segmentation nets. */
+const classifyOpset = 14;
+
+/**
+ * exportClassify: the served graph: `image` f32[N,3,H,W] 0..1 -> `probabilities` f32[N,classes]. H and W are those of the facts; N is free, or
+ * `batch` where that is given: WebGL takes graphs of fixed shape only.
+ */
+export function exportClassify(
+  config: ClassifyNetConfig,
+  weights: Weights,
+  facts: ClassifyExportFacts,
+  { batch }: { readonly batch?: number } = {},
+): { readonly model: Uint8Array; readonly spec: ClassifyModelSpec } {
+  const { width, height, resize, classes } = facts;
+  ensure(classes.length === config.classes, 'bad-argument', () => {
+    return `exportClassify: expected names for ${config.classes} classes, got ${classes.length}`;
+  });
+  const shape = [batch ?? symDim('N'), 3, height, width];
+  const inputs: Task['inputs'] = [{ name: 'image', dtype: 'float32', shape }];
+  const graph = buildInference('classify', inputs, weights, (scope, { image }) => ({
+    probabilities: o.softmax(classifyNet(scope, image!, config), 1),
+  }));
+  const metadata = { task: 'classify', config: JSON.stringify(config), facts: JSON.stringify(facts) };
+  return {
+    model: toOnnx(graph, { opset: classifyOpset, metadata }),
+    spec: {
+      inputName: 'image',
+      outputName: 'probabilities',
+      width,
+      height,
+      resize,
+      classes,
+      normalisation: config.normalisation,
+    },
+  };
+}
+
+/** What an exported classifier says about itself; throws `bad-model` when it is none of ours. */
+export function classifyModelFacts(model: Uint8Array): {
+  readonly config: ClassifyNetConfig;
+  readonly facts: ClassifyExportFacts;
+} {
+  const properties = new Map(decodeModel(model).metadataProps.map(({ key, value }) => [key, value]));
+  const [task, config, facts] = ['task', 'config', 'facts'].map((key) => properties.get(key));
+  ensure(task === 'classify' && config !== undefined && facts !== undefined, 'bad-model', () => {
+    return `classifyModelFacts: expected a classifier exported by fettle, got ${task ?? 'another model'}; train one with fettle train classify`;
+  });
+  return { config: JSON.parse(config) as ClassifyNetConfig, facts: JSON.parse(facts) as ClassifyExportFacts };
+}

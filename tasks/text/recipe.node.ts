@@ -1,0 +1,211 @@
+import { join } from 'node:path';
+import type { AwdLstmConfig } from '../../models/awd-lstm.ts';
+import {
+  exportLanguageModel,
+  type LanguageModel,
+  languageModelLearner,
+  loadLanguageModel,
+  openTextModel,
+} from '../../training/apps/text.ts';
+import { FettleError } from '../../training/core/errors.ts';
+import { generateText } from '../../training/generate/generate.ts';
+import { gradientClip } from '../../training/learner/callbacks/gradients.ts';
+import type { RunStore } from '../../training/learner/options.ts';
+import type { OpenGraph } from '../../training/loop/compile.ts';
+import type { Callback } from '../../training/loop/fit-loop.ts';
+import type { EpochRow } from '../../training/loop/recorder.ts';
+import type { LoopForm } from '../../training/nn/loop.ts';
+import type { Weights } from '../../training/nn/scope.ts';
+import { writeDurably } from '../../training/runs/checkpoint.node.ts';
+import { csvLog } from '../../training/runs/logs.node.ts';
+import { runFolder } from '../../training/runs/run-folder.node.ts';
+import {
+  describedStore,
+  hashOfWeights,
+  needFresh,
+  readBest,
+  stopCallback,
+} from '../../training/runs/run-parts.node.ts';
+import { type Corpus, unknownShare } from '../../training/text/corpus.ts';
+import { encodeVocab, makeVocab, type Vocab } from '../../training/text/vocab.ts';
+
+/** Everything that decides the result of a run, besides the texts. */
+export interface TextRunConfig {
+  /** Sizes and dropouts over fastai's. */
+  readonly model: Partial<Omit<AwdLstmConfig, 'words' | 'paddingIndex'>>;
+  readonly maxVocab: number;
+  readonly minFreq: number;
+  readonly batchSize: number;
+  readonly bptt: number;
+  readonly jitter: boolean;
+  readonly epochs: number;
+  readonly lr: number;
+  readonly wd: number;
+  readonly pctStart: number;
+  /** Largest norm of the gradients of an update. */
+  readonly clip: number;
+  readonly seed: number;
+}
+
+/** A body that two cores train in an evening: a fifth of the full AWD-LSTM. */
+export const textRunDefaults: TextRunConfig = {
+  model: { width: 256, hidden: 512, layers: 3, dropMult: 0.3 },
+  maxVocab: 16_000,
+  minFreq: 3,
+  batchSize: 32,
+  bptt: 70,
+  jitter: true,
+  epochs: 10,
+  lr: 5e-3,
+  wd: 0.01,
+  pctStart: 0.25,
+  clip: 0.25,
+  seed: 1,
+};
+
+/** Fine-tuning on a few thousand posts. The model's sizes are those of the body. */
+export const textRetrainDefaults: TextRunConfig = {
+  ...textRunDefaults,
+  model: { dropMult: 0.7 },
+  minFreq: 2,
+  batchSize: 16,
+  bptt: 40,
+  epochs: 6,
+  lr: 6e-3,
+};
+
+/** A trained model that a run starts from. */
+export interface TextStart {
+  readonly weights: Weights;
+  readonly config: AwdLstmConfig;
+  readonly vocab: Vocab;
+}
+
+export interface TextRunOptions {
+  readonly config: TextRunConfig;
+  readonly data: { readonly train: Corpus; readonly valid: Corpus; readonly test?: Corpus };
+  /** The run's folder: checkpoints, log, samples, model.onnx. */
+  readonly out: string;
+  readonly resume: boolean;
+  readonly open: OpenGraph;
+  /** How loops over time are written: `scan` is the faster on a CPU, `unrolled` runs anywhere; the latter when left out. */
+  readonly loops?: LoopForm;
+  readonly start?: TextStart;
+  /** What the texts that are written after each epoch begin with. */
+  readonly prompts?: readonly string[];
+  readonly callbacks?: readonly Callback[];
+  readonly signal?: AbortSignal;
+  readonly onNote?: (text: string) => void;
+}
+
+export interface TextRunResult {
+  readonly rows: readonly EpochRow[];
+  /** Row and weights of the epoch with the lowest perplexity. */
+  readonly best: EpochRow;
+  readonly weights: Weights;
+  readonly model: AwdLstmConfig;
+  readonly vocab: Vocab;
+  /** Bytes of model.onnx. */
+  readonly exported: Uint8Array;
+  /** Share of the held-out words that are xxunk. */
+  readonly unknown: number;
+  /** Perplexity on the held-out texts of the weights that the run started from. */
+  readonly before?: number;
+}
+
+/** Writes a few texts after each epoch, with the weights as they are then. */
+const sampleCallback = (lm: () => LanguageModel, { out, open, prompts = [''], onNote }: TextRunOptions): Callback => ({
+  name: 'samples',
+  order: 60,
+  numbers: ['params'],
+  afterValidate: async ({ row }) => {
+    const { learner, config, vocab } = lm();
+    const model = await openTextModel(exportLanguageModel(learner.weights, config, vocab), open);
+    const texts: string[] = [];
+    for (const prompt of prompts) {
+      const written = await generateText(model, { prompt, n: 3, temperature: 0.8, topP: 0.95, maxTokens: 50 });
+      texts.push(...written.map(({ text }) => prompt + text));
+    }
+    await model.session.release();
+    const content = texts.map((text) => `${text.trim()}\n`).join('---\n');
+    await writeDurably(join(out, `samples-${String(row!.epoch).padStart(3, '0')}.txt`), content);
+    onNote?.(texts.map((text) => `  ${text.trim().replaceAll('\n', ' / ')}`).join('\n'));
+  },
+});
+
+const sum = (ids: Int32Array): number => ids.reduce((hash, id) => (Math.imul(hash, 31) + id) | 0, 0);
+
+/** Trains a language model, from the start or from a trained one: the wiring of texts, net and files. Resumes exactly. */
+export async function runText(options: TextRunOptions): Promise<TextRunResult> {
+  const { config, data, out, open, loops, start, onNote, signal } = options;
+  await needFresh('text', out, options.resume);
+  const vocab = makeVocab(data.train.counts(), config);
+  const [tokens, valid] = [data.train.numericalise(vocab), data.valid.numericalise(vocab)];
+  const unknown = unknownShare(valid);
+  onNote?.(
+    `${tokens.length} words to learn from, ${valid.length} held out, ${vocab.size} different ones; ${(100 * unknown).toFixed(2)} % of those held out are unknown`,
+  );
+  let made: LanguageModel | undefined;
+  const { model, batchSize, bptt, jitter, lr, wd, seed } = config;
+  const lm = await languageModelLearner({
+    vocab,
+    train: tokens,
+    valid,
+    batchSize,
+    bptt,
+    jitter,
+    config: { ...start?.config, ...model },
+    open,
+    ...(loops && { loops }),
+    callbacks: [gradientClip(config.clip)],
+    lr,
+    wd,
+    seed,
+  });
+  made = lm;
+  try {
+    if (start !== undefined) loadLanguageModel(lm, start.weights, start.vocab);
+    const before = start === undefined ? undefined : (await lm.learner.validate()).perplexity!;
+    if (before !== undefined) onNote?.(`perplexity before: ${before.toFixed(2)}`);
+    const facts = {
+      config,
+      words: vocab.size,
+      train: [tokens.length, sum(tokens)],
+      valid: [valid.length, sum(valid)],
+      startedFrom: start === undefined ? null : hashOfWeights(start.weights),
+    };
+    const store = describedStore(runFolder(out, onNote ? { onNote } : {}), facts);
+    const callbacks = [
+      stopCallback(signal),
+      ...(lm.config.backwards ? [] : [sampleCallback(() => made!, options)]),
+      csvLog(join(out, 'log.csv')),
+      ...(options.callbacks ?? []),
+    ];
+    const rows = await train(lm, options, store, callbacks);
+    const phase = start === undefined ? { folder: out, rows } : { folder: join(out, 'all'), rows: rows.slice(1) };
+    const found = await readBest(phase.folder, phase.rows);
+    const exported = exportLanguageModel(found.weights, lm.config, vocab);
+    await writeDurably(join(out, 'model.onnx'), exported);
+    await writeDurably(join(out, 'vocab.json'), encodeVocab(vocab));
+    return { ...found, rows, model: lm.config, vocab, exported, unknown, ...(before === undefined ? {} : { before }) };
+  } finally {
+    await lm.learner.close();
+  }
+}
+
+/** From the start one cycle; from a trained model first the decoder and embedding alone, then everything. */
+async function train(
+  { learner }: LanguageModel,
+  { config, start }: TextRunOptions,
+  store: RunStore,
+  callbacks: readonly Callback[],
+): Promise<readonly EpochRow[]> {
+  const { epochs, lr, pctStart } = config;
+  const rows =
+    start === undefined
+      ? await learner.fitOneCycle(epochs, lr, { pctStart, divFinal: 1e4, callbacks, store })
+      : await learner.fineTune(epochs, { baseLr: lr, freezeEpochs: 1, lrMult: 20, callbacks, store });
+  const wanted = epochs + (start === undefined ? 0 : 1);
+  if (rows.length === wanted) return rows;
+  throw new FettleError('stopped', `text: stopped in epoch ${rows.length} of ${wanted}; add --resume to go on`);
+}

@@ -1,0 +1,295 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import type { Tensor } from '../../../training/core/tensor.ts';
+import {
+  createPairLoader,
+  type PairBatch,
+  type PairLoaderOptions,
+  type Recipe,
+} from '../../../training/data/loader.node.ts';
+import { createValidationPairs } from '../../../training/data/validation.node.ts';
+import { drawNumber } from '../../../training/pictures/damage/draw-digits.ts';
+import { pictureGrid, showBatch } from '../../../training/pictures/grid.node.ts';
+import { decodeRgb, resizeImage } from '../../../training/pictures/image-io.node.ts';
+import { type ImageItem, listImages, listPairs } from '../../../training/pictures/items.node.ts';
+import { cachedDecoder } from '../../../training/pictures/photo-cache.ts';
+import { plainImage, wavyImage, withFolder, writePhoto } from '../../helpers/photos.ts';
+
+/** A folder of `count` textured photos, 90 x 72 or 72 x 90. */
+async function writePhotos(folder: string, count: number): Promise<ImageItem[]> {
+  for (let i = 0; i < count; i++) {
+    await writePhoto(folder, `photo-${i}.jpg`, i % 2 ? wavyImage(72, 90, i) : wavyImage(90, 72, i));
+  }
+  return listImages(folder);
+}
+
+/** A batch's bytes, copied: its tensors are reused after the next step. */
+const copyOf = ({ x, y, items }: PairBatch) => ({ x: x.data.slice(), y: y.data.slice(), items });
+
+/** Every batch of an epoch, copied. */
+async function collect(options: PairLoaderOptions, epoch = 0, fromBatch = 0) {
+  const loader = await createPairLoader(options);
+  const batches = [];
+  try {
+    for await (const batch of loader.epoch(epoch, { fromBatch })) batches.push(copyOf(batch));
+    return { batches, failures: loader.failures, batchesPerEpoch: loader.batchesPerEpoch };
+  } finally {
+    await loader.close();
+  }
+}
+
+const only = (damage: string, scale: Recipe['scale']): readonly Recipe[] => [{ weight: 1, damage, scale }];
+
+/** Mean squared difference of x shifted by (dx, dy) and y, over the middle of the first channel. */
+function shiftedError(x: Float32Array, y: Float32Array, size: number, dx: number, dy: number): number {
+  let sum = 0;
+  for (let r = 4; r < size - 4; r++) {
+    for (let c = 4; c < size - 4; c++) sum += (x[(r + dy) * size + c + dx]! - y[r * size + c]!) ** 2;
+  }
+  return sum;
+}
+
+const base = { size: 32, batchSize: 4, shortSideMin: 40, shortSideMax: 64, seed: 11 };
+
+describe('pair loader', () => {
+  it('gives the same bytes with one thread and with three, and from the middle of an epoch', () =>
+    withFolder(async (folder) => {
+      const items = await writePhotos(folder, 10);
+      const one = await collect({ ...base, items });
+      expect(one.batchesPerEpoch).to.equal(3);
+      expect((await collect({ ...base, items, workers: 3, prefetch: 5 })).batches).to.deep.equal(one.batches);
+      expect((await collect({ ...base, items, workers: 2 }, 0, 2)).batches).to.deep.equal(one.batches.slice(2));
+      expect((await collect({ ...base, items, seed: 12 })).batches[0]).to.not.deep.equal(one.batches[0]);
+      expect((await collect({ ...base, items }, 1)).batches[0]).to.not.deep.equal(one.batches[0]);
+    }));
+
+  it('shows every photo once before any comes again, in full batches of values 0..1', () =>
+    withFolder(async (folder) => {
+      const items = await writePhotos(folder, 6);
+      const { batches } = await collect({ ...base, items, samplesPerEpoch: 11 });
+      const names = batches.flatMap((batch) => batch.items);
+      expect(names).to.have.length(12);
+      expect(new Set(names.slice(0, 6)).size).to.equal(6);
+      expect(new Set(names.slice(6)).size).to.equal(6);
+      for (const { x, y } of batches) {
+        expect(x).to.have.length(4 * 3 * 32 * 32);
+        expect([Math.min(...x, ...y) >= 0, Math.max(...x, ...y) <= 1]).to.deep.equal([true, true]);
+      }
+    }));
+
+  it('y is the photo, mirrored or not, at the size asked for; undamaged x equals it', () =>
+    withFolder(async (folder) => {
+      const photo = wavyImage(80, 80, 3);
+      await writePhoto(folder, 'square.png', photo);
+      const items = await listImages(folder);
+      const options = {
+        ...base,
+        items,
+        batchSize: 1,
+        size: 48,
+        shortSideMin: 48,
+        shortSideMax: 48,
+        recipes: only('none', 1),
+      };
+      for (const flip of [0, 1]) {
+        const [batch] = (await collect({ ...options, flip })).batches;
+        const size = { width: 48, height: 48 };
+        const expected = await resizeImage(photo, size, { kernel: 'linear', flip: flip === 1 });
+        const errors = batch!.y.map((value, i) =>
+          Math.abs(value - expected.data[3 * (i % 2304) + Math.floor(i / 2304)]! / 255),
+        );
+        expect(Math.max(...errors)).to.be.lessThan(1e-6);
+        expect(batch!.x).to.deep.equal(batch!.y);
+      }
+    }));
+
+  it('an enlarged x lies on y to the pixel', () =>
+    withFolder(async (folder) => {
+      const items = await writePhotos(folder, 8);
+      const { batches } = await collect({ ...base, items, recipes: only('noise:sigma=0', 2) });
+      const shifts = [-2, -1, 0, 1, 2].flatMap((dx) => [-2, -1, 0, 1, 2].map((dy) => [dx, dy] as const));
+      for (const { x, y } of batches) {
+        for (let sample = 0; sample < 4; sample++) {
+          const part = (planes: Float32Array): Float32Array => planes.subarray(sample * 3072, (sample + 1) * 3072);
+          const errors = shifts.map(([dx, dy]) => shiftedError(part(x), part(y), 32, dx, dy));
+          expect(shifts[errors.indexOf(Math.min(...errors))]).to.deep.equal([0, 0]);
+        }
+      }
+    }));
+
+  it('mirrors before it damages: numbers stay readable', () =>
+    withFolder(async (folder) => {
+      await writePhoto(folder, 'black.png', plainImage(64, 64, 0));
+      const options = {
+        ...base,
+        items: await listImages(folder),
+        batchSize: 1,
+        size: 64,
+        shortSideMin: 64,
+        shortSideMax: 64,
+      };
+      const { batches } = await collect({ ...options, flip: 1, recipes: only('number-text:value=47', 1) });
+      const red = [...batches[0]!.x.subarray(0, 64 * 64)].map((value) => Math.round(value * 255));
+      const look = { height: 10, thickness: 0.13, color: [255, 255, 255] as const };
+      const places = Array.from({ length: 32 * 32 }, (_, i) => [i % 32, Math.floor(i / 32)] as const);
+      const drawn = places.filter(([left, top]) => {
+        const { data } = drawNumber(plainImage(64, 64, 0), 47, { ...look, left, top });
+        return red.every((value, i) => value === data[3 * i]);
+      });
+      expect(drawn).to.have.length(1);
+    }));
+
+  it('text bias crops more often where numbers are', () =>
+    withFolder(async (folder) => {
+      await writePhoto(folder, 'black.png', plainImage(96, 96, 0));
+      const options = { ...base, items: await listImages(folder), size: 32, shortSideMin: 96, shortSideMax: 96 };
+      const inked = async (textBias: number): Promise<number> => {
+        const recipes = only('number-text', 1);
+        const { batches } = await collect({ ...options, textBias, recipes, batchSize: 1, samplesPerEpoch: 60 });
+        return batches.filter(({ x }) => x.some((value) => value > 0)).length;
+      };
+      expect(await inked(1)).to.be.greaterThan(1.3 * (await inked(0)));
+    }));
+
+  it('replaces unreadable files by the next readable one and names each once', () =>
+    withFolder(async (folder) => {
+      await writePhotos(folder, 5);
+      await writeFile(join(folder, 'photo-2b.jpg'), 'not a picture');
+      await writePhoto(folder, 'photo-9.png', wavyImage(20, 80, 1));
+      const items = await listImages(folder);
+      const reported: string[] = [];
+      const onFailure = ({ name }: { name: string }): void => void reported.push(name);
+      const one = await collect({ ...base, items, samplesPerEpoch: 28, onFailure });
+      expect(reported.sort()).to.deep.equal(['photo-2b.jpg', 'photo-9.png']);
+      expect(one.failures.find(({ name }) => name === 'photo-9.png')?.reason).to.include(
+        'photo: expected a short side of at least 32 px, got 20',
+      );
+      const names = one.batches.flatMap((batch) => batch.items);
+      expect(names.filter((name) => name === 'photo-3.jpg')).to.have.length(8);
+      expect(names.filter((name) => name === 'photo-0.jpg')).to.have.length(8);
+      expect(names.filter((name) => name === 'photo-1.jpg')).to.have.length(4);
+      expect((await collect({ ...base, items, samplesPerEpoch: 28, workers: 3 })).batches).to.deep.equal(one.batches);
+    }));
+
+  it('says so when no file can be read', () =>
+    withFolder(async (folder) => {
+      await writeFile(join(folder, 'a.jpg'), 'no');
+      const error = await collect({ ...base, items: await listImages(folder) }).catch((e: Error) => e);
+      expect(error).to.be.an('error').with.property('message').that.includes('got none in 1 files (a.jpg: ');
+      expect(error).to.have.property('code', 'bad-data');
+    }));
+
+  it('stops in the middle of an epoch and goes on with another', () =>
+    withFolder(async (folder) => {
+      const items = await writePhotos(folder, 12);
+      const expected = (await collect({ ...base, items }, 1)).batches;
+      const loader = await createPairLoader({ ...base, items, workers: 2 });
+      for await (const _ of loader.epoch(0)) break;
+      const batches = [];
+      for await (const batch of loader.epoch(1)) batches.push(copyOf(batch));
+      await loader.close();
+      expect(batches).to.deep.equal(expected);
+    }));
+
+  it('crops, mirrors and zooms pairs from disk alike', () =>
+    withFolder(async (folder) => {
+      for (let i = 0; i < 6; i++) {
+        await writePhoto(folder, `whole/${i}.png`, wavyImage(90, 70, i));
+        await writePhoto(folder, `same/${i}.png`, wavyImage(90, 70, i));
+        const half = await resizeImage(wavyImage(90, 70, i), { width: 45, height: 35 }, { kernel: 'linear' });
+        await writePhoto(folder, `half/${i}.png`, half);
+      }
+      const same = await collect({ ...base, items: await listPairs(`${folder}/whole`, `${folder}/same`) });
+      for (const { x, y } of same.batches) expect(x).to.deep.equal(y);
+      const half = await collect({ ...base, items: await listPairs(`${folder}/whole`, `${folder}/half`) });
+      for (const { x, y } of half.batches) {
+        const error = shiftedError(x, y, 32, 0, 0);
+        for (const [dx, dy] of [
+          [1, 0],
+          [-1, 0],
+          [0, 1],
+          [0, -1],
+        ] as const) {
+          expect(shiftedError(x, y, 32, dx, dy)).to.be.greaterThan(error);
+        }
+      }
+    }));
+
+  it('refuses what cannot work', async () => {
+    const items = [{ name: 'a.jpg', path: 'a.jpg' }];
+    const messageOf = (options: Partial<PairLoaderOptions>): Promise<string> =>
+      createPairLoader({ ...base, items, ...options }).then(
+        () => 'no error',
+        (error: Error) => error.message,
+      );
+    expect(await messageOf({ items: [] })).to.include('expected pictures, got an empty list');
+    expect(await messageOf({ shortSideMax: 20, shortSideMin: 20 })).to.include('size <= shortSideMax, got 32 and 20');
+    expect(await messageOf({ recipes: [] })).to.include('expected recipes of positive weight');
+    expect(await messageOf({ recipes: only('blur', 1) })).to.include("got 'blur'");
+  });
+
+  it('a recipe that changes the size is the caller’s mistake, not the photo’s', () =>
+    withFolder(async (folder) => {
+      const items = await writePhotos(folder, 1);
+      const error = await collect({ ...base, items, recipes: only('shrink:shortSide=9', 1) }).catch((e: Error) => e);
+      expect(error).to.be.an('error').with.property('message').that.includes('leave out its shortSide');
+    }));
+});
+
+describe('cachedDecoder', () => {
+  it('keeps the pictures used last, within its bytes', async () => {
+    const decoded: string[] = [];
+    const decode = async (path: string) => {
+      decoded.push(path);
+      return plainImage(10, path === 'large' ? 100 : 10, 0); // 300 bytes, or 3000
+    };
+    const cached = cachedDecoder(decode, 600);
+    for (const path of ['a', 'b', 'a', 'large', 'c', 'a', 'b']) await cached(path);
+    expect(decoded.join(' ')).to.equal('a b large c b');
+    const none = cachedDecoder(decode, 0);
+    for (const path of ['x', 'x']) await none(path);
+    expect(decoded.slice(5)).to.deep.equal(['x', 'x']);
+  });
+
+  it('does not change the samples', () =>
+    withFolder(async (folder) => {
+      const items = await writePhotos(folder, 3);
+      const options = { ...base, items, samplesPerEpoch: 12 };
+      expect((await collect({ ...options, cacheBytes: 1e6 })).batches).to.deep.equal((await collect(options)).batches);
+    }));
+});
+
+describe('validation pairs', () => {
+  it('are whole pictures, the target twice the damaged one, the same each time', () =>
+    withFolder(async (folder) => {
+      const items = await writePhotos(folder, 3);
+      const pairs = createValidationPairs({ items, shortSide: 48, damage: 'lesson', seed: 7 });
+      expect(pairs.length).to.equal(3);
+      const first = [];
+      for await (const pair of pairs) first.push(pair);
+      expect(first.map(({ name }) => name)).to.deep.equal(['photo-0.jpg', 'photo-1.jpg', 'photo-2.jpg']);
+      expect([first[0]!.damaged.width, first[0]!.damaged.height]).to.deep.equal([30, 24]);
+      expect([first[0]!.target.width, first[0]!.target.height]).to.deep.equal([60, 48]);
+      expect(await pairs.pair(1)).to.deep.equal(first[1]);
+      const other = createValidationPairs({ items, shortSide: 48, damage: 'lesson', seed: 8 });
+      expect((await other.pair(1)).damaged).to.not.deep.equal(first[1]!.damaged);
+      expect((await other.pair(1)).target).to.deep.equal(first[1]!.target);
+    }));
+});
+
+describe('showBatch', () => {
+  it('writes a PNG with a row per sample and x left of y', () =>
+    withFolder(async (folder) => {
+      const picture = (level: number): Tensor<'float32'> => {
+        return { dtype: 'float32', dims: [2, 3, 5, 6], data: new Float32Array(180).fill(level) };
+      };
+      const path = join(folder, 'batch.png');
+      await showBatch({ x: picture(0), y: picture(0.4) }, path);
+      const grid = await decodeRgb(path);
+      expect([grid.width, grid.height]).to.deep.equal([4 + 2 * 10, 4 + 2 * 9]);
+      const at = (x: number, y: number): number => grid.data[3 * (y * grid.width + x)]!;
+      expect([at(0, 0), at(4, 4), at(9, 17), at(14, 4), at(19, 17)]).to.deep.equal([255, 0, 0, 102, 102]);
+      expect(() => pictureGrid([picture(0), { ...picture(0), dims: [1, 3, 10, 6] }])).to.throw('expected equal shapes');
+    }));
+});
