@@ -1,3 +1,4 @@
+import { messageOf } from '../training/core/errors.ts';
 import type { WebDevice } from '../training/run/ort.web.ts';
 import { type Client, type ModelInfo, modelFilePath, modelFor } from './api.ts';
 import type { TaskName } from './local/jobs.ts';
@@ -37,7 +38,7 @@ export async function keepOffline(client: Client, task: TaskName): Promise<Offli
     });
     return { ready: true, model: idOf(model) };
   } catch (error) {
-    return { ready: false, reason: error instanceof Error ? error.message : String(error) };
+    return { ready: false, reason: messageOf(error) };
   }
 }
 

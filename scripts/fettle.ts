@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { packageRoot } from '../server/store/paths.ts';
-import { FettleError } from '../training/core/errors.ts';
+import { FettleError, messageOf } from '../training/core/errors.ts';
 import * as classify from './cli/commands/classify.ts';
 import * as crappify from './cli/commands/crappify.ts';
 import * as exporting from './cli/commands/export.ts';
@@ -49,7 +49,7 @@ function createProgram(): Command {
 /** One clear line on stderr; the stack only of what we did not foresee, and only with FETTLE_DEBUG. */
 function reportFailure(error: unknown, json: boolean): void {
   const code = error instanceof FettleError ? error.code : 'internal';
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const line = json ? JSON.stringify({ error: { code, message } }) : `fettle: ${message.replaceAll(/\s*\n\s*/g, ' ')}`;
   process.stderr.write(`${line}\n`);
   if (process.env.FETTLE_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`);

@@ -1,4 +1,4 @@
-import { FettleError } from '../training/core/errors.ts';
+import { FettleError, messageOf } from '../training/core/errors.ts';
 
 /** What is wrong with a request: HTTP status, stable code, and a text for whoever sent it. */
 export class RequestError extends Error {
@@ -24,7 +24,7 @@ export interface PlainError {
 }
 
 export function toPlain(error: unknown): PlainError {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   if (error instanceof RequestError) return { code: error.code, message, status: error.status };
   return { code: error instanceof FettleError ? error.code : 'internal', message };
 }

@@ -1,4 +1,4 @@
-import { FettleError } from '../../training/core/errors.ts';
+import { FettleError, messageOf } from '../../training/core/errors.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
 import { type TextModelParts, textModelParts } from '../../training/generate/text-model.ts';
 import { openWebSession, usableWebDevices, type WebDevice, webThreads } from '../../training/run/ort.web.ts';
@@ -146,7 +146,7 @@ interface OpenModel {
 /** What a device could not do, as opposed to what is wrong with the picture or the model's files. */
 class DeviceError extends Error {
   constructor(cause: unknown) {
-    super(cause instanceof Error ? cause.message : String(cause), { cause });
+    super(messageOf(cause), { cause });
     this.name = 'DeviceError';
   }
 }

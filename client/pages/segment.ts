@@ -1,3 +1,4 @@
+import { messageOf } from '../../training/core/errors.ts';
 import { paintRle } from '../../training/pictures/masks/rle.ts';
 import type { SegmentBody } from '../api.ts';
 import type { Segmented } from '../local/jobs.ts';
@@ -54,7 +55,7 @@ function onSave(id: string, what: string, make: (of: NonNullable<typeof shown>) 
       const blob = await make(shown);
       saveAs(blob, downloadName(shown.file.name, what, blob.type));
     } catch (error) {
-      byId('unsaved').textContent = `The ${what} could not be saved: ${error instanceof Error ? error.message : error}`;
+      byId('unsaved').textContent = `The ${what} could not be saved: ${messageOf(error)}`;
     }
   });
 }

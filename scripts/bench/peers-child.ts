@@ -1,6 +1,7 @@
 /* One side of peers.ts in a process of its own: `peers-child.js <row> <kind> <threads> <folder>`, then a turn for every message. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { messageOf } from '../../training/core/errors.ts';
 import { peerRows } from './peers-rows.ts';
 import { artifactsOf, openOnNode, openOnWasm, openOrtTraining, type Trainer } from './peers-sides.ts';
 import { type Turn, timed } from './race.ts';
@@ -18,8 +19,6 @@ const threads = Number(threadsText);
 const row = peerRows[name]!();
 const send = (message: ChildMessage): void => void process.send!(message);
 // It throws the address of a C++ exception where it has no text.
-const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
 async function open(side: Kind): Promise<Trainer> {
   if (side === 'node') return openOnNode(row, threads);
   if (side === 'wasm') return openOnWasm(row, threads);
@@ -33,7 +32,7 @@ async function serve(side: Kind): Promise<void> {
   process.on('message', () => {
     timed(step).then(
       (turn) => send({ kind: 'turn', turn }),
-      (error: unknown) => send({ kind: 'failure', text: textOf(error) }),
+      (error: unknown) => send({ kind: 'failure', text: messageOf(error) }),
     );
   });
   process.once('disconnect', () => process.exit());
@@ -42,4 +41,4 @@ async function serve(side: Kind): Promise<void> {
 
 if (kind === 'artifacts')
   for (const [file, bytes] of Object.entries(artifactsOf(row))) writeFileSync(join(folder, file), bytes);
-else await serve(kind).catch((error: unknown) => send({ kind: 'failure', text: textOf(error) }));
+else await serve(kind).catch((error: unknown) => send({ kind: 'failure', text: messageOf(error) }));

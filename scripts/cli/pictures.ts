@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import type { PictureAnswer } from '../../server/serve/pictures.ts';
 import type { PictureTask, QueryOf } from '../../server/serve/tasks/types.ts';
 import type { ModelVersion } from '../../server/store/store.ts';
-import { ensure, FettleError } from '../../training/core/errors.ts';
+import { ensure, FettleError, messageOf } from '../../training/core/errors.ts';
 import type { NodeDevice } from '../../training/run/ort.node.ts';
 import { announceDevice, deviceOption, note, parseWhole, report } from './cli.ts';
 import { createProgress } from './progress.ts';
@@ -97,7 +97,7 @@ export async function forEachPicture<I extends { readonly input: string }>(
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       const [index, item] = next;
       await work(item, index).catch((error: unknown) => {
-        failed.push({ name: item.input, reason: error instanceof Error ? error.message : String(error) });
+        failed.push({ name: item.input, reason: messageOf(error) });
       });
       progress.update(++done, items.length);
     }

@@ -1,5 +1,6 @@
 import type { RequestHandler } from 'express';
 import multer, { MulterError } from 'multer';
+import { messageOf } from '../../training/core/errors.ts';
 import { RequestError } from '../errors.ts';
 import { limits } from '../serve/images.ts';
 
@@ -35,6 +36,6 @@ function explain(error: unknown): RequestError {
   const code = error instanceof MulterError ? error.code : undefined;
   if (code === 'LIMIT_FILE_SIZE')
     return new RequestError(413, 'file-too-large', 'image: expected at most 40 MB, got more');
-  const text = error instanceof Error ? error.message : String(error);
+  const text = messageOf(error);
   return new RequestError(400, 'bad-upload', `expected one file in the field image and nothing else, got: ${text}`);
 }

@@ -1,4 +1,5 @@
 import sharp, { type Metadata, type Sharp } from 'sharp';
+import { messageOf } from '../../training/core/errors.ts';
 import type { Image } from '../../training/core/image.ts';
 import type { OutputFormat, RestoreQuery } from '../contract.ts';
 import { RequestError } from '../errors.ts';
@@ -67,7 +68,7 @@ const badImage = (reason: string): RequestError =>
 
 /** libvips' words for what is wrong, as an answer to whoever sent the picture. */
 function refuse(error: unknown): never {
-  const text = (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? '';
+  const text = messageOf(error).split('\n', 1)[0] ?? '';
   if (/pixel limit/.test(text)) throw tooLarge('at most 40 megapixels, got more');
   throw badImage(text.replace(/^Input (buffer|file) /, 'it '));
 }

@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { constants, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { ensure, FettleError } from '../../training/core/errors.ts';
+import { ensure, FettleError, messageOf } from '../../training/core/errors.ts';
 import type { FileEntry, ModelConfig } from '../../training/core/model-config.ts';
 import { type ActiveFile, activeFile, fileName, modelConfig, modelName } from '../contract.ts';
 import { syncDir, writeAtomic, writeSynced } from './files.ts';
@@ -224,7 +224,7 @@ class FolderStore implements ModelStore {
     try {
       return { name, active: (await this.#active(name)).version ?? undefined, versions: ascending, broken: reasons };
     } catch (error) {
-      const problem = error instanceof Error ? error.message : String(error);
+      const problem = messageOf(error);
       return { name, active: undefined, problem, versions: ascending, broken: reasons };
     }
   }

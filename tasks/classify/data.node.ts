@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { ensure } from '../../training/core/errors.ts';
+import { ensure, messageOf } from '../../training/core/errors.ts';
 import { shareSplit } from '../../training/data/split.ts';
 import type { FileItem } from '../../training/data/types.ts';
 import { decodeRgb } from '../../training/pictures/image-io.node.ts';
@@ -40,7 +40,7 @@ async function inspect(item: Omit<ClassItem, 'sha256'>): Promise<ClassItem | Pho
     await decodeRgb(bytes, looksAtSide);
     return { ...item, sha256: createHash('sha256').update(bytes).digest('hex') };
   } catch (error) {
-    return { name: item.name, reason: error instanceof Error ? error.message.split('\n')[0]! : String(error) };
+    return { name: item.name, reason: messageOf(error).split('\n')[0]! };
   }
 }
 

@@ -1,6 +1,6 @@
 import { join, resolve, sep } from 'node:path';
 import { type RestoreUnetConfig, restoreUnet, restoreUnetDefaults, unetMultiple } from '../../models/unet.ts';
-import { ensure, FettleError } from '../../training/core/errors.ts';
+import { ensure, FettleError, messageOf } from '../../training/core/errors.ts';
 import { createRng } from '../../training/core/rng.ts';
 import type { ItemFailure, Recipe } from '../../training/data/loader.node.ts';
 import { randomSplit } from '../../training/data/split.ts';
@@ -184,7 +184,7 @@ async function readPairs(
     try {
       pairs.push({ item, pair: await source.pair(i) });
     } catch (error) {
-      onFailure({ name: item.name, reason: error instanceof Error ? error.message : String(error) });
+      onFailure({ name: item.name, reason: messageOf(error) });
     }
   }
   ensure(

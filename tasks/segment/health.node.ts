@@ -1,3 +1,4 @@
+import { messageOf } from '../../training/core/errors.ts';
 import type { Image } from '../../training/core/image.ts';
 import { sizeOfPicture } from '../../training/pictures/image-io.node.ts';
 import { readMask } from '../../training/pictures/masks/mask-file.node.ts';
@@ -55,7 +56,7 @@ export async function checkPairs(
         total[id]! += count;
       });
     } catch (error) {
-      problems.push({ name: item.name, reason: error instanceof Error ? error.message : String(error) });
+      problems.push({ name: item.name, reason: messageOf(error) });
     }
   }
   return { pixels: classes.map((_, id) => total[id]!), voidPixels: total[voidId]!, problems };

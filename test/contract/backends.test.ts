@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { messageOf } from '../../training/core/errors.ts';
 import { f32 } from '../../training/core/tensor.ts';
 import { toOnnx } from '../../training/onnx/export.ts';
 import { Graph } from '../../training/onnx/graph.ts';
@@ -131,10 +132,7 @@ const suites: Readonly<Record<Part, (ask: Ask, name: BackendName) => void>> = {
 
 /** Backends of which it is known before they are started that they are not here: one skip says so for all of their tests. */
 const absent: Readonly<Partial<Record<BackendName, string>>> = {
-  cuda: await chooseDevice('cuda').then(
-    () => '',
-    (error: unknown) => (error instanceof Error ? error.message : String(error)),
-  ),
+  cuda: await chooseDevice('cuda').then(() => '', messageOf),
 };
 
 for (const [name, start] of Object.entries(backends) as [BackendName, (typeof backends)[BackendName]][]) {

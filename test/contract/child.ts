@@ -1,4 +1,6 @@
 /* A backend of Node in a process of its own: Vulkan reads its settings once, and a device's crash is its own. */
+
+import { messageOf } from '../../training/core/errors.ts';
 import { chooseDevice, type NodeDevice, openSession } from '../../training/run/ort.node.ts';
 import { doJob, type Job, type OpenJob } from './jobs.ts';
 
@@ -11,7 +13,6 @@ export type ChildMessage =
 
 const send = (message: ChildMessage): Promise<void> =>
   new Promise((resolve) => process.send!(message, () => resolve()));
-const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 const device = process.argv[2] as NodeDevice;
 const open: OpenJob = (model, { strict = false } = {}) => openSession(model, { device, strict, threads: 1 });
@@ -20,12 +21,12 @@ process.on('message', async (job: Job) => {
   try {
     await send({ kind: 'answer', answer: await doJob(job, open) });
   } catch (error) {
-    await send({ kind: 'failure', text: textOf(error) });
+    await send({ kind: 'failure', text: messageOf(error) });
   }
 });
 process.once('disconnect', () => process.exit());
 
 await chooseDevice(device).then(
   () => send({ kind: 'ready' }),
-  (error: unknown) => send({ kind: 'absent', reason: textOf(error) }),
+  (error: unknown) => send({ kind: 'absent', reason: messageOf(error) }),
 );

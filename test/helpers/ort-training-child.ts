@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { rootDir } from '../../scripts/repo/source-files.ts';
+import { messageOf } from '../../training/core/errors.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
 import type { ArtifactSet } from '../../training/export/ort-artifacts.ts';
 import type { Tensors } from '../../training/run/session.ts';
@@ -89,7 +90,7 @@ process.on('message', async (request: Request) => {
   const reply: Reply = await answer(request).then(
     (value) => ({ value }),
     // It throws the address of a C++ exception where it has no text.
-    (error: unknown) => ({ error: error instanceof Error ? error.message : String(error) }),
+    (error: unknown) => ({ error: messageOf(error) }),
   );
   process.send!(reply);
 });

@@ -28,3 +28,6 @@ export class FettleError extends Error {
 export function ensure(condition: unknown, code: ErrorCode, text: () => string): asserts condition {
   if (!condition) throw new FettleError(code, text());
 }
+
+/** messageOf: what was thrown -> its message, or the text of what is no Error. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,6 +1,6 @@
 import { availableParallelism, getPriority, setPriority } from 'node:os';
 import { parentPort, type TransferListItem, Worker } from 'node:worker_threads';
-import { type ErrorCode, FettleError } from './errors.ts';
+import { type ErrorCode, FettleError, messageOf } from './errors.ts';
 
 /** Threads that each do one task at a time; tasks wait in the order they were given. */
 export interface WorkerPool<Task, Result> {
@@ -27,7 +27,7 @@ type Reply<Result> = { readonly result: Result } | { readonly error: SentError }
 
 const packError = (error: unknown): SentError => ({
   code: error instanceof FettleError ? error.code : undefined,
-  message: error instanceof Error ? error.message : String(error),
+  message: messageOf(error),
 });
 
 const unpackError = ({ code, message }: SentError): Error =>

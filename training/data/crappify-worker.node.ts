@@ -1,6 +1,7 @@
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { workerData } from 'node:worker_threads';
+import { messageOf } from '../core/errors.ts';
 import { createRng } from '../core/rng.ts';
 import { serveTasks } from '../core/worker-pool.node.ts';
 import { applyDamages, damagedJpeg, parseDamages } from '../pictures/damage/registry.node.ts';
@@ -29,7 +30,7 @@ serveTasks<CrappifyTask, string | undefined>(async ({ name, path, outputPath }) 
     const damaged = await applyDamages(damages, await decodeRgb(path), createRng(seed, 'crappify', name));
     ({ bytes } = await damagedJpeg(damaged));
   } catch (error) {
-    return { result: error instanceof Error ? error.message : String(error) };
+    return { result: messageOf(error) };
   }
   await mkdir(dirname(outputPath), { recursive: true });
   // A picture is there whole or not at all, so what exists need not be made again.

@@ -1,4 +1,4 @@
-import { ensure, FettleError } from '../core/errors.ts';
+import { ensure, FettleError, messageOf } from '../core/errors.ts';
 import { createRng } from '../core/rng.ts';
 import type { Statistics } from '../pictures/transforms/normalise.ts';
 import type { Draw } from './order.ts';
@@ -80,7 +80,7 @@ export function createFiller(
     } catch (error) {
       // Options that cannot work are the caller's mistake, not the file's.
       if (error instanceof FettleError && error.code === 'bad-argument') throw error;
-      failed[part].set(index, error instanceof Error ? error.message : String(error));
+      failed[part].set(index, messageOf(error));
       return false;
     }
   };

@@ -1,5 +1,5 @@
 import { workerData } from 'node:worker_threads';
-import { ensure, FettleError } from '../core/errors.ts';
+import { ensure, FettleError, messageOf } from '../core/errors.ts';
 import { serveTasks } from '../core/worker-pool.node.ts';
 import type { ImageItem, PairItem } from '../pictures/items.node.ts';
 import type { Draw } from './order.ts';
@@ -48,7 +48,7 @@ async function fillSample({ item, round }: Draw, epoch: number, views: SampleVie
     } catch (error) {
       // A recipe that cannot work is the caller's mistake, not the file's.
       if (error instanceof FettleError && error.code === 'bad-argument') throw error;
-      failed.set(index, error instanceof Error ? error.message : String(error));
+      failed.set(index, messageOf(error));
     }
   }
   const [first, reason] = [...failed][0]!;

@@ -1,4 +1,4 @@
-import { FettleError } from '../core/errors.ts';
+import { FettleError, messageOf } from '../core/errors.ts';
 import type { Image } from '../core/image.ts';
 import { createRng } from '../core/rng.ts';
 import { type Tensor, tensor } from '../core/tensor.ts';
@@ -19,7 +19,7 @@ export interface ReadContext {
 export async function readItem({ spec, statistics }: ReadContext, source: string | Image): Promise<Tensor<'float32'>> {
   const decode = itemDecoder(spec, 0);
   const item = await decode({ name: 'item', source, target: [] }).catch((cause: unknown) => {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     const file = typeof source === 'string' ? source : 'memory';
     throw new FettleError('bad-data', `readItem: expected a picture in ${file}, got none: ${reason}`, { cause });
   });

@@ -1,4 +1,4 @@
-import { FettleError } from '../core/errors.ts';
+import { FettleError, messageOf } from '../core/errors.ts';
 import type { Image } from '../core/image.ts';
 import { createRng } from '../core/rng.ts';
 import type { Tensor } from '../core/tensor.ts';
@@ -49,7 +49,7 @@ async function step<T>(name: string, file: string, run: () => Promise<T> | T): P
   try {
     return await run();
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     const code = cause instanceof FettleError ? cause.code : 'bad-data';
     throw new FettleError(code, `dataBlock.summary: step '${name}' failed on ${file}: ${reason}`, { cause });
   }

@@ -1,4 +1,4 @@
-import { ensure } from '../core/errors.ts';
+import { ensure, messageOf } from '../core/errors.ts';
 import { knownKeys, namesOf } from '../core/known-keys.ts';
 import { type Dim, symDim } from '../core/shape.ts';
 import type { Tensor } from '../core/tensor.ts';
@@ -73,7 +73,7 @@ export function exportModel(learner: Learner, options: LearnerExportOptions = {}
   } catch (error) {
     // Whatever the model's own code throws at a size that is no number; what is wrong with it besides, this throws.
     const graph = servingGraph(learner, 1, shape);
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     onNote(`exportModel: the model takes one item at a time, since it does not allow batches of any size (${reason})`);
     return toOnnx(graph, rest);
   }

@@ -1,4 +1,4 @@
-import { ensure } from '../core/errors.ts';
+import { ensure, messageOf } from '../core/errors.ts';
 import { showShape } from '../core/shape.ts';
 import { sizeOf, type Tensor } from '../core/tensor.ts';
 import type { ParamSpec } from '../nn/scope.ts';
@@ -34,7 +34,7 @@ export function needInput(x: Tensor, sample: Tensor, specsOf: (x: Tensor) => rea
   try {
     reason = otherParameter(specsOf(sample), specsOf(x));
   } catch (error) {
-    reason = error instanceof Error ? error.message : String(error);
+    reason = messageOf(error);
   }
   ensure(reason === undefined, 'bad-shape', () => `${wanted} ${showTensor(x)} (${reason}); give items as there`);
 }

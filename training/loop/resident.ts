@@ -1,4 +1,4 @@
-import { FettleError } from '../core/errors.ts';
+import { FettleError, messageOf } from '../core/errors.ts';
 import type { Tensor } from '../core/tensor.ts';
 import type { DeviceMemory, DeviceTensor, ResidentGraph, Tensors } from '../run/session.ts';
 import { flatNames, flatStep } from '../step/flat-state.ts';
@@ -26,8 +26,6 @@ function partsOf({ segments, params, grads, moments, buffers }: TrainState): Map
 }
 
 const lost = 'training: expected the numbers that the device keeps, which are newer than those of the state';
-const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
 /** Keeps the numbers of a state on a device from step to step, and fetches them when they are asked for. */
 class ResidentState implements Residence {
   readonly #parts: ReadonlyMap<string, Part>;
@@ -68,7 +66,7 @@ class ResidentState implements Residence {
         fetched.push(into);
       }
     } catch (cause) {
-      throw new FettleError('no-device', `${lost}, got: ${textOf(cause)}; go on from a checkpoint`, { cause });
+      throw new FettleError('no-device', `${lost}, got: ${messageOf(cause)}; go on from a checkpoint`, { cause });
     }
     for (const [i, part] of ahead.entries()) {
       part.host.set(fetched[i]!);
@@ -101,13 +99,10 @@ async function residing<T>(state: TrainState, work: (numbers: ResidentState) => 
 
 /** Of a run that failed the numbers are wanted too. Where the device itself has failed there are none to be had, and the error says so. */
 async function afterFailure(numbers: ResidentState, error: unknown): Promise<never> {
-  const gone = await numbers.toHost().then(
-    () => undefined,
-    (reason: unknown) => textOf(reason),
-  );
+  const gone = await numbers.toHost().then(() => undefined, messageOf);
   if (gone === undefined) throw error;
   const code = error instanceof FettleError ? error.code : 'no-device';
-  throw new FettleError(code, `${textOf(error)} (afterwards, ${gone})`, { cause: error });
+  throw new FettleError(code, `${messageOf(error)} (afterwards, ${gone})`, { cause: error });
 }
 
 /** The state on the device for {@link residing}, for as long as `run` lasts. */

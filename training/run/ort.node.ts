@@ -1,6 +1,6 @@
 import './environment.node.ts';
 import * as ort from 'onnxruntime-node';
-import { ensure, FettleError } from '../core/errors.ts';
+import { ensure, FettleError, messageOf } from '../core/errors.ts';
 import type { Tensor } from '../core/tensor.ts';
 import { GpuMemory, placesOf, toTensor } from './device-memory.ts';
 import { probeModel } from './probe.ts';
@@ -46,7 +46,7 @@ async function create(
       : await ort.InferenceSession.create(model, settings);
   } catch (cause) {
     const what = typeof model === 'string' ? model : `${model.byteLength} bytes`;
-    const reason = `expected a model that loads on ${device}, got ${what}: ${text(cause)}`;
+    const reason = `expected a model that loads on ${device}, got ${what}: ${messageOf(cause)}`;
     throw new FettleError('bad-model', `openSession: ${reason}`, { cause });
   }
 }
@@ -76,8 +76,6 @@ export async function chooseDevice(preference: NodeDevice | 'auto'): Promise<Cho
 }
 
 const isNodeDevice = (device: Device): device is NodeDevice => (nodeDevices as readonly Device[]).includes(device);
-
-const text = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /**
  * Channels first: in the default layout ONNX Runtime 1.30 computes wrong convolutions where the channels are a multiple of 3 but not of 4, more
@@ -116,7 +114,8 @@ async function whyNot(device: NodeDevice): Promise<string | undefined> {
   } catch (error) {
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
     return (
-      shortened(text(cause)) + (device === 'cuda' ? ' (its libraries are a separate download: docs/devices.md)' : '')
+      shortened(messageOf(cause)) +
+      (device === 'cuda' ? ' (its libraries are a separate download: docs/devices.md)' : '')
     );
   }
 }

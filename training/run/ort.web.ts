@@ -1,5 +1,5 @@
 import type * as Ort from 'onnxruntime-web';
-import { ensure, FettleError } from '../core/errors.ts';
+import { ensure, FettleError, messageOf } from '../core/errors.ts';
 import type { Tensor } from '../core/tensor.ts';
 import { decodeModel, encodeModel, type ModelProto } from '../onnx/schema.ts';
 import { GpuMemory, placesOf, toTensor } from './device-memory.ts';
@@ -54,8 +54,6 @@ async function loadRuntime({ device, files, threads }: WebSessionOptions): Promi
   return ort;
 }
 
-const text = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
 /** Channels first: in the default layout ONNX Runtime 1.30 computes some convolutions wrong; see ort.node.ts. */
 const webgpu = { name: 'webgpu', preferredLayout: 'NCHW' } as const;
 
@@ -72,7 +70,7 @@ async function create(
       ...(kept.length === 0 ? {} : { preferredOutputLocation: placesOf(kept) }),
     });
   } catch (cause) {
-    const got = `${model.byteLength} bytes: ${text(cause)}`;
+    const got = `${model.byteLength} bytes: ${messageOf(cause)}`;
     throw new FettleError('bad-model', `openWebSession: expected a model that loads on ${device}, got ${got}`, {
       cause,
     });

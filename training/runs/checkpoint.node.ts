@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { link, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { ensure, FettleError } from '../core/errors.ts';
+import { ensure, FettleError, messageOf } from '../core/errors.ts';
 import type { Tensor } from '../core/tensor.ts';
 import type { TrainState } from '../step/state.ts';
 import { needMonitor } from '../learner/callbacks/track.ts';
@@ -141,7 +141,7 @@ export async function resumeFrom(
       file = decodeCheckpoint(bytes, join(folder, name));
     } catch (error) {
       damage ??= error;
-      onNote?.(error instanceof Error ? error.message : String(error));
+      onNote?.(messageOf(error));
       continue;
     }
     return applyCheckpoint(file, state, run);
