@@ -57,7 +57,7 @@ export interface ClassifyOptions extends CallOptions {
   readonly top?: number;
 }
 
-/** What is to be written: see `POST /v1/generate` in docs/http.md; only `prompt` has to be there. */
+/** What is to be written: see `POST /v1/generate` in docs/reference/http.md; only `prompt` has to be there. */
 export type GenerateOptions = Omit<GenerateRequest, 'prompt' | 'stream'>;
 
 export interface GenerateCallOptions extends GenerateOptions {

@@ -1,7 +1,7 @@
 import type { CallOptions } from './api.ts';
 import type { DoneHere, FromWorker, Jobs, PieceOf, TaskName, ToWorker } from './local/jobs.ts';
 
-/** What did not work out on this device; `code` as in docs/errors.md. */
+/** What did not work out on this device; `code` as in docs/reference/errors.md. */
 export class LocalError extends Error {
   readonly code: string;
   constructor(code: string, message: string) {

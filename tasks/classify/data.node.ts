@@ -101,7 +101,7 @@ export async function readClassifyFolder(folder: string, seed = 1): Promise<Clas
   const labelled = parts.map((photo) => {
     const path = photo.name.split('/');
     ensure(path.length > depth + 1, 'bad-data', () => {
-      return `${folder}: expected every photo in a folder named after its class, got ${photo.name}; docs/training.md shows how`;
+      return `${folder}: expected every photo in a folder named after its class, got ${photo.name}; docs/guide/train.md shows how`;
     });
     return { ...photo, label: path[depth]! };
   });

@@ -214,7 +214,7 @@ export async function readClasses(path: string, files: readonly string[]): Promi
 export async function binaryClasses(folder: string, files: readonly string[]): Promise<MaskClasses> {
   const sample = await tellingMask(files);
   ensure(await isBlackAndWhite(sample), 'bad-data', () => {
-    return `segment: expected masks in black and white where ${folder} has no classes.json, got ${sample}; name the classes in classes.json (docs/training.md)`;
+    return `segment: expected masks in black and white where ${folder} has no classes.json, got ${sample}; name the classes in classes.json (docs/guide/train.md)`;
   });
   const classes = [
     { name: 'background', color: [0, 0, 0] },

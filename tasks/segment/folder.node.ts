@@ -119,7 +119,7 @@ export async function readSegmentFolder(folder: string, seed = 1): Promise<Segme
   if (has(cocoFile) && !lists && !has('masks')) return readCoco(folder, cocoFile, seed);
   ensure((lists && has('classes.json')) || twins, 'bad-data', () => {
     const known = ['classes.json', 'train.txt', 'val.txt', 'images', 'masks'].filter((name) => there.has(name));
-    return `segment: expected classes.json with train.txt and val.txt, the folders images and masks, or ${cocoFile} in ${folder}, got ${known.join(', ') || 'none of them'}; docs/training.md shows them`;
+    return `segment: expected classes.json with train.txt and val.txt, the folders images and masks, or ${cocoFile} in ${folder}, got ${known.join(', ') || 'none of them'}; docs/guide/train.md shows them`;
   });
   const pairs = await readPairs(folder, there, seed);
   needParts(pairs, folder);

@@ -67,19 +67,19 @@ function unknownParts(line: string): string[] {
 const hasOption = (help: string, option: string): boolean => new RegExp(`(^|[\\s,])${option}(?![\\w-])`).test(help);
 
 describe('docs in step with the code', () => {
-  it('docs/errors.md lists exactly the error codes there are', () => {
+  it('docs/reference/errors.md lists exactly the error codes there are', () => {
     const union = /export type ErrorCode =([^;]*);/.exec(read('training/core/errors.ts'))![1]!;
     const codes = [...union.matchAll(/'([\w-]+)'/g)].map((match) => match[1]);
-    const rows = [...read('docs/errors.md').matchAll(/^\| `([\w-]+)` \|/gm)].map((match) => match[1]);
+    const rows = [...read('docs/reference/errors.md').matchAll(/^\| `([\w-]+)` \|/gm)].map((match) => match[1]);
     expect(codes).to.have.length.greaterThan(5);
     expect(rows).to.deep.equal(codes);
   });
 
-  it('docs/http.md lists the codes and the routes of the server', () => {
+  it('docs/reference/http.md lists the codes and the routes of the server', () => {
     const server = listFiles(rootDir, 'server', ['.ts']).map(read).join('\n');
     const raised = [...server.matchAll(/new RequestError\(\s*(\d{3}|error\.status),\s*'([\w-]+)'/g)];
     const codes = new Set(raised.map((match) => `${match[1]!.startsWith('error') ? '4xx' : match[1]} ${match[2]}`));
-    const page = read('docs/http.md');
+    const page = read('docs/reference/http.md');
     const rows = [...page.matchAll(/^\| (\dxx|\d{3}) \| `([\w-]+)` \|/gm)].map((match) => `${match[1]} ${match[2]}`);
     expect(codes.size).to.be.greaterThan(8);
     expect([...codes].sort()).to.deep.equal(rows.sort());
@@ -89,7 +89,7 @@ describe('docs in step with the code', () => {
     expect(routes.filter((route) => !page.includes(`\`${route}\``))).to.deep.equal([]);
   });
 
-  it('docs/training.md tells the defaults of fettle train restore', () => {
+  it('docs/guide/train.md tells the defaults of fettle train restore', () => {
     const { stages, samplesPerEpoch, lr, loss, seed } = restoreRunDefaults;
     const epochs = stages.reduce((sum, stage) => sum + stage.epochs, 0);
     const sizes = stages.map(({ size }) => size).join(', then ');
@@ -101,7 +101,7 @@ describe('docs in step with the code', () => {
       loss: `\`${loss}\``,
       seed: `${seed}`,
     };
-    const cells = [...read('docs/training.md').matchAll(/^\| `--(\w+).*\| ([^|]*) \|$/gm)];
+    const cells = [...read('docs/guide/train.md').matchAll(/^\| `--(\w+).*\| ([^|]*) \|$/gm)];
     const told = Object.fromEntries(cells.map((match) => [match[1]!, match[2]!]));
     expect(told).to.include(wanted);
   }).timeout(20_000);

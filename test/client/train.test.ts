@@ -18,7 +18,7 @@ const noBrowser = whyNoBrowser();
 const library = (name: string): string => join(rootDir, 'dist', 'training', name);
 const entries = { 'fettle/web': library('index.web.js'), fettle: library('index.js') };
 
-/** What `finetune.js` of docs/browser-training.md exports. */
+/** What `finetune.js` of docs/guide/browser.md exports. */
 interface Finetune {
   stripesLearner(open: OpenGraph): Promise<Learner>;
   finetune(open: OpenGraph, weights: Uint8Array): Promise<number[]>;
@@ -28,7 +28,7 @@ const open: OpenGraph = (graph) => openSession(graph, { threads: 1 });
 
 /** The two files of the page in the docs, and the page that they make, in `folder`. */
 async function buildPage(folder: string): Promise<void> {
-  const [finetune, main, ...others] = examplesOf('docs/browser-training.md');
+  const [finetune, main, ...others] = examplesOf('docs/guide/browser.md');
   expect(others).to.deep.equal([]);
   const html = '<!doctype html><body><script type="module" src="./main.js"></script>';
   await writeFile(join(folder, 'finetune.js'), finetune!);
@@ -45,7 +45,7 @@ async function buildPage(folder: string): Promise<void> {
 
 /** `finetune.js` for Node, whose imports lead to this build. */
 async function inNode(folder: string): Promise<Finetune> {
-  const [code] = examplesOf('docs/browser-training.md');
+  const [code] = examplesOf('docs/guide/browser.md');
   const file = join(folder, 'finetune.node.mjs');
   await writeFile(file, code!.replace("from 'fettle'", `from '${pathToFileURL(entries.fettle)}'`));
   return import(pathToFileURL(file).href) as Promise<Finetune>;

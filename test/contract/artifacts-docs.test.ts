@@ -9,9 +9,9 @@ import { examplesOf, runExample } from '../helpers/example.ts';
 import { ortTrainer } from '../helpers/ort-training.ts';
 import { withFolder } from '../helpers/photos.ts';
 
-const page = 'docs/artifacts.md';
+const page = 'docs/reference/artifacts.md';
 
-describe('docs/artifacts.md', function () {
+describe('docs/reference/artifacts.md', function () {
   this.timeout(60_000);
 
   it('the example writes both forms, and each goes on training', () =>

@@ -5,8 +5,8 @@ import type { Image } from '../../training/core/image.ts';
 import { examplesOf, runExample } from '../helpers/example.ts';
 import { wavyImage, withFolder, writePhoto } from '../helpers/photos.ts';
 
-describe('the examples in docs/data-blocks.md', () => {
-  const [pets, roads, numbers, ...others] = examplesOf('docs/data-blocks.md');
+describe('the examples in docs/reference/data-blocks.md', () => {
+  const [pets, roads, numbers, ...others] = examplesOf('docs/reference/data-blocks.md');
 
   it('classes by the names of files', () =>
     withFolder(async (folder) => {

@@ -7,7 +7,7 @@ import * as losses from '../../training/nn/losses.ts';
 import { optimizers } from '../../training/optim/optimizers.ts';
 import { examplesOf, runExample } from '../helpers/example.ts';
 
-const page = readFileSync(join(rootDir, 'docs', 'layers.md'), 'utf8');
+const page = readFileSync(join(rootDir, 'docs', 'reference', 'layers.md'), 'utf8');
 
 /** Names in the first column of the table under a heading. */
 function named(heading: string): string[] {
@@ -19,8 +19,8 @@ function named(heading: string): string[] {
 const functionsOf = (module: object): string[] =>
   Object.entries(module).flatMap(([name, value]) => (typeof value === 'function' ? [name] : []));
 
-describe('docs/layers.md', () => {
-  const [train, carry, ...others] = examplesOf('docs/layers.md');
+describe('docs/reference/layers.md', () => {
+  const [train, carry, ...others] = examplesOf('docs/reference/layers.md');
 
   it('lists every layer, loss and optimiser, and no others', () => {
     const helpers = ['filterNorms', 'spectralNormed', 'weightNormed'];

@@ -5,11 +5,11 @@ import { examplesOf, runExample } from '../helpers/example.ts';
 import { withFolder } from '../helpers/photos.ts';
 import { writePhotos } from '../helpers/small-restore.ts';
 
-describe('the examples in docs/training.md', function () {
+describe('the examples in docs/guide/train.md', function () {
   this.timeout(120_000);
 
   it('train on a folder of photos, and retrain what came out', async () => {
-    const [train, retrain, ...others] = examplesOf('docs/training.md');
+    const [train, retrain, ...others] = examplesOf('docs/guide/train.md');
     expect(others).to.deep.equal([]);
     await withFolder(async (folder) => {
       await writePhotos(join(folder, 'photos'), 8);

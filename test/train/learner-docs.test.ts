@@ -6,9 +6,9 @@ import { events } from '../../training/loop/fit-loop.ts';
 import { examplesOf, runExample } from '../helpers/example.ts';
 import { withFolder } from '../helpers/photos.ts';
 
-const page = 'docs/learner.md';
+const page = 'docs/reference/learner.md';
 
-describe('docs/learner.md', function () {
+describe('docs/reference/learner.md', function () {
   this.timeout(60_000);
 
   it('the first example learns the circle', () =>

@@ -1,11 +1,11 @@
 import { expect } from 'chai';
 import { examplesOf, runExample } from '../helpers/example.ts';
 
-describe('the example in docs/text.md', function () {
+describe('the example in docs/reference/text.md', function () {
   this.timeout(60_000);
 
   it('learns a small language and writes in it', () => {
-    const [example, ...others] = examplesOf('docs/text.md');
+    const [example, ...others] = examplesOf('docs/reference/text.md');
     expect(others).to.deep.equal([]);
     const printed = runExample(example!).trim().split('\n');
     // Three coins are thrown in every sentence of eight tokens: no model can know better than about 2^(3/8) = 1.30.

@@ -1,4 +1,4 @@
-/** Codes of every error that fettle raises on purpose; `docs/errors.md` explains each. */
+/** Codes of every error that fettle raises on purpose; `docs/reference/errors.md` explains each. */
 export type ErrorCode =
   | 'bad-argument'
   | 'bad-shape'

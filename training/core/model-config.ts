@@ -1,4 +1,4 @@
-/** What a served model's `config.json` says. One folder of the model store holds one version; see docs/models.md. */
+/** What a served model's `config.json` says. One folder of the model store holds one version; see docs/reference/models.md. */
 export interface ModelConfig {
   /** The model's name, which is its task's name for the models we ship. */
   readonly name: string;

@@ -133,7 +133,7 @@ function checkpointOf(options: ArtifactOptions, hyper: Hyper, trained: readonly 
   });
 }
 
-/** The artifacts of `task` for stock ONNX Runtime; what each graph takes and gives is in docs/artifacts.md. */
+/** The artifacts of `task` for stock ONNX Runtime; what each graph takes and gives is in docs/reference/artifacts.md. */
 export function trainingArtifacts(task: Task, options: ArtifactOptions): ArtifactSet {
   knownKeys('trainingArtifacts', options, optionNames);
   const { state, optimizer, isTrained, opset = defaultOpset } = options;

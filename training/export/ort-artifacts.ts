@@ -12,7 +12,7 @@ import { encodeOrtCheckpoint } from './ort-checkpoint.ts';
 
 /*
  * The artifacts of ONNX Runtime's on-device training, as its last release takes them: what python's generate_artifacts
- * writes, with a backward pass of standard operators. docs/artifacts.md has the contract.
+ * writes, with a backward pass of standard operators. docs/reference/artifacts.md has the contract.
  */
 
 export const artifactNames = ['training_model.onnx', 'eval_model.onnx', 'optimizer_model.onnx', 'checkpoint'] as const;

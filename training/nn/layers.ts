@@ -1,4 +1,4 @@
-/* Every layer; docs/layers.md lists them with their shapes. */
+/* Every layer; docs/reference/layers.md lists them with their shapes. */
 
 export * from './activations.ts';
 export * from './attention.ts';

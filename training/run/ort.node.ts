@@ -115,7 +115,7 @@ async function whyNot(device: NodeDevice): Promise<string | undefined> {
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
     return (
       shortened(messageOf(cause)) +
-      (device === 'cuda' ? ' (its libraries are a separate download: docs/devices.md)' : '')
+      (device === 'cuda' ? ' (its libraries are a separate download: docs/reference/devices.md)' : '')
     );
   }
 }

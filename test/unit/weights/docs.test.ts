@@ -5,11 +5,11 @@ import { backbones } from '../../../models/backbones.ts';
 import { rootDir } from '../../../scripts/repo/source-files.ts';
 import { examplesOf, runExample } from '../../helpers/example.ts';
 
-const page = readFileSync(join(rootDir, 'docs', 'weights.md'), 'utf8');
+const page = readFileSync(join(rootDir, 'docs', 'reference', 'weights.md'), 'utf8');
 
-describe('docs/weights.md', () => {
+describe('docs/reference/weights.md', () => {
   it('its example prints the report that the page shows', () => {
-    const examples = examplesOf('docs/weights.md');
+    const examples = examplesOf('docs/reference/weights.md');
     expect(examples).to.have.length(1);
     const shown = /^```\n(\S.*?)^```/ms.exec(page)![1]!;
     expect(runExample(examples[0]!)).to.equal(shown);
