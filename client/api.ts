@@ -1,28 +1,18 @@
-import type {
-  ClassifyBody,
-  ErrorBody,
-  GenerateBody,
-  GenerateEvent,
-  GenerateRequest,
-  ModelInfo,
-  ModelsBody,
-  OutputFormat,
-  SegmentBody,
-} from '../server/contract.ts';
+import type { ErrorBody, ModelInfo, ModelsBody } from '../server/contract.ts';
+import type { ClassifyBody } from '../tasks/classify/contract.ts';
+import type { OutputFormat } from '../tasks/pictures.ts';
+import type { SegmentBody } from '../tasks/segment/contract.ts';
+import type { GenerateBody, GenerateEvent, GenerateRequest } from '../tasks/text/contract.ts';
 import { FettleError } from '../training/core/errors.ts';
 import type { Scale } from '../training/pictures/transforms/pixels.ts';
 import { eventsOf } from './events.ts';
 import { fetchSend, openAnswer, type Reply, type Send, Unreachable } from './transport.ts';
 
-export type {
-  ClassifyBody,
-  GenerateBody,
-  GenerateEvent,
-  ModelInfo,
-  OutputFormat,
-  SegmentBody,
-  SegmentShare,
-} from '../server/contract.ts';
+export type { ModelInfo } from '../server/contract.ts';
+export type { ClassifyBody } from '../tasks/classify/contract.ts';
+export type { OutputFormat } from '../tasks/pictures.ts';
+export type { SegmentBody, SegmentShare } from '../tasks/segment/contract.ts';
+export type { GenerateBody, GenerateEvent } from '../tasks/text/contract.ts';
 export type { Scale } from '../training/pictures/transforms/pixels.ts';
 
 /** How far a piece of work is. `fraction` 0..1 where it is known. */

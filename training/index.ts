@@ -15,6 +15,9 @@ export { type RestoreUnetConfig, restoreUnet, restoreUnetDefaults, unetMultiple 
 export { type VggConfig, vgg, vggConfigs, vggEncoder } from '../models/vgg.ts';
 export { classifyInput, type LabelProbability, topLabels } from '../tasks/classify/infer.ts';
 export * from '../tasks/classify/net.ts';
+export type { FileEntry, ModelConfig } from '../tasks/config.ts';
+export type { ImageModelSpec } from '../tasks/pictures.ts';
+export type { SegmentClass, SegmentModelSpec } from '../tasks/segment/contract.ts';
 export {
   classIds,
   type RunProbabilities,
@@ -48,7 +51,6 @@ export { type CsvTable, parseCsv } from './core/csv.ts';
 export * from './core/dtype.ts';
 export * from './core/errors.ts';
 export type { Image } from './core/image.ts';
-export type { FileEntry, ImageModelSpec, ModelConfig, SegmentClass, SegmentModelSpec } from './core/model-config.ts';
 export * from './core/rng.ts';
 export { anyDim, type Dim, type Shape, symDim } from './core/shape.ts';
 export * from './core/tensor.ts';

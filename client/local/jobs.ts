@@ -1,5 +1,5 @@
 import type { LabelProbability } from '../../tasks/classify/infer.ts';
-import type { SegmentClass } from '../../training/core/model-config.ts';
+import type { SegmentClass } from '../../tasks/segment/contract.ts';
 import type { WebDevice } from '../../training/run/ort.web.ts';
 import type { SkippedDevice } from '../../training/run/session.ts';
 import type { GenerateBody, GenerateEvent, OutputFormat, Progress, Scale } from '../api.ts';

@@ -1,3 +1,6 @@
+import type { ClassifyModelSpec } from '../../tasks/classify/contract.ts';
+import type { ImageModelSpec } from '../../tasks/pictures.ts';
+import type { SegmentModelSpec } from '../../tasks/segment/contract.ts';
 import { ensure } from '../../training/core/errors.ts';
 import type { WebDevice } from '../../training/run/ort.web.ts';
 import { type CallOptions, type Client, type ModelInfo, modelFor } from '../api.ts';
@@ -21,12 +24,14 @@ export const modelFileFor = ({ files }: Pick<ModelInfo, 'files'>, device: WebDev
 export const findModel = async (client: Client, task: TaskName): Promise<ModelInfo> =>
   modelFor(await client.models(), task);
 
+/** The sections of config.json that state how a picture's model is fed. */
+type Specs = Partial<
+  Record<'image', ImageModelSpec> & Record<'segment', SegmentModelSpec> & Record<'classify', ClassifyModelSpec>
+>;
+
 /** specOf: how a model is fed and read; throws `bad-model` where its description lacks that. */
-export function specOf<K extends 'image' | 'segment' | 'classify'>(
-  info: ModelInfo,
-  kind: K,
-): NonNullable<ModelInfo[K]> {
-  const spec = info[kind];
+export function specOf<K extends keyof Specs>(info: ModelInfo, kind: K): NonNullable<Specs[K]> {
+  const spec = (info as Specs)[kind];
   ensure(spec !== undefined, 'bad-model', () => `${idOf(info)}: expected \`${kind}\` in its config.json, got none`);
   return spec;
 }

@@ -13,6 +13,8 @@ import { threadsOf } from '../../server/serve/pool.ts';
 import { segmentTask } from '../../server/serve/tasks/segment.ts';
 import { storeDirOf, zooDir } from '../../server/store/paths.ts';
 import { openStore } from '../../server/store/store.ts';
+import { specOf } from '../../tasks/config.ts';
+import { segmentContract } from '../../tasks/segment/contract.ts';
 import { segmentInput, segmentSize } from '../../tasks/segment/infer.ts';
 import { openSession } from '../../training/run/ort.node.ts';
 import { dataFolder } from '../results/data.ts';
@@ -55,7 +57,7 @@ interface ThreadData {
 async function serveParts({ photo, threads }: ThreadData): Promise<void> {
   const store = openStore({ zooDir, storeDir: storeDirOf() });
   const version = await store.resolve('segment');
-  const spec = version.config.segment!;
+  const spec = specOf(segmentContract, version.config);
   const session = await openSession(await store.read(version, 'model.onnx'), { threads, spin: false });
   const job = {
     task: 'segment',

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { probabilitiesOf } from '../../server/serve/tasks/segment.ts';
 import { storeDirOf, zooDir } from '../../server/store/paths.ts';
 import { openStore } from '../../server/store/store.ts';
+import { specOf } from '../../tasks/config.ts';
+import { segmentContract } from '../../tasks/segment/contract.ts';
 import { maskTiles, segmentPicture } from '../../tasks/segment/infer.ts';
 import type { Image } from '../../training/core/image.ts';
 import { decodeRgb } from '../../training/pictures/image-io.node.ts';
@@ -29,7 +31,7 @@ function sideBySide(frames: readonly Image[]): Image {
 
 const store = openStore({ zooDir, storeDir: storeDirOf() });
 const version = await store.resolve('segment');
-const spec = version.config.segment!;
+const spec = specOf(segmentContract, version.config);
 const session = await openSession(await store.read(version, 'model.onnx'), { threads: 1 });
 const folder = join(dataFolder(), 'camvid', 'test');
 const names = (await readdir(folder)).sort().filter((_, i) => i % 9 === 0);

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { zooDir } from '../../server/store/paths.ts';
+import type { ModelConfig } from '../../tasks/config.ts';
 import type { SegmentData } from '../../tasks/segment/folder.node.ts';
 import { exportSegment } from '../../tasks/segment/net.ts';
 import type { SegmentScore } from '../../tasks/segment/score.node.ts';
-import type { ModelConfig } from '../../training/core/model-config.ts';
 import type { SegmentRun } from './segment.ts';
 
 const dataText = `CamVid in SegNet's form: 701 frames of four videos of Cambridge, 480 x 360, 11 classes and void; 367 to train on, 101 to validate, 233 to test, the

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { candidateCount, promptText, stopTexts, textLimits, textSeed, tokenCount } from '../contract.ts';
+import { candidateCount, promptText, stopTexts, textLimits, textSeed, tokenCount } from '../../tasks/text/contract.ts';
 import type { RequestError } from '../errors.ts';
 import { explainIssue, FieldError } from './text-route.ts';
 

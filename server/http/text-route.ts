@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import express, { type Request, type RequestHandler, type Response } from 'express';
 import type { ZodType, z } from 'zod';
-import { textLimits } from '../contract.ts';
+import { textLimits } from '../../tasks/text/contract.ts';
 import { RequestError } from '../errors.ts';
 import { keyOf } from '../serve/host.ts';
 import type { Deps } from './deps.ts';

@@ -1,12 +1,13 @@
+import type { AnyConfig } from '../../tasks/config.ts';
+import { contracts } from '../../tasks/contracts.ts';
 import { ensure } from '../../training/core/errors.ts';
-import type { ModelConfig } from '../../training/core/model-config.ts';
-import type { ModelInfo } from '../contract.ts';
+import type { AnyModelInfo } from '../contract.ts';
 import type { ModelEntry, ModelStore, ModelVersion } from '../store/store.ts';
 import type { Pool } from './pool.ts';
 import { isPictureTask, pictureTasks } from './tasks/table.ts';
 import type { WorkerModel } from './worker/protocol.ts';
 
-type Task = ModelConfig['task'];
+type Task = AnyConfig['task'];
 
 /** Which version answers for each task's route, and how the others come and go while requests run. */
 export interface ModelHost {
@@ -16,7 +17,7 @@ export interface ModelHost {
   whyNotReady(task?: Task): string | undefined;
   /** Loads what the store says should serve, where that is not what does; what does not load leaves the old one. */
   sync(): Promise<void>;
-  list(): Promise<ModelInfo[]>;
+  list(): Promise<AnyModelInfo[]>;
   close(): void;
 }
 
@@ -97,7 +98,7 @@ export class StoreHost implements ModelHost {
     return this.#syncing;
   }
 
-  async list(): Promise<ModelInfo[]> {
+  async list(): Promise<AnyModelInfo[]> {
     const entries = await this.#store.list();
     const infos = await Promise.all(entries.map((entry) => this.#describe(entry)));
     return infos.filter((info) => info !== undefined);
@@ -160,28 +161,21 @@ export class StoreHost implements ModelHost {
     if (this.#retiring.size > 0) setTimeout(() => this.#retire(), 1000).unref();
   }
 
-  async #describe(entry: ModelEntry): Promise<ModelInfo | undefined> {
+  async #describe(entry: ModelEntry): Promise<AnyModelInfo | undefined> {
     const loaded = this.#serving.get(entry.name);
     const shown = loaded ?? entry.versions.find((one) => one.config.version === entry.active) ?? entry.versions.at(-1);
     if (shown === undefined) return undefined;
-    const { name, task, version, description, image, segment, classify, files } = shown.config;
+    const { createdAt: _at, metrics: _numbers, ...config } = shown.config;
     const card = await this.#store.read(shown, 'card.md').then(
       (bytes) => Buffer.from(bytes).toString(),
       () => '',
     );
     return {
-      name,
-      task,
-      version,
-      description,
+      ...config,
       active: loaded !== undefined,
-      inputs: [task === 'text' ? { name: 'prompt', type: 'text' } : { name: 'image', type: 'image' }],
+      inputs: contracts.find(({ name }) => name === config.task)?.inputs ?? [],
       card,
       versions: entry.versions.map((one) => one.config.version),
-      ...(image && { image }),
-      ...(segment && { segment }),
-      ...(classify && { classify }),
-      files,
     };
   }
 }

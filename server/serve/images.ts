@@ -1,7 +1,8 @@
 import sharp, { type Metadata, type Sharp } from 'sharp';
+import type { OutputFormat } from '../../tasks/pictures.ts';
+import type { RestoreQuery } from '../../tasks/restore/contract.ts';
 import { messageOf } from '../../training/core/errors.ts';
 import type { Image } from '../../training/core/image.ts';
-import type { OutputFormat, RestoreQuery } from '../contract.ts';
 import { RequestError } from '../errors.ts';
 import { cleanExif, insertExif } from './exif.ts';
 import { checkPngText, type InputFormat, sniff } from './sniff.ts';

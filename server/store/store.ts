@@ -2,16 +2,18 @@ import { createHash, randomUUID } from 'node:crypto';
 import { constants, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
+import { type AnyConfig, configSchema, type FileEntry, fileName, modelName } from '../../tasks/config.ts';
+import { contracts } from '../../tasks/contracts.ts';
+import type { TaskContract } from '../../tasks/task.ts';
 import { ensure, FettleError, messageOf } from '../../training/core/errors.ts';
-import type { FileEntry, ModelConfig } from '../../training/core/model-config.ts';
-import { type ActiveFile, activeFile, fileName, modelConfig, modelName } from '../contract.ts';
+import { type ActiveFile, activeFile } from '../contract.ts';
 import { syncDir, writeAtomic, writeSynced } from './files.ts';
 
 /** One version on disk. */
 export interface ModelVersion {
   readonly dir: string;
   readonly origin: 'zoo' | 'store';
-  readonly config: ModelConfig;
+  readonly config: AnyConfig;
 }
 
 /** A model: its versions ascending, the one that should serve, and folders that are no valid version. */
@@ -24,8 +26,8 @@ export interface ModelEntry {
   readonly broken: readonly { readonly version: number; readonly reason: string }[];
 }
 
-/** What {@link ModelStore.register} fills in itself is left out. */
-export type NewConfig = Omit<ModelConfig, 'files' | 'version'>;
+/** `config.json` without what {@link ModelStore.register} fills in: the common part, and the section of the task. */
+export type NewConfig = Omit<AnyConfig, 'files' | 'version'> & Readonly<Record<string, unknown>>;
 
 /** The models of the package (`zooDir`, read-only) with those of the user (`storeDir`) laid over them. */
 export interface ModelStore {
@@ -58,17 +60,24 @@ export function parseReference(reference: string): { readonly name: string; read
   return version === undefined ? { name } : { name, version: Number(version) };
 }
 
-export function openStore(dirs: { readonly zooDir: string; readonly storeDir: string }): ModelStore {
-  return new FolderStore(dirs.zooDir, dirs.storeDir);
+/** Where models lie, and the contracts of the tasks that they may be of: fettle's own by default. */
+export interface StoreOptions {
+  readonly zooDir: string;
+  readonly storeDir: string;
+  readonly tasks?: readonly TaskContract[];
 }
+
+export const openStore = (options: StoreOptions): ModelStore => new FolderStore(options);
 
 class FolderStore implements ModelStore {
   readonly #zooDir: string;
   readonly #storeDir: string;
+  readonly #config: ReturnType<typeof configSchema>;
 
-  constructor(zooDir: string, storeDir: string) {
+  constructor({ zooDir, storeDir, tasks = contracts }: StoreOptions) {
     this.#zooDir = zooDir;
     this.#storeDir = storeDir;
+    this.#config = configSchema(tasks);
   }
 
   async list(): Promise<ModelEntry[]> {
@@ -151,7 +160,7 @@ class FolderStore implements ModelStore {
     files: Readonly<Record<string, Uint8Array | string>>,
     config: NewConfig,
   ): Promise<ModelVersion> {
-    checkNew(name, files, config);
+    checkNew(this.#config, name, files, config);
     const modelDir = join(this.#storeDir, name);
     await mkdir(modelDir, { recursive: true });
     const temporary = join(modelDir, temporaryName());
@@ -189,12 +198,12 @@ class FolderStore implements ModelStore {
   }
 
   /** Renames the finished folder to the next free number; another process may have taken it a moment before. */
-  async #publish(name: string, temporary: string, config: Omit<ModelConfig, 'version'>): Promise<ModelVersion> {
+  async #publish(name: string, temporary: string, config: Omit<AnyConfig, 'version'>): Promise<ModelVersion> {
     const modelDir = join(this.#storeDir, name);
     const numbers = [...(await versionFolders(join(this.#zooDir, name))), ...(await versionFolders(modelDir))];
     const first = 1 + Math.max((await this.#active(name)).highest, 0, ...numbers);
     for (let version = first; version < first + 100; version++) {
-      const whole: ModelConfig = { ...config, version };
+      const whole: AnyConfig = { ...config, version };
       await writeSynced(join(temporary, 'config.json'), Buffer.from(`${JSON.stringify(whole, null, 2)}\n`));
       await syncDir(temporary);
       const dir = join(modelDir, String(version));
@@ -214,7 +223,7 @@ class FolderStore implements ModelStore {
       [this.#storeDir, 'store'],
     ] as const) {
       for (const number of await versionFolders(join(root, name))) {
-        const found = await readVersion(join(root, name, String(number)), origin, name, number);
+        const found = await readVersion(this.#config, join(root, name, String(number)), origin, name, number);
         if (typeof found === 'string') broken.set(number, found);
         else versions.set(number, found);
       }
@@ -299,6 +308,7 @@ async function versionFolders(dir: string): Promise<number[]> {
 
 /** The version in `dir`, or what is wrong with it. */
 async function readVersion(
+  schema: ReturnType<typeof configSchema>,
   dir: string,
   origin: 'zoo' | 'store',
   name: string,
@@ -306,7 +316,7 @@ async function readVersion(
 ): Promise<ModelVersion | string> {
   const content = await readFile(join(dir, 'config.json'), 'utf8').catch(ignoreMissing);
   if (content === undefined) return 'config.json is missing';
-  const parsed = modelConfig.safeParse(parseJson(content));
+  const parsed = schema.safeParse(parseJson(content));
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     return `config.json: ${issue?.path.join('.')}: ${issue?.message}`;
@@ -329,7 +339,12 @@ async function readRegular(path: string, sizeBytes: number): Promise<Uint8Array 
   }
 }
 
-function checkNew(name: string, files: Readonly<Record<string, unknown>>, config: NewConfig): void {
+function checkNew(
+  schema: ReturnType<typeof configSchema>,
+  name: string,
+  files: Readonly<Record<string, unknown>>,
+  config: NewConfig,
+): void {
   ensure(modelName.safeParse(name).success && config.name === name, 'bad-argument', () => {
     return `register: expected a name of a-z, 0-9 and - that the config repeats, got ${name} and ${config.name}`;
   });
@@ -346,7 +361,7 @@ function checkNew(name: string, files: Readonly<Record<string, unknown>>, config
       () => `register: expected ${needed} among the files, got ${Object.keys(files)}`,
     );
   }
-  const whole = modelConfig.safeParse({ ...config, version: 1, files: {} });
+  const whole = schema.safeParse({ ...config, version: 1, files: {} });
   ensure(
     whole.success,
     'bad-argument',

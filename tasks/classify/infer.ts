@@ -1,10 +1,10 @@
 import { ensure } from '../../training/core/errors.ts';
 import type { Image } from '../../training/core/image.ts';
-import type { ClassifyModelSpec } from '../../training/core/model-config.ts';
 import { type Tensor, tensor } from '../../training/core/tensor.ts';
 import { frameFor, frameMatrix } from '../../training/pictures/transforms/frame.ts';
 import { overWhite } from '../../training/pictures/transforms/opaque.ts';
 import { samplePlanes, unitTable } from '../../training/pictures/transforms/resample.ts';
+import type { ClassifyModelSpec } from './contract.ts';
 
 /*
  * From a picture to what a classifier takes, and from its probabilities back to labels: the same code in training, on the server

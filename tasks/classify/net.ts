@@ -4,7 +4,6 @@ import { type DenseNetConfig, denseEncoder } from '../../models/dense-encoder.ts
 import type { Encoder } from '../../models/encoder.ts';
 import { type SmallEncoderConfig, smallEncoder } from '../../models/small-encoder.ts';
 import { ensure } from '../../training/core/errors.ts';
-import type { ClassifyModelSpec } from '../../training/core/model-config.ts';
 import { symDim } from '../../training/core/shape.ts';
 import type { Loss } from '../../training/learner/compiled.ts';
 import { loadWeightsFile } from '../../training/learner/export.ts';
@@ -21,6 +20,7 @@ import { imagenetStatistics, type Statistics } from '../../training/pictures/tra
 import { buildInference, type Task } from '../../training/step/train-step.ts';
 import type { WeightReport, WeightRules } from '../../training/weights/match.ts';
 import type { WeightFile } from '../../training/weights/read.ts';
+import type { ClassifyModelSpec } from './contract.ts';
 
 const perChannel = (x: Value, values: readonly number[]): Value =>
   x.graph.constant('float32', [1, values.length, 1, 1], Float32Array.from(values));

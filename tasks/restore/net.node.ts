@@ -1,7 +1,6 @@
 import { type RestoreUnetConfig, restoreUnet, unetHalo, unetMultiple } from '../../models/unet.ts';
 import { ensure } from '../../training/core/errors.ts';
 import type { Image } from '../../training/core/image.ts';
-import type { ImageModelSpec } from '../../training/core/model-config.ts';
 import { type Dim, symDim } from '../../training/core/shape.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
 import { createPairLoader, type PairLoader, type Recipe } from '../../training/data/loader.node.ts';
@@ -24,6 +23,7 @@ import { psnr } from '../../training/pictures/quality.ts';
 import { sampleWindow, writeWindow } from '../../training/pictures/transforms/pixels.ts';
 import type { TrainState } from '../../training/step/state.ts';
 import { buildInference, type Task } from '../../training/step/train-step.ts';
+import type { ImageModelSpec } from '../pictures.ts';
 
 const losses = { mse: mseLoss, l1: l1Loss } as const;
 export type RestoreLoss = keyof typeof losses;

@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { ensure } from '../../training/core/errors.ts';
-import type { SegmentClass } from '../../training/core/model-config.ts';
 import { classColor } from '../../training/data/show.node.ts';
 import { decodeRgb } from '../../training/pictures/image-io.node.ts';
 import { parseJson } from '../../training/pictures/masks/coco.ts';
 import { decodeMask, isIdFile } from '../../training/pictures/masks/mask-file.node.ts';
 import type { MaskForm } from '../../training/pictures/masks/mask-form.ts';
 import { greyBits, paletteColors, readPaletteIds } from '../../training/pictures/masks/palette-png.node.ts';
+import type { SegmentClass } from './contract.ts';
 
 /** What the masks of a data set mean. */
 export interface MaskClasses {

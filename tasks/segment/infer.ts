@@ -1,6 +1,5 @@
 import { ensure } from '../../training/core/errors.ts';
 import type { Image } from '../../training/core/image.ts';
-import type { SegmentModelSpec } from '../../training/core/model-config.ts';
 import { type Tensor, tensor } from '../../training/core/tensor.ts';
 import { blendTiles, type MaskTileSizes, type Part, planMaskTiles } from '../../training/pictures/masks/tiles.ts';
 import { type Size, sizeForShortSide } from '../../training/pictures/sizes.ts';
@@ -8,6 +7,7 @@ import { frameFor, frameMatrix } from '../../training/pictures/transforms/frame.
 import { inColour } from '../../training/pictures/transforms/opaque.ts';
 import type { Rect } from '../../training/pictures/transforms/pixels.ts';
 import { sampleSource, sourceFor, unitTable } from '../../training/pictures/transforms/resample.ts';
+import type { SegmentModelSpec } from './contract.ts';
 
 /*
  * From a picture to what a segmentation net takes, and from its probabilities back to a class for every pixel: the same code in

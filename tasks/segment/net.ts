@@ -1,6 +1,5 @@
 import { type DynamicUnetConfig, dynamicUnet } from '../../models/dynamic-unet.ts';
 import { type SmallEncoderConfig, smallEncoder, smallEncoderDefaults } from '../../models/small-encoder.ts';
-import type { SegmentClass, SegmentModelSpec } from '../../training/core/model-config.ts';
 import { anyDim } from '../../training/core/shape.ts';
 import type { Loss } from '../../training/learner/compiled.ts';
 import { crossEntropyLoss } from '../../training/nn/losses.ts';
@@ -11,6 +10,7 @@ import * as o from '../../training/ops/build.ts';
 import type { Size } from '../../training/pictures/sizes.ts';
 import { imagenetStatistics, type Statistics } from '../../training/pictures/transforms/normalise.ts';
 import { buildInference, type Task } from '../../training/step/train-step.ts';
+import type { SegmentClass, SegmentModelSpec } from './contract.ts';
 
 /** A segmentation net that takes pictures as they are. */
 export interface SegmentNetConfig {

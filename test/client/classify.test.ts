@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { Page } from 'playwright-core';
 import sharp from 'sharp';
-import type { ClassifyBody } from '../../server/contract.ts';
+import type { ClassifyBody } from '../../tasks/classify/contract.ts';
 import { type ClassifyNetConfig, classifyNet, exportClassify } from '../../tasks/classify/net.ts';
 import { createRng } from '../../training/core/rng.ts';
 import { createScope, initialWeights } from '../../training/nn/scope.ts';

@@ -5,8 +5,8 @@ import { expect } from 'chai';
 import type { Page } from 'playwright-core';
 import sharp from 'sharp';
 import { rootDir } from '../../scripts/repo/source-files.ts';
-import type { SegmentBody } from '../../server/contract.ts';
-import type { ModelConfig } from '../../training/core/model-config.ts';
+import type { ConfigOf } from '../../tasks/config.ts';
+import type { SegmentBody, segmentContract } from '../../tasks/segment/contract.ts';
 import { readPaletteIds } from '../../training/pictures/masks/palette-png.node.ts';
 import { type Browser, openBrowser, whyNoBrowser } from '../helpers/browser.ts';
 import {
@@ -45,9 +45,9 @@ async function photos(): Promise<Photo[]> {
 
 /** The version that we ship, in the store of the test. */
 async function publishShipped(store: TestStore): Promise<void> {
-  const { segment } = JSON.parse(await readFile(join(zoo, 'config.json'), 'utf8')) as ModelConfig;
+  const { segment } = JSON.parse(await readFile(join(zoo, 'config.json'), 'utf8')) as ConfigOf<typeof segmentContract>;
   const files = { 'model.onnx': await readFile(join(zoo, 'model.onnx')), 'card.md': '# Shipped\n' };
-  await store.publish({ task: 'segment', files, segment: segment! });
+  await store.publish({ task: 'segment', files, segment: segment });
 }
 
 /** The colours of a palette PNG. */
@@ -142,9 +142,11 @@ function paletteOf(png: Uint8Array): Buffer {
 
   it('names the class under the pointer, and under the point that arrow keys move', async () => {
     const mask = readPaletteIds(await downloaded(page, '#save-mask'))!;
-    const { segment } = JSON.parse(await readFile(join(zoo, 'config.json'), 'utf8')) as ModelConfig;
+    const { segment } = JSON.parse(await readFile(join(zoo, 'config.json'), 'utf8')) as ConfigOf<
+      typeof segmentContract
+    >;
     const nameAt = (x: number, y: number): string =>
-      segment!.classes[mask.data[Math.floor(y * mask.height) * mask.width + Math.floor(x * mask.width)]!]!.name;
+      segment.classes[mask.data[Math.floor(y * mask.height) * mask.width + Math.floor(x * mask.width)]!]!.name;
     const box = (await page.locator('.view').boundingBox())!;
     for (const [x, y] of [
       [0.3, 0.1],

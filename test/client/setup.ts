@@ -7,13 +7,13 @@ import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import sharp from 'sharp';
 import { openStore } from '../../server/store/store.ts';
-import type { ModelConfig } from '../../training/core/model-config.ts';
+import type { ModelConfig } from '../../tasks/config.ts';
 import { createRng } from '../../training/core/rng.ts';
 import { tinyRestoreModel } from '../helpers/tiny-model.ts';
 
 /** A version to be registered: its file, and how it is fed and read. */
-export interface TestVersion extends Pick<ModelConfig, 'image' | 'segment' | 'classify'> {
-  readonly task: 'restore' | 'segment' | 'classify' | 'text';
+export interface TestVersion extends Readonly<Record<string, unknown>> {
+  readonly task: ModelConfig['task'];
   readonly files: Readonly<Record<string, Uint8Array | string>>;
 }
 

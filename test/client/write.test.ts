@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { Page } from 'playwright-core';
 import { createClient } from '../../client/api.ts';
-import type { GenerateBody, GenerateEvent } from '../../server/contract.ts';
+import type { GenerateBody, GenerateEvent } from '../../tasks/text/contract.ts';
 import { type Browser, openBrowser, whyNoBrowser } from '../helpers/browser.ts';
 import { tinyTextModel } from '../helpers/text-model.ts';
 import {

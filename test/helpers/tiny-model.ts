@@ -1,4 +1,4 @@
-import type { ImageModelSpec } from '../../training/core/model-config.ts';
+import type { ImageModelSpec } from '../../tasks/pictures.ts';
 import { symDim } from '../../training/core/shape.ts';
 import { conv2d, pixelShuffleIcnr } from '../../training/nn/layers.ts';
 import { createScope, initialWeights, type Scope } from '../../training/nn/scope.ts';

@@ -2,11 +2,13 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import sharp, { type Sharp } from 'sharp';
-import type { SegmentBody } from '../../server/contract.ts';
 import type { RunningServer } from '../../server/main.ts';
 import { probabilitiesOf } from '../../server/serve/tasks/segment.ts';
 import { packageRoot, zooDir } from '../../server/store/paths.ts';
 import { openStore } from '../../server/store/store.ts';
+import { specOf } from '../../tasks/config.ts';
+import type { SegmentBody } from '../../tasks/segment/contract.ts';
+import { segmentContract } from '../../tasks/segment/contract.ts';
 import { segmentPicture } from '../../tasks/segment/infer.ts';
 import type { Image } from '../../training/core/image.ts';
 import { decodeRgb } from '../../training/pictures/image-io.node.ts';
@@ -205,7 +207,7 @@ describe('tiles of the segmentation model that is shipped', function () {
     if (folder === undefined) return this.skip();
     const store = openStore({ zooDir, storeDir: join(packageRoot, 'no-store') });
     const version = await store.resolve('segment@1');
-    const spec = version.config.segment!;
+    const spec = specOf(segmentContract, version.config);
     const session = await openSession(await store.read(version, 'model.onnx'), { threads: 1 });
     const names = (await readdir(folder)).sort();
     const frames = await Promise.all(

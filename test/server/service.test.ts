@@ -75,7 +75,7 @@ describe('server: routes', function () {
       files: {},
       image: null,
     });
-    expect(model?.image).to.deep.equal(tinyRestoreModel().spec);
+    expect(model && 'image' in model && model.image).to.deep.equal(tinyRestoreModel().spec);
     const response = await get('/v1/models/restore/1/files/model.onnx');
     const bytes = Buffer.from(await response.arrayBuffer());
     expect(bytes.equals(tinyRestoreModel().model)).to.equal(true);

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { pino } from 'pino';
-import type { GenerateBody, GenerateEvent, GenerateRequest } from '../../server/contract.ts';
 import type { RunningServer } from '../../server/main.ts';
 import { TextWriter } from '../../server/serve/text/writer.ts';
+import type { GenerateBody, GenerateEvent, GenerateRequest } from '../../tasks/text/contract.ts';
 import { publishText, tinyTextModel } from '../helpers/text-model.ts';
 import { type Bench, createBench, errorOf, until } from './harness.ts';
 

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { packageRoot, zooDir } from '../../server/store/paths.ts';
 import { type ModelVersion, openStore } from '../../server/store/store.ts';
+import { specOf } from '../../tasks/config.ts';
+import { segmentContract } from '../../tasks/segment/contract.ts';
 import { readSegmentFolder } from '../../tasks/segment/folder.node.ts';
 import { classIds, segmentInput, segmentSize } from '../../tasks/segment/infer.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
@@ -40,7 +42,7 @@ describe('the segmentation model that is shipped', function () {
   });
 
   it('gives the probabilities of its classes for pictures of any size', async () => {
-    const { classes } = version.config.segment!;
+    const { classes } = specOf(segmentContract, version.config);
     for (const size of [
       { width: 96, height: 64 },
       { width: 75, height: 61 },
@@ -63,7 +65,7 @@ describe('the segmentation model that is shipped', function () {
     let [right, counted] = [0, 0];
     for (const { path, mask } of [0, 80, 160].map((i) => test[i]!)) {
       const [photo, truth] = [await decodeRgb(path), await readMask(mask)];
-      const size = segmentSize(photo, version.config.segment!.shortSide);
+      const size = segmentSize(photo, specOf(segmentContract, version.config).shortSide);
       const { probabilities } = await session.run({ image: segmentInput(photo, size) });
       const { data } = classIds(probabilities as Tensor<'float32'>, truth);
       truth.data.forEach((label, i) => {

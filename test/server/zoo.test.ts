@@ -8,6 +8,8 @@ import { runPicture } from '../../server/serve/pictures.ts';
 import { createPool, type Pool } from '../../server/serve/pool.ts';
 import { packageRoot, zooDir } from '../../server/store/paths.ts';
 import { type ModelVersion, openStore } from '../../server/store/store.ts';
+import { specOf } from '../../tasks/config.ts';
+import { restoreContract } from '../../tasks/restore/contract.ts';
 import { restoreConfigOf } from '../../tasks/restore/net.node.ts';
 
 /** Where the number stands in the page's sample, as shares of its size: left, top, width, height. */
@@ -52,7 +54,10 @@ describe('the model that is shipped', () => {
 
   it('declares the tiles that its architecture needs', () => {
     const config = restoreConfigOf(model);
-    expect(version.config.image).to.include({ halo: unetHalo(config), multipleOf: unetMultiple(config) });
+    expect(specOf(restoreContract, version.config)).to.include({
+      halo: unetHalo(config),
+      multipleOf: unetMultiple(config),
+    });
   });
 
   it("takes the number off the page's sample at twice its size", async () => {

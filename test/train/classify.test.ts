@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import sharp from 'sharp';
 import { openStore } from '../../server/store/store.ts';
+import { classifyContract } from '../../tasks/classify/contract.ts';
 import { readClassifyFolder } from '../../tasks/classify/data.node.ts';
 import { classifyInput, topLabels } from '../../tasks/classify/infer.ts';
 import { classifyModelFacts, exportClassify } from '../../tasks/classify/net.ts';
 import { type ClassifyRunConfig, classifyRunDefaults, runClassify } from '../../tasks/classify/recipe.node.ts';
 import { scoreClassify } from '../../tasks/classify/score.node.ts';
+import { specOf } from '../../tasks/config.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
 import { openSession } from '../../training/run/ort.node.ts';
 import { failureOf } from '../helpers/blocks.ts';
@@ -135,7 +137,7 @@ describe('fettle retrain classify', function () {
   async function served(): Promise<number> {
     const store = openStore({ zooDir: join(dir, 'no-zoo'), storeDir: join(dir, 'store') });
     const version = await store.resolve('classify');
-    const spec = version.config.classify!;
+    const spec = specOf(classifyContract, version.config);
     const session = await open(await store.read(version, 'model.onnx'));
     let right = 0;
     for (const [i, texture] of Array.from({ length: 20 }, () => textures)
@@ -160,7 +162,7 @@ describe('fettle retrain classify', function () {
     expect(await served()).to.be.above(0.85);
     const store = openStore({ zooDir: join(dir, 'no-zoo'), storeDir: join(dir, 'store') });
     const { config: kept, dir: place } = await store.resolve('classify@1');
-    expect(kept.classify!.classes).to.deep.equal(textures);
+    expect(specOf(classifyContract, kept).classes).to.deep.equal(textures);
     expect(kept.metrics.heldOutAccuracy).to.equal(after.accuracy);
     const card = await readFile(join(place, 'card.md'), 'utf8');
     for (const part of ['From random weights', '--size 48', 'always saying the most frequent class has'])
@@ -171,7 +173,7 @@ describe('fettle retrain classify', function () {
     expect(second).to.include({ version: 2, active: true });
     expect(second.before).to.equal(undefined);
     const two = await store.resolve('classify@2');
-    expect(two.config.classify).to.include({ width: 48, height: 48 });
+    expect(specOf(classifyContract, two.config)).to.include({ width: 48, height: 48 });
     expect(await readFile(join(two.dir, 'card.md'), 'utf8')).to.include('From classify@1');
 
     // The same classes again, steps so large that all is forgotten: it is kept, and the better one goes on serving.

@@ -1,6 +1,5 @@
 import { ensure } from '../core/errors.ts';
 import type { Image } from '../core/image.ts';
-import type { ImageModelSpec } from '../core/model-config.ts';
 import { bleedUnderAlpha, type Rect, type Scale, sampleWindow, writeAlpha, writeWindow } from './transforms/pixels.ts';
 
 /** A window that goes through the model, and the part of it whose result is exact and kept. */
@@ -9,11 +8,17 @@ export interface Tile {
   readonly crop: Rect;
 }
 
-export interface TileSizes {
+/** What tiles have to know of a model. */
+export interface ModelReach {
+  /** Radius in pixels of the neighbourhood that an output pixel sees. */
+  readonly halo: number;
+  /** Height and width must be multiples of this. */
+  readonly multipleOf: number;
+}
+
+export interface TileSizes extends ModelReach {
   /** Largest side of a window in pixels. */
   readonly tile: number;
-  readonly halo: number;
-  readonly multipleOf: number;
 }
 
 /**
@@ -78,7 +83,7 @@ export interface RestoreOptions {
  * The side of a tile for a model: 8 halos, so that what is computed twice is less than the picture itself, within
  * 512..1024 pixels for memory, and 4 halos at least.
  */
-const defaultTile = ({ halo, multipleOf }: Pick<ImageModelSpec, 'halo' | 'multipleOf'>): number =>
+const defaultTile = ({ halo, multipleOf }: ModelReach): number =>
   roundUp(Math.max(4 * halo, Math.min(1024, Math.max(512, 8 * halo))), multipleOf);
 
 /**
@@ -88,7 +93,7 @@ const defaultTile = ({ halo, multipleOf }: Pick<ImageModelSpec, 'halo' | 'multip
 export async function restoreImage(
   image: Image,
   scale: Scale,
-  spec: ImageModelSpec,
+  spec: ModelReach,
   run: RunPlanes,
   options: RestoreOptions = {},
 ): Promise<Image> {

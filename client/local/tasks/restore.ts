@@ -1,4 +1,4 @@
-import type { ImageModelSpec } from '../../../training/core/model-config.ts';
+import type { ImageModelSpec } from '../../../tasks/pictures.ts';
 import { tensor } from '../../../training/core/tensor.ts';
 import { restoreImage } from '../../../training/pictures/tiles.ts';
 import type { WebDevice } from '../../../training/run/ort.web.ts';

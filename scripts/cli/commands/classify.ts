@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import type { ClassifyBody } from '../../../server/contract.ts';
+import type { ClassifyBody } from '../../../tasks/classify/contract.ts';
 import { parseWhole, report } from '../cli.ts';
 import {
   findPictures,

@@ -1,6 +1,7 @@
 import { basename, extname } from 'node:path';
 import { type Command, Option } from 'commander';
-import type { OutputFormat, RestoreQuery } from '../../../server/contract.ts';
+import type { OutputFormat } from '../../../tasks/pictures.ts';
+import type { RestoreQuery } from '../../../tasks/restore/contract.ts';
 import { ensure } from '../../../training/core/errors.ts';
 import { parseWhole } from '../cli.ts';
 import { fileTasks, makeFiles, type PictureOptions, pictureOptions } from '../pictures.ts';

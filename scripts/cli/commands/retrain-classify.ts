@@ -1,9 +1,11 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { ModelStore, ModelVersion } from '../../../server/store/store.ts';
+import { classifyContract } from '../../../tasks/classify/contract.ts';
 import type { ClassifyData } from '../../../tasks/classify/data.node.ts';
 import type { ClassifyRunConfig, ClassifyStart } from '../../../tasks/classify/recipe.node.ts';
 import type { ClassifyScore } from '../../../tasks/classify/score.node.ts';
+import { specOf } from '../../../tasks/config.ts';
 import { FettleError } from '../../../training/core/errors.ts';
 import type { OpenGraph } from '../../../training/loop/compile.ts';
 import { classifyCard, percent, photosOf } from '../classify-card.ts';
@@ -68,8 +70,9 @@ async function scoreOfVersion(
   data: ClassifyData,
   open: OpenGraph,
 ): Promise<ClassifyScore | undefined> {
-  const spec = version?.config.classify;
-  if (version === undefined || spec === undefined || !sameNames(data.classes, spec.classes)) return undefined;
+  if (version === undefined) return undefined;
+  const spec = specOf(classifyContract, version.config);
+  if (!sameNames(data.classes, spec.classes)) return undefined;
   const { scoreClassify } = await import('../../../tasks/classify/score.node.ts');
   return scoreClassify({ model: await store.read(version, 'model.onnx'), spec }, data.valid, open);
 }

@@ -129,7 +129,7 @@ export interface Retrained {
   /** What was trained on, as given on the command line. */
   readonly data: string;
   /** Task, description, metrics and how the model is fed. */
-  readonly config: Omit<NewConfig, 'name' | 'createdAt'>;
+  readonly config: Pick<NewConfig, 'task' | 'description' | 'metrics'> & Readonly<Record<string, unknown>>;
 }
 
 /** Registers a model with its card and licence as the next version of its name. */

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { ModelStore, ModelVersion } from '../../../server/store/store.ts';
+import type { ImageModelSpec } from '../../../tasks/pictures.ts';
 import type { RestoreRunConfig, RestoreRunResult } from '../../../tasks/restore/recipe.node.ts';
-import type { ImageModelSpec } from '../../../training/core/model-config.ts';
 import { note, report } from '../cli.ts';
 import { restoreCard } from '../model-card.ts';
 import {

@@ -1,10 +1,12 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { ModelStore, ModelVersion } from '../../../server/store/store.ts';
+import { specOf } from '../../../tasks/config.ts';
+import type { SegmentClass } from '../../../tasks/segment/contract.ts';
+import { segmentContract } from '../../../tasks/segment/contract.ts';
 import type { SegmentData } from '../../../tasks/segment/folder.node.ts';
 import type { SegmentRunConfig, SegmentRunResult } from '../../../tasks/segment/recipe.node.ts';
 import type { SegmentScore } from '../../../tasks/segment/score.node.ts';
-import type { SegmentClass } from '../../../training/core/model-config.ts';
 import type { OpenGraph } from '../../../training/loop/compile.ts';
 import { shortSideOf } from '../../../training/pictures/sizes.ts';
 import { note, openerOf, report } from '../cli.ts';
@@ -30,7 +32,7 @@ const fewPairs = 5;
 export async function hasClasses({ bytes, version }: Origin, classes: readonly SegmentClass[]): Promise<boolean> {
   const { segmentClassesOf } = await import('../../../tasks/segment/start.ts');
   const written = segmentClassesOf(bytes);
-  if (written === undefined) return sameClasses(classes, version?.config.segment?.classes);
+  if (written === undefined) return sameClasses(classes, version && specOf(segmentContract, version.config).classes);
   return classes.length === written.length && classes.every(({ name }, id) => name === written[id]);
 }
 
@@ -78,8 +80,9 @@ async function scoreOf(
   data: SegmentData,
   open: OpenGraph,
 ): Promise<SegmentScore | undefined> {
-  const spec = version?.config.segment;
-  if (version === undefined || !sameClasses(data.classes, spec?.classes)) return undefined;
+  if (version === undefined) return undefined;
+  const spec = specOf(segmentContract, version.config);
+  if (!sameClasses(data.classes, spec.classes)) return undefined;
   const { scoreSegment } = await import('../../../tasks/segment/score.node.ts');
   const model = await store.read(version, 'model.onnx');
   return scoreSegment({ model, shortSide: spec!.shortSide }, data.valid, data, open);

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import type { SegmentQuery } from '../../../server/contract.ts';
+import type { SegmentQuery } from '../../../tasks/segment/contract.ts';
 import { ensure, FettleError } from '../../../training/core/errors.ts';
 import { fileTasks, makeFiles, type PictureOptions, pictureOptions } from '../pictures.ts';
 

@@ -1,5 +1,5 @@
 import { Router } from 'express';
-import { type ClassifyBody, classifyQuery } from '../../contract.ts';
+import { type ClassifyBody, classifyQuery } from '../../../tasks/classify/contract.ts';
 import type { Deps } from '../deps.ts';
 import { pictureRoute } from './picture.ts';
 

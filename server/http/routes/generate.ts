@@ -1,5 +1,5 @@
 import { type Request, type Response, Router } from 'express';
-import { type GenerateBody, type GenerateEvent, generateRequest } from '../../contract.ts';
+import { type GenerateBody, type GenerateEvent, generateRequest } from '../../../tasks/text/contract.ts';
 import { asRequestError } from '../../errors.ts';
 import type { TextJob } from '../../serve/text/protocol.ts';
 import type { Deps } from '../deps.ts';

@@ -1,5 +1,5 @@
 import { Router } from 'express';
-import type { ModelsBody } from '../../contract.ts';
+import type { AnyModelInfo, ModelsBody } from '../../contract.ts';
 import { RequestError } from '../../errors.ts';
 import type { Deps } from '../deps.ts';
 
@@ -7,7 +7,7 @@ import type { Deps } from '../deps.ts';
 export function modelRoutes({ host, store }: Deps): Router {
   const router = Router();
   router.get('/v1/models', async (_request, response) => {
-    const body: ModelsBody = { models: await host.list() };
+    const body: ModelsBody<AnyModelInfo> = { models: await host.list() };
     response.set('Cache-Control', 'no-cache').json(body);
   });
   router.get('/v1/models/:name/:version/files/:file', async (request, response) => {

@@ -1,6 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { ZodError, ZodType } from 'zod';
-import type { ModelConfig } from '../../../training/core/model-config.ts';
+import type { ModelConfig } from '../../../tasks/config.ts';
 import { RequestError } from '../../errors.ts';
 import type { ModelHost } from '../../serve/host.ts';
 import { type PictureAnswer, runPicture } from '../../serve/pictures.ts';

@@ -1,5 +1,5 @@
 import { Router } from 'express';
-import { restoreQuery } from '../../contract.ts';
+import { restoreQuery } from '../../../tasks/restore/contract.ts';
 import { outputFormat } from '../../serve/images.ts';
 import type { Deps } from '../deps.ts';
 import { pictureRoute, sendFile } from './picture.ts';

@@ -1,5 +1,5 @@
 import { Router } from 'express';
-import { segmentQuery } from '../../contract.ts';
+import { segmentQuery } from '../../../tasks/segment/contract.ts';
 import type { Deps } from '../deps.ts';
 import { pictureRoute, sendFile } from './picture.ts';
 

@@ -1,5 +1,7 @@
+import type { ClassifyModelSpec } from '../../../tasks/classify/contract.ts';
+import { classifyContract } from '../../../tasks/classify/contract.ts';
 import { classifyInput, topLabels } from '../../../tasks/classify/infer.ts';
-import type { ClassifyModelSpec } from '../../../training/core/model-config.ts';
+import { specOf } from '../../../tasks/config.ts';
 import type { Tensor } from '../../../training/core/tensor.ts';
 import type { Session } from '../../../training/run/session.ts';
 import { decode } from '../images.ts';
@@ -22,7 +24,7 @@ async function run(
 }
 
 export const classifyTask: TaskRow<'classify'> = {
-  specOf: ({ classify }) => classify,
+  specOf: (config) => specOf(classifyContract, config),
   check: () => undefined,
   trialDims: ({ width, height, classes }) => ({ input: [1, 3, height, width], output: [1, classes.length] }),
   run,

@@ -1,4 +1,6 @@
-import type { ImageModelSpec } from '../../../training/core/model-config.ts';
+import { specOf } from '../../../tasks/config.ts';
+import type { ImageModelSpec } from '../../../tasks/pictures.ts';
+import { restoreContract } from '../../../tasks/restore/contract.ts';
 import { type RunPlanes, restoreImage } from '../../../training/pictures/tiles.ts';
 import type { Session } from '../../../training/run/session.ts';
 import { checkOutput, decode, encode } from '../images.ts';
@@ -37,7 +39,7 @@ async function run(
 }
 
 export const restoreTask: TaskRow<'restore'> = {
-  specOf: ({ image }) => image,
+  specOf: (config) => specOf(restoreContract, config),
   check: checkOutput,
   trialDims: ({ multipleOf }) => {
     const side = multipleOf * Math.ceil(32 / multipleOf);

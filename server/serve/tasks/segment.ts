@@ -1,12 +1,13 @@
+import { specOf } from '../../../tasks/config.ts';
+import type { SegmentBody, SegmentClass, SegmentModelSpec, SegmentQuery } from '../../../tasks/segment/contract.ts';
+import { segmentContract } from '../../../tasks/segment/contract.ts';
 import { type RunProbabilities, segmentPicture } from '../../../tasks/segment/infer.ts';
 import type { Image } from '../../../training/core/image.ts';
-import type { SegmentClass, SegmentModelSpec } from '../../../training/core/model-config.ts';
 import type { Tensor } from '../../../training/core/tensor.ts';
 import { encodePaletteIds } from '../../../training/pictures/masks/palette-png.node.ts';
 import { encodeRles } from '../../../training/pictures/masks/rle.ts';
 import { inColour } from '../../../training/pictures/transforms/opaque.ts';
 import type { Session } from '../../../training/run/session.ts';
-import type { SegmentBody, SegmentQuery } from '../../contract.ts';
 import { decode, encode, type PictureInfo } from '../images.ts';
 import type { FileResult, JobHooks, JobOf, TaskRow } from './types.ts';
 
@@ -71,7 +72,7 @@ async function run(
 }
 
 export const segmentTask: TaskRow<'segment'> = {
-  specOf: ({ segment }) => segment,
+  specOf: (config) => specOf(segmentContract, config),
   check: () => undefined,
   trialDims: ({ classes }) => ({ input: [1, 3, 64, 72], output: [1, classes.length, 64, 72] }),
   run,

@@ -1,4 +1,4 @@
-import type { ModelConfig } from '../../../training/core/model-config.ts';
+import type { AnyConfig } from '../../../tasks/config.ts';
 import { classifyTask } from './classify.ts';
 import { restoreTask } from './restore.ts';
 import { segmentTask } from './segment.ts';
@@ -11,4 +11,4 @@ export const pictureTasks: { readonly [T in PictureTask]: TaskRow<T> } = {
   classify: classifyTask,
 };
 
-export const isPictureTask = (task: ModelConfig['task']): task is PictureTask => Object.hasOwn(pictureTasks, task);
+export const isPictureTask = (task: AnyConfig['task']): task is PictureTask => Object.hasOwn(pictureTasks, task);

@@ -1,11 +1,9 @@
-import type {
-  ClassifyModelSpec,
-  ImageModelSpec,
-  ModelConfig,
-  SegmentModelSpec,
-} from '../../../training/core/model-config.ts';
+import type { ClassifyBody, ClassifyModelSpec, ClassifyQuery } from '../../../tasks/classify/contract.ts';
+import type { AnyConfig } from '../../../tasks/config.ts';
+import type { ImageModelSpec } from '../../../tasks/pictures.ts';
+import type { RestoreQuery } from '../../../tasks/restore/contract.ts';
+import type { SegmentModelSpec, SegmentQuery } from '../../../tasks/segment/contract.ts';
 import type { Session } from '../../../training/run/session.ts';
-import type { ClassifyBody, ClassifyQuery, RestoreQuery, SegmentQuery } from '../../contract.ts';
 import type { PictureInfo } from '../images.ts';
 
 /** Milliseconds by stage; `model` is everything between decoded pixels and those that are encoded. */
@@ -60,8 +58,8 @@ export interface JobHooks {
 
 /** All that is particular to a task: one row of the table. */
 export interface TaskRow<T extends PictureTask> {
-  /** The section of config.json that says how its models are fed; undefined where it is missing. */
-  specOf(config: ModelConfig): SpecOf<T> | undefined;
+  /** The section of config.json that says how its models are fed; throws `bad-model` where it is missing. */
+  specOf(config: AnyConfig): SpecOf<T>;
   /** Throws a 4xx where the headers say that this request cannot be met. */
   check(info: PictureInfo, query: QueryOf<T>): void;
   /** Dims of an input that every model of this contract takes, and of what must come back for it. */

@@ -11,6 +11,13 @@ const config: NewConfig = {
   createdAt: '2026-01-02T03:04:05Z',
   description: 'for a test',
   metrics: { heldOutPsnrDb: 27.5 },
+  image: {
+    inputName: 'image',
+    outputName: 'restored',
+    multipleOf: 8,
+    halo: 16,
+    normalisation: { mean: [0, 0, 0], std: [1, 1, 1] },
+  },
 };
 
 const files = (text: string): Record<string, Uint8Array | string> => ({
@@ -128,6 +135,8 @@ describe('server: model store', () => {
   it('leaves nothing behind when registering fails', async () => {
     expect(await codeOf(store.register('restore', { 'model.onnx': 'x' }, config))).to.equal('bad-argument');
     expect(await codeOf(store.register('restore', { ...files('x'), '../evil': 'x' }, config))).to.equal('bad-argument');
+    const { image: _section, ...lacking } = config;
+    expect(await codeOf(store.register('restore', files('x'), lacking))).to.equal('bad-argument');
     expect(await codeOf(store.register('other', files('x'), config))).to.equal('bad-argument');
     expect(await codeOf(store.register('../up', files('x'), { ...config, name: '../up' }))).to.equal('bad-argument');
     const unwritable = { ...files('x'), LICENSE: undefined as unknown as string };

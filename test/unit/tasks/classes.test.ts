@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import type { ClassifyModelSpec } from '../../../tasks/classify/contract.ts';
 import { classifyInput, topLabels } from '../../../tasks/classify/infer.ts';
 import type { Image } from '../../../training/core/image.ts';
-import type { ClassifyModelSpec } from '../../../training/core/model-config.ts';
 import { createRng } from '../../../training/core/rng.ts';
 import { f32 } from '../../../training/core/tensor.ts';
 import { createDataLoaders, dataBlock } from '../../../training/data/block.node.ts';
