@@ -4,7 +4,6 @@ import { need, needNotNegative } from '../core/numbers.ts';
 import { momentsOf, trainingArtifacts } from '../export/artifacts.ts';
 import { type ArtifactSet, type OrtArtifactOptions, ortArtifacts } from '../export/ort-artifacts.ts';
 import type { Hyper } from '../loop/compile.ts';
-import { adamw } from '../optim/optimizers.ts';
 import type { Task } from '../step/train-step.ts';
 import { taskOf } from './compiled.ts';
 import { type LearningRate, learningRates } from './groups.ts';
@@ -12,15 +11,15 @@ import type { Learner } from './learner.ts';
 
 /** The task of a learner at the shapes of its first training batch. */
 async function taskOfLearner(learner: Learner): Promise<Task> {
-  const { model, loss, name = 'model', data } = learner.options;
-  for await (const { x, y } of data.train.epoch(0))
-    return taskOf({ name, model, loss, activation: learner.activation }, { x, y });
+  // Loops run on the CPU alone; the artifacts are for every device.
+  for await (const { x, y } of learner.options.data.train.epoch(0))
+    return taskOf({ ...learner.options, loops: 'unrolled' }, { x, y });
   ensure(false, 'bad-data', () => 'exportTraining: expected a training loader with batches, got an empty one');
 }
 
 /** Hyper-parameters of a learner besides its rates: numbers, or one for each group. */
 function hyperOf({ options }: Learner): Hyper {
-  const { optimizer = adamw, hyper = {}, wd = 0.01 } = options;
+  const { optimizer, hyper, wd } = options;
   const { lr: _, ...others } = { ...('wd' in optimizer.hyper ? { wd } : {}), ...hyper } as Hyper;
   return others;
 }
@@ -40,7 +39,7 @@ const trainingNames = namesOf<TrainingExportOptions>({ opset: true, properties: 
  */
 export async function exportTraining(learner: Learner, options: TrainingExportOptions = {}): Promise<ArtifactSet> {
   knownKeys('exportTraining', options, trainingNames);
-  const { optimizer = adamw } = learner.options;
+  const { optimizer } = learner.options;
   const lr = typeof learner.lr === 'number' ? learner.lr : learningRates(learner.lr, learner.groups);
   return trainingArtifacts(await taskOfLearner(learner), {
     state: learner.state,
@@ -95,7 +94,7 @@ export async function exportOrtTraining(
   options: OrtTrainingExportOptions = {},
 ): Promise<ArtifactSet> {
   knownKeys('exportOrtTraining', options, ortNames);
-  const { optimizer = adamw } = learner.options;
+  const { optimizer } = learner.options;
   const { wd, lr = rateOf(learner.lr), ...others } = options;
   need(typeof lr === 'number' || Array.isArray(lr), 'exportOrtTraining', 'lr as a number or one for each update', lr);
   if (wd !== undefined) needNotNegative('exportOrtTraining', 'wd', wd);

@@ -55,11 +55,11 @@ const optionNames = namesOf<LearnerExportOptions>({
 });
 
 /** The graph of a learner's model and activation, its weights inside, for batches of `batch` items of `shape`. */
-function servingGraph({ sample, options, weights, activation }: Learner, batch: Dim, shape: readonly Dim[]): Graph {
-  const graph = new Graph(options.name ?? 'model');
+function servingGraph({ sample, options, weights }: Learner, batch: Dim, shape: readonly Dim[]): Graph {
+  const graph = new Graph(options.name);
   const scope = createScope(graph, { training: false, weights });
   const x = graph.input('x', sample.dtype, [batch, ...shape]);
-  graph.output('prediction', activation(options.model(scope, x)));
+  graph.output('prediction', options.activation(options.model(scope, x)));
   return graph;
 }
 

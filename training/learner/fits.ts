@@ -63,7 +63,7 @@ export class Fits {
   /** One run, from the beginning or from where its store is. */
   async train(plan: FitPlan, options: FitCallOptions): Promise<Trained> {
     const { state, options: made } = this.#learner;
-    const { wd = made.wd ?? 0.01, store } = options;
+    const { wd = made.wd, store } = options;
     const callbacks = [...this.#own.callbacks(), ...(options.callbacks ?? [])];
     const accumulate = batchesPerUpdate(callbacks);
     const run = store ? await this.#own.key(plan, { wd, accumulate, before: this.#epochs }) : '';
@@ -104,7 +104,7 @@ export class Fits {
     },
   ): Promise<readonly EpochRow[]> {
     const learner = this.#learner;
-    const { data, metrics = [], seed = 1 } = learner.options;
+    const { data, metrics, seed } = learner.options;
     const { train, valid } = data;
     const measured = valid !== undefined && valid.batchesPerEpoch > 0;
     const first = this.#epochs;

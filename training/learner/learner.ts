@@ -1,33 +1,16 @@
 import { ensure } from '../core/errors.ts';
+import { needCount } from '../core/numbers.ts';
 import { sizeOf, type Tensor } from '../core/tensor.ts';
 import { type CompiledOptimizer, compileOptimizer, type Hyper } from '../loop/compile.ts';
 import type { Callback } from '../loop/fit-loop.ts';
 import { atPlace, evaluationTrouble, failOnTrouble } from '../loop/health.ts';
 import type { EpochRow } from '../loop/recorder.ts';
 import type { Weights } from '../nn/scope.ts';
-import { adamw } from '../optim/optimizers.ts';
 import type { Tensors } from '../run/session.ts';
 import { createState, initState, setWeights, type TrainState } from '../step/state.ts';
 import { accumulateGradients } from './callbacks/gradients.ts';
 import { recordSeries } from './callbacks/record.ts';
-import {
-  checkCall,
-  checkCallbacks,
-  checkFineTune,
-  checkLearnerOptions,
-  fitNames,
-  flatCosNames,
-  oneCycleNames,
-  sgdrNames,
-} from './checks.ts';
-import {
-  type Activation,
-  activationOf,
-  CompiledModels,
-  joinPredictions,
-  type ModelParts,
-  specsOf,
-} from './compiled.ts';
+import { type Activation, CompiledModels, joinPredictions, specsOf } from './compiled.ts';
 import { explainRun } from './explain.ts';
 import { type FitPlan, Fits, type Trained } from './fits.ts';
 import { countGroups, type LearningRate, learningRates, normTest, scaleRate, slice } from './groups.ts';
@@ -47,6 +30,17 @@ import type {
   ValidateOptions,
 } from './options.ts';
 import { constantPolicy, flatCosPolicy, oneCyclePolicy, type Policy, sgdrEpochs, sgdrPolicy } from './policies.ts';
+import {
+  checkCallbacks,
+  checkRun,
+  fineTuneOptions,
+  fitOptions,
+  flatCosOptions,
+  oneCycleOptions,
+  type ResolvedLearner,
+  resolveLearner,
+  sgdrOptions,
+} from './resolve.ts';
 import { type RunFacts, runKey } from './run-key.ts';
 import { formatSummary, summarise } from './summary.ts';
 
@@ -54,12 +48,12 @@ export type * from './options.ts';
 
 /** A model, its loss, data and optimiser: what trains, measures and predicts. Made by {@link createLearner}. */
 export class Learner {
-  readonly options: LearnerOptions;
+  /** With every default in its place. */
+  readonly options: ResolvedLearner;
   readonly state: TrainState;
   /** Number of parameter groups. */
   readonly groups: number;
   readonly compiled: CompiledModels;
-  readonly #parts: ModelParts;
   /** Inputs of one batch, for their shape. */
   readonly sample: Tensor;
   readonly #isNorm: (name: string) => boolean;
@@ -69,21 +63,19 @@ export class Learner {
   readonly #fits: Fits;
 
   /** `batch` is one of the training data, for its shapes. */
-  constructor(options: LearnerOptions, batch: Batch) {
+  constructor(options: ResolvedLearner, batch: Batch) {
     const sample = batch.x;
-    const { model, loss, name = 'model', activation = activationOf(loss), splitter = () => 0, seed = 1 } = options;
+    const { optimizer, splitter, seed, wdNormBias } = options;
     this.options = options;
-    this.#parts = { name, model, loss, activation, ...(options.loops === undefined ? {} : { loops: options.loops }) };
     this.sample = sample;
     this.#batch = batch;
-    const { specs } = specsOf(this.#parts, sample);
+    const { specs } = specsOf(options, sample);
     this.groups = countGroups(specs, splitter);
     this.#isNorm = normTest(specs);
-    const { optimizer = adamw, wdNormBias = false } = options;
     const decaying = wdNormBias ? specs.map((spec) => ({ ...spec, decay: spec.kind === 'param' })) : specs;
     this.state = createState(decaying, { optimizer, groupOf: splitter, isNorm: this.#isNorm });
     initState(this.state, seed);
-    this.compiled = new CompiledModels(this.#parts, options.open, sample);
+    this.compiled = new CompiledModels(options, options.open, sample);
     this.#fits = new Fits(this, {
       callbacks: () => this.#callbacks(),
       key: (plan, facts) => this.#key(plan, facts),
@@ -92,8 +84,8 @@ export class Learner {
 
   /** Trains with a constant learning rate. */
   async fit(epochs: number, lr: LearningRate = this.lr, options: FitCallOptions = {}): Promise<readonly EpochRow[]> {
-    checkCall('fit', epochs, lr, options, fitNames);
-    return this.#run({ kind: 'fit', epochs, lr, policy: constantPolicy }, options);
+    checkRun('fit', epochs, lr);
+    return this.#run({ kind: 'fit', epochs, lr, policy: constantPolicy }, fitOptions(options));
   }
 
   /** Trains with the one-cycle policy; `lrMax` is the rate at the top. */
@@ -102,31 +94,25 @@ export class Learner {
   }
 
   #oneCycle(epochs: number, lrMax: LearningRate, options: OneCycleCallOptions): FitPlan {
-    checkCall('fitOneCycle', epochs, lrMax, options, oneCycleNames);
-    const { wd: _, callbacks: __, store: ___, ...cycle } = options;
-    const settings = { moms: this.options.moms ?? [0.95, 0.85, 0.95], ...cycle } as const;
+    checkRun('fitOneCycle', epochs, lrMax);
+    const { wd: _, callbacks: __, store: ___, ...cycle } = oneCycleOptions(options);
+    const settings = { moms: this.options.moms, ...cycle } as const;
     return { kind: 'oneCycle', epochs, lr: lrMax, policy: oneCyclePolicy(settings), settings };
   }
 
   /** Trains flat for the share `pctStart` (0.75), then down by half a cosine. */
   async fitFlatCos(epochs: number, lr: LearningRate = this.lr, options: FlatCosCallOptions = {}) {
-    checkCall('fitFlatCos', epochs, lr, options, flatCosNames);
-    const { pctStart = 0.75, divFinal = 1e5 } = options;
+    checkRun('fitFlatCos', epochs, lr);
+    const { pctStart, divFinal } = flatCosOptions(options);
     const settings = { pctStart, divFinal };
     return this.#run({ kind: 'flatCos', epochs, lr, policy: flatCosPolicy(settings), settings }, options);
   }
 
   /** Trains with warm restarts: `cycles` cosines down to 0, the first over `length` (1) epochs, each `mult` (2) times as long as the one before. */
   async fitSgdr(cycles: number, lr: LearningRate = this.lr, options: SgdrCallOptions = {}) {
-    checkCall('fitSgdr', cycles, lr, options, sgdrNames);
-    const { length = 1, mult = 2 } = options;
-    ensure(
-      [cycles, length, mult].every((one) => Number.isInteger(one) && one > 0),
-      'bad-argument',
-      () => {
-        return `fitSgdr: expected whole numbers above 0, got ${cycles} cycles of length ${length}, times ${mult}`;
-      },
-    );
+    needCount('fitSgdr', 'cycles', cycles, 1);
+    checkRun('fitSgdr', cycles, lr);
+    const { length, mult } = sgdrOptions(options);
     const epochs = sgdrEpochs(cycles, length, mult);
     const settings = { cycles, length, mult };
     return this.#run({ kind: 'sgdr', epochs, lr, policy: sgdrPolicy(cycles, mult), settings }, options);
@@ -137,12 +123,13 @@ export class Learner {
    * stopped there is no second; then, and when something throws, the groups that were frozen before are so again.
    */
   async fineTune(epochs: number, options: FineTuneOptions = {}): Promise<readonly EpochRow[]> {
-    checkFineTune(epochs, options);
+    const resolved = fineTuneOptions(options);
+    checkRun('fineTune', epochs, resolved.baseLr);
     return this.#fits.alone('fineTune', async () => {
       const frozen = this.#frozen;
       let whole = false;
       try {
-        const { rows, stopped } = await this.#tune(epochs, options);
+        const { rows, stopped } = await this.#tune(epochs, resolved);
         whole = !stopped;
         return rows;
       } finally {
@@ -151,8 +138,8 @@ export class Learner {
     });
   }
 
-  async #tune(epochs: number, options: FineTuneOptions): Promise<Trained> {
-    const { baseLr = 2e-3, freezeEpochs = 1, lrMult = 100, pctStart = 0.3, div = 5, store, ...rest } = options;
+  async #tune(epochs: number, options: ReturnType<typeof fineTuneOptions>) {
+    const { baseLr, freezeEpochs, lrMult, pctStart, div, store, ...rest } = options;
     const phase = (name: string, count: number, lr: LearningRate, cycle: OneCycleCallOptions): Promise<Trained> => {
       const own = { ...rest, ...cycle, ...(store ? { store: store.part(name) } : {}) };
       return this.#fits.train(this.#oneCycle(count, lr, own), own);
@@ -174,12 +161,12 @@ export class Learner {
 
   /** What makes answers of raw predictions. */
   get activation(): Activation {
-    return this.#parts.activation;
+    return this.options.activation;
   }
 
   /** The default learning rate. */
   get lr(): LearningRate {
-    return this.options.lr ?? 1e-3;
+    return this.options.lr;
   }
 
   /** Trains mock updates with rising rates and suggests one; weights are as before afterwards. */
@@ -221,7 +208,7 @@ export class Learner {
 
   /** Whether a parameter is trained at present. */
   isTrained(name: string): boolean {
-    const { splitter = () => 0, trainBn = true } = this.options;
+    const { splitter, trainBn } = this.options;
     return splitter(name) >= this.#frozen || (trainBn && this.#isNorm(name));
   }
 
@@ -233,7 +220,7 @@ export class Learner {
 
   /** One update from the gradients in the state. `lr` and momentum as the optimiser calls them. */
   async update(hyper: Hyper): Promise<void> {
-    const { optimizer = adamw, open, trainBn = true } = this.options;
+    const { optimizer, open, trainBn } = this.options;
     this.#optimizer ??= await compileOptimizer(
       optimizer,
       this.state,
@@ -244,8 +231,8 @@ export class Learner {
   }
 
   /** The hyper-parameters of an update at the share `done` of a run. */
-  hyperAt(done: number, lr: LearningRate, policy: Policy, wd = this.options.wd ?? 0.01): Hyper {
-    const { optimizer = adamw, hyper = {} } = this.options;
+  hyperAt(done: number, lr: LearningRate, policy: Policy, wd = this.options.wd): Hyper {
+    const { optimizer, hyper } = this.options;
     const momentum = ['beta1', 'momentum'].find((name) => name in optimizer.hyper);
     return {
       ...('wd' in optimizer.hyper ? { wd } : {}),
@@ -264,8 +251,8 @@ export class Learner {
     { notFinite = failOnTrouble('validate') }: ValidateOptions = {},
   ): Promise<Readonly<Record<string, number>>> {
     if (loader === undefined) return {};
-    const runs = (this.options.metrics ?? []).map((metric) => ({ name: metric.name, run: metric.start() }));
-    const { countTargets = (y: Tensor) => sizeOf(y.dims) } = this.options;
+    const runs = this.options.metrics.map((metric) => ({ name: metric.name, run: metric.start() }));
+    const { countTargets } = this.options;
     let [batches, lossSum, targets] = [0, 0, 0];
     for await (const { x, y } of loader.epoch(0)) {
       const place = `validation batch ${batches}`;
@@ -312,7 +299,7 @@ export class Learner {
 
   /** The lesson's table: layer, output shape, parameters, whether they are trained. */
   summary(): string {
-    const { scope } = specsOf(this.#parts, this.sample);
+    const { scope } = specsOf(this.options, this.sample);
     return formatSummary(summarise(scope, (name) => this.isTrained(name)));
   }
 
@@ -347,7 +334,7 @@ export class Learner {
   }
 
   #callbacks(): Callback[] {
-    const { accumulate = 1, callbacks = [] } = this.options;
+    const { accumulate, callbacks } = this.options;
     return [...(accumulate > 1 ? [accumulateGradients(accumulate)] : []), recordSeries(), ...callbacks];
   }
 
@@ -359,13 +346,13 @@ export class Learner {
   #key(plan: FitPlan, facts: Pick<RunFacts, 'wd' | 'accumulate' | 'before'>): Promise<string> {
     const { kind: schedule, epochs, lr, settings } = plan;
     const place = { frozen: this.#frozen, groups: this.groups };
-    return runKey({ schedule, epochs, lr, settings, ...facts, ...place }, this.options, this.#parts, this.#batch);
+    return runKey({ schedule, epochs, lr, settings, ...facts, ...place }, this.options, this.#batch);
   }
 }
 
 /** A learner; reads one batch to learn the shape of the inputs. */
 export async function createLearner(options: LearnerOptions): Promise<Learner> {
-  checkLearnerOptions(options);
-  for await (const { x, y } of options.data.train.epoch(0)) return new Learner(options, { x, y });
+  const resolved = resolveLearner(options);
+  for await (const { x, y } of options.data.train.epoch(0)) return new Learner(resolved, { x, y });
   ensure(false, 'bad-data', () => 'createLearner: expected a training loader with batches, got an empty one');
 }

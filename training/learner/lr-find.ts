@@ -72,7 +72,7 @@ export async function findLearningRate(learner: Learner, options: LrFindOptions)
   try {
     for await (const batch of endless(learner)) {
       const lr = startLr * (endLr / startLr) ** (lrs.length / (iterations - 1));
-      const loss = await learner.gradients(batch, learner.options.seed ?? 1);
+      const loss = await learner.gradients(batch, learner.options.seed);
       if (!Number.isFinite(loss)) break;
       lrs.push(lr);
       raw.push(loss);

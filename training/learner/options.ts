@@ -55,16 +55,16 @@ export interface LearnerOptions {
   readonly data: LearnerData;
   /** Opens graphs: `(graph) => openSession(graph, { device })`. */
   readonly open: OpenGraph;
-  /** {@link adamw} when left out. */
+  /** {@link adamw} when omitted. */
   readonly optimizer?: OptimizerDef;
   /** Hyper-parameters besides lr, wd and momentum, e.g. `{ beta2: 0.99, eps: 1e-5 }`. */
   readonly hyper?: Hyper;
-  /** 1e-3 when left out. */
+  /** 1e-3 when omitted. */
   readonly lr?: LearningRate;
-  /** 0.01 when left out; norms and biases are spared unless `wdNormBias`. */
+  /** 0.01 when omitted; norms and biases are spared unless `wdNormBias`. */
   readonly wd?: number;
   readonly wdNormBias?: boolean;
-  /** Momentum at start, top and end of a one-cycle run; [0.95, 0.85, 0.95] when left out. */
+  /** Momentum at start, top and end of a one-cycle run; [0.95, 0.85, 0.95] when omitted. */
   readonly moms?: readonly [number, number, number];
   readonly metrics?: readonly Metric[];
   /**
@@ -73,17 +73,17 @@ export interface LearnerOptions {
    */
   readonly countTargets?: (y: Tensor) => number;
   readonly callbacks?: readonly Callback[];
-  /** Parameter groups; one when left out. See {@link splitByPrefix}. */
+  /** Parameter groups; one when omitted. See {@link splitByPrefix}. */
   readonly splitter?: ParamSplitter;
-  /** Whether batch norms of frozen groups go on training; true when left out. */
+  /** Whether batch norms of frozen groups go on training; true when omitted. */
   readonly trainBn?: boolean;
-  /** Decides first weights and everything random in the graph; 1 when left out. */
+  /** Decides first weights and everything random in the graph; 1 when omitted. */
   readonly seed?: number;
-  /** Batches whose gradients are averaged into one update; 1 when left out. */
+  /** Batches whose gradients are averaged into one update; 1 when omitted. */
   readonly accumulate?: number;
   /** What makes answers of raw predictions; softmax for cross-entropy, else nothing. */
   readonly activation?: Activation;
-  /** How the time steps of recurrent layers are written: `unrolled` when left out; `scan` loads quicker, on the CPU. */
+  /** How the time steps of recurrent layers are written: `unrolled` when omitted; `scan` loads quicker, on the CPU. */
   readonly loops?: LoopForm;
   readonly name?: string;
 }
@@ -97,30 +97,30 @@ export interface FitCallOptions {
 export type OneCycleCallOptions = FitCallOptions & Omit<OneCycleOptions, 'lrMax'>;
 
 export interface FlatCosCallOptions extends FitCallOptions {
-  /** Share of the run with the full rate; 0.75 when left out. */
+  /** Share of the run with the full rate; 0.75 when omitted. */
   readonly pctStart?: number;
-  /** What the rate is divided by at the end; 1e5 when left out. */
+  /** What the rate is divided by at the end; 1e5 when omitted. */
   readonly divFinal?: number;
 }
 export interface SgdrCallOptions extends FitCallOptions {
-  /** Epochs of the first cycle; 1 when left out. */
+  /** Epochs of the first cycle; 1 when omitted. */
   readonly length?: number;
-  /** How many times longer each cycle is than the one before; 2 when left out. */
+  /** How many times longer each cycle is than the one before; 2 when omitted. */
   readonly mult?: number;
 }
 
 export interface FineTuneOptions extends FitCallOptions {
   /** Keeps both phases, as its parts `head` and `all`. */
   readonly store?: RunStore;
-  /** 2e-3 when left out. */
+  /** 2e-3 when omitted. */
   readonly baseLr?: number;
-  /** 1 when left out. */
+  /** 1 when omitted. */
   readonly freezeEpochs?: number;
-  /** How many times lower the rate of the first group is than that of the last; 100 when left out. */
+  /** How many times lower the rate of the first group is than that of the last; 100 when omitted. */
   readonly lrMult?: number;
-  /** Of the second phase; 0.3 when left out. */
+  /** Of the second phase; 0.3 when omitted. */
   readonly pctStart?: number;
-  /** Of the second phase; 5 when left out. */
+  /** Of the second phase; 5 when omitted. */
   readonly div?: number;
 }
 
@@ -131,7 +131,7 @@ export interface History {
 }
 
 export interface ValidateOptions {
-  /** Is told of a batch whose loss is not finite; it throws `bad-data` when left out. */
+  /** Is told of a batch whose loss is not finite; it throws `bad-data` when omitted. */
   readonly notFinite?: (text: string) => void;
 }
 

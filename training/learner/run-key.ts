@@ -1,10 +1,10 @@
 import type { Tensor } from '../core/tensor.ts';
 import { toOnnx } from '../onnx/export.ts';
-import { adamw } from '../optim/optimizers.ts';
 import { buildForward, outputUpdates } from '../step/train-step.ts';
 import { type ModelParts, taskOf } from './compiled.ts';
 import type { LearningRate } from './groups.ts';
-import type { Batch, LearnerOptions } from './options.ts';
+import type { Batch } from './options.ts';
+import type { ResolvedLearner } from './resolve.ts';
 
 /** What decides the numbers of a run besides the options of its learner. */
 export interface RunFacts {
@@ -42,10 +42,10 @@ const showTensor = ({ dtype, dims }: Tensor): string => `${dtype}[${dims.join(',
  */
 export async function runKey(
   { schedule, epochs, lr, settings, wd, accumulate, before, frozen, groups }: RunFacts,
-  { data, metrics = [], optimizer = adamw, hyper = {}, wdNormBias = false, trainBn = true, seed = 1 }: LearnerOptions,
-  parts: ModelParts,
+  learner: ResolvedLearner,
   batch: Batch,
 ): Promise<string> {
+  const { data, metrics, optimizer, hyper, wdNormBias, trainBn, seed } = learner;
   const { lr: _, wd: __, ...defaults } = optimizer.hyper;
   return JSON.stringify({
     schedule,
@@ -65,6 +65,6 @@ export async function runKey(
     'batches per epoch': data.train.batchesPerEpoch,
     batch: { x: showTensor(batch.x), y: showTensor(batch.y) },
     metrics: metrics.map(({ name }) => name),
-    graph: await graphHash(parts, batch),
+    graph: await graphHash(learner, batch),
   });
 }
