@@ -3,13 +3,13 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { zooDir } from '../../server/store/paths.ts';
 import type { ModelConfig } from '../../tasks/config.ts';
+import { restoreCard } from '../../tasks/restore/card.ts';
 import { exportRestore } from '../../tasks/restore/net.node.ts';
 import type { RestoreRunConfig, RestoreRunResult } from '../../tasks/restore/recipe.node.ts';
 import type { Progress } from '../../training/loop/recorder.ts';
 import { listImages } from '../../training/pictures/items.node.ts';
 import { checkpointFiles } from '../../training/runs/checkpoint.node.ts';
 import { decodeSafetensors } from '../../training/weights/safetensors.ts';
-import { restoreCard } from '../cli/model-card.ts';
 import { dataFolder } from './data.ts';
 
 /*

@@ -1,8 +1,8 @@
 import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { licenceNote, licenceOf, originOf } from '../../scripts/cli/commands/retrain-parts.ts';
 import { hasClasses } from '../../scripts/cli/commands/retrain-segment.ts';
+import { licenceNote, licenceOf, originOf } from '../../scripts/cli/origin.ts';
 import { openStore } from '../../server/store/store.ts';
 import { readSegmentFolder } from '../../tasks/segment/folder.node.ts';
 import { exportSegment, segmentNet, segmentNetDefaults } from '../../tasks/segment/net.ts';

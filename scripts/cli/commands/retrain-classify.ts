@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { ModelStore, ModelVersion } from '../../../server/store/store.ts';
+import { classifyCard, percent, photosOf } from '../../../tasks/classify/card.ts';
 import { classifyContract } from '../../../tasks/classify/contract.ts';
 import type { ClassifyData } from '../../../tasks/classify/data.node.ts';
 import type { ClassifyRunConfig, ClassifyStart } from '../../../tasks/classify/recipe.node.ts';
@@ -8,7 +9,6 @@ import type { ClassifyScore } from '../../../tasks/classify/score.node.ts';
 import { specOf } from '../../../tasks/config.ts';
 import { FettleError } from '../../../training/core/errors.ts';
 import type { OpenGraph } from '../../../training/loop/compile.ts';
-import { classifyCard, percent, photosOf } from '../classify-card.ts';
 import { note, openerOf, report } from '../cli.ts';
 import {
   commandLine,
@@ -19,7 +19,7 @@ import {
   type RetrainOptions,
   type RetrainPlace,
   registerRetrained,
-} from './retrain-parts.ts';
+} from '../origin.ts';
 import { classifyConfig, needClassifyOptions, runFromOptions } from './train-classify.ts';
 
 /** Fewer held-out photos than this do not tell which model is better. */

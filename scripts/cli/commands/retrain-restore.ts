@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import type { ModelStore, ModelVersion } from '../../../server/store/store.ts';
 import type { ImageModelSpec } from '../../../tasks/pictures.ts';
+import { restoreCard } from '../../../tasks/restore/card.ts';
 import type { RestoreRunConfig, RestoreRunResult } from '../../../tasks/restore/recipe.node.ts';
 import { note, report } from '../cli.ts';
-import { restoreCard } from '../model-card.ts';
 import {
   commandLine,
   licenceNote,
@@ -13,7 +13,7 @@ import {
   type RetrainOptions,
   type RetrainPlace,
   registerRetrained,
-} from './retrain-parts.ts';
+} from '../origin.ts';
 import { runConfig, runFromOptions } from './train.ts';
 
 /** Fewer held-out pictures than this do not tell which model is better. */

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { ModelStore, ModelVersion } from '../../../server/store/store.ts';
 import { specOf } from '../../../tasks/config.ts';
+import { percent, segmentCard } from '../../../tasks/segment/card.ts';
 import type { SegmentClass } from '../../../tasks/segment/contract.ts';
 import { segmentContract } from '../../../tasks/segment/contract.ts';
 import type { SegmentData } from '../../../tasks/segment/folder.node.ts';
@@ -10,7 +11,6 @@ import type { SegmentScore } from '../../../tasks/segment/score.node.ts';
 import type { OpenGraph } from '../../../training/loop/compile.ts';
 import { shortSideOf } from '../../../training/pictures/sizes.ts';
 import { note, openerOf, report } from '../cli.ts';
-import { percent, segmentCard } from '../segment-card.ts';
 import {
   commandLine,
   licenceNote,
@@ -20,7 +20,7 @@ import {
   type RetrainOptions,
   type RetrainPlace,
   registerRetrained,
-} from './retrain-parts.ts';
+} from '../origin.ts';
 import { needSegmentOptions, runFromOptions, segmentConfig } from './train-segment.ts';
 
 export type RetrainSegmentOptions = RetrainOptions & { readonly anyWayUp?: boolean; readonly anyColors?: boolean };

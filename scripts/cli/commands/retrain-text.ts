@@ -12,7 +12,7 @@ import {
   type RetrainOptions,
   type RetrainPlace,
   registerRetrained,
-} from './retrain-parts.ts';
+} from '../origin.ts';
 import type { TextOptions } from './text-options.ts';
 import { needTextOptions, runTextFromOptions, textConfig } from './train-text.ts';
 

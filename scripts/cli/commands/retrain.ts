@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { FettleError } from '../../../training/core/errors.ts';
-import { freeFolder, openStores, type RetrainOptions, type RetrainPlace } from './retrain-parts.ts';
+import { freeFolder, openStores, type RetrainOptions, type RetrainPlace } from '../origin.ts';
 import type { RetrainSegmentOptions } from './retrain-segment.ts';
 import type { RetrainTextOptions } from './retrain-text.ts';
 import { textOptions } from './text-options.ts';

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { percent, photosOf } from '../../../tasks/classify/card.ts';
 import type { ClassifyData } from '../../../tasks/classify/data.node.ts';
 import type { ClassifyRunConfig, ClassifyRunResult, ClassifyStart } from '../../../tasks/classify/recipe.node.ts';
 import { ensure } from '../../../training/core/errors.ts';
 import type { OpenGraph } from '../../../training/loop/compile.ts';
 import type { EpochRow } from '../../../training/loop/recorder.ts';
-import { percent, photosOf } from '../classify-card.ts';
 import { openerOf, report } from '../cli.ts';
 import { growingConfig, runSettings, stoppable, type TrainOptions } from './train.ts';
 

@@ -1,6 +1,6 @@
-import type { SegmentData } from '../../tasks/segment/folder.node.ts';
-import type { SegmentRunConfig, SegmentRunResult } from '../../tasks/segment/recipe.node.ts';
-import type { SegmentScore } from '../../tasks/segment/score.node.ts';
+import type { SegmentData } from './folder.node.ts';
+import type { SegmentRunConfig, SegmentRunResult } from './recipe.node.ts';
+import type { SegmentScore } from './score.node.ts';
 
 /** What the card of a retrained segmentation model says besides the run's own numbers. */
 export interface SegmentCardFacts {

@@ -1,5 +1,5 @@
-import type { ClassifyRunConfig, ClassifyRunResult } from '../../tasks/classify/recipe.node.ts';
-import type { ClassifyScore } from '../../tasks/classify/score.node.ts';
+import type { ClassifyRunConfig, ClassifyRunResult } from './recipe.node.ts';
+import type { ClassifyScore } from './score.node.ts';
 
 /** What the card of a classifier says besides the run's own numbers. */
 export interface ClassifyCardFacts {

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
-import type { SegmentQuery } from '../../../tasks/segment/contract.ts';
-import { ensure, FettleError } from '../../../training/core/errors.ts';
-import { fileTasks, makeFiles, type PictureOptions, pictureOptions } from '../pictures.ts';
+import { fileTasks, makeFiles, type PictureOptions, pictureOptions } from '../../scripts/cli/pictures.ts';
+import { ensure, FettleError } from '../../training/core/errors.ts';
+import type { SegmentQuery } from './contract.ts';
 
 interface Options extends PictureOptions {
   readonly out?: string;

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { ensure, FettleError } from '../../../training/core/errors.ts';
-import { mostSeed } from '../../../training/core/rng.ts';
-import type { GenerateOptions } from '../../../training/generate/engine.ts';
-import type { OpenTextModel } from '../../../training/generate/text-rows.ts';
-import { deviceOption, openerOf, parseWhole, report } from '../cli.ts';
+import { deviceOption, openerOf, parseWhole, report } from '../../scripts/cli/cli.ts';
+import { ensure, FettleError } from '../../training/core/errors.ts';
+import { mostSeed } from '../../training/core/rng.ts';
+import type { GenerateOptions } from '../../training/generate/engine.ts';
+import type { OpenTextModel } from '../../training/generate/text-rows.ts';
 
 interface Options {
   readonly model: string;
@@ -72,8 +72,8 @@ export function register(program: Command): void {
 async function readModel({ model, store }: Options): Promise<Uint8Array> {
   if (model.endsWith('.onnx')) return readFile(model);
   const [{ openStore }, { storeDirOf, zooDir }] = await Promise.all([
-    import('../../../server/store/store.ts'),
-    import('../../../server/store/paths.ts'),
+    import('../../server/store/store.ts'),
+    import('../../server/store/paths.ts'),
   ]);
   const models = openStore({ zooDir, storeDir: storeDirOf(store) });
   return models.read(await models.resolve(model), 'model.onnx');
@@ -92,7 +92,7 @@ function checkBeams(command: Command, { beams, n }: Options): void {
 
 async function run(command: Command, prompt: string, options: Options): Promise<void> {
   checkBeams(command, options);
-  const { openTextModel } = await import('../../../training/apps/text.ts');
+  const { openTextModel } = await import('../../training/apps/text.ts');
   const bytes = await readModel(options);
   const { open } = await openerOf(options);
   const model = await openTextModel(bytes, open);
@@ -107,7 +107,7 @@ async function run(command: Command, prompt: string, options: Options): Promise<
 
 /** One text is written as it comes; several at the end. */
 async function sample(command: Command, model: OpenTextModel, prompt: string, options: Options): Promise<void> {
-  const { generateText } = await import('../../../training/generate/generate.ts');
+  const { generateText } = await import('../../training/generate/generate.ts');
   const live = options.n === 1 && process.stdout.isTTY && command.optsWithGlobals().json !== true;
   const request: GenerateOptions = { ...options, prompt };
   if (live) {
@@ -125,7 +125,7 @@ async function sample(command: Command, model: OpenTextModel, prompt: string, op
 }
 
 async function search(command: Command, model: OpenTextModel, prompt: string, options: Options): Promise<void> {
-  const { beamSearch } = await import('../../../training/generate/beam.ts');
+  const { beamSearch } = await import('../../training/generate/beam.ts');
   const found = await beamSearch(model, { prompt, beams: options.beams!, maxTokens: options.maxTokens });
   const candidates = found.slice(0, options.n);
   report(command, { prompt, candidates }, candidates.map(({ text }) => (prompt + text).trim()).join('\n\n'));

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import type { ClassifyBody } from '../../../tasks/classify/contract.ts';
-import { parseWhole, report } from '../cli.ts';
+import { parseWhole, report } from '../../scripts/cli/cli.ts';
 import {
   findPictures,
   forEachPicture,
@@ -10,7 +9,8 @@ import {
   type PictureOptions,
   pictureOptions,
   reportFailures,
-} from '../pictures.ts';
+} from '../../scripts/cli/pictures.ts';
+import type { ClassifyBody } from './contract.ts';
 
 interface Options extends PictureOptions {
   readonly top: number;

@@ -1,10 +1,10 @@
 import { basename, extname } from 'node:path';
 import { type Command, Option } from 'commander';
-import type { OutputFormat } from '../../../tasks/pictures.ts';
-import type { RestoreQuery } from '../../../tasks/restore/contract.ts';
-import { ensure } from '../../../training/core/errors.ts';
-import { parseWhole } from '../cli.ts';
-import { fileTasks, makeFiles, type PictureOptions, pictureOptions } from '../pictures.ts';
+import { parseWhole } from '../../scripts/cli/cli.ts';
+import { fileTasks, makeFiles, type PictureOptions, pictureOptions } from '../../scripts/cli/pictures.ts';
+import { ensure } from '../../training/core/errors.ts';
+import type { OutputFormat } from '../pictures.ts';
+import type { RestoreQuery } from './contract.ts';
 
 interface Options extends PictureOptions {
   readonly output?: string;

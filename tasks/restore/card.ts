@@ -1,4 +1,4 @@
-import type { RestoreRunConfig, RestoreRunResult } from '../../tasks/restore/recipe.node.ts';
+import type { RestoreRunConfig, RestoreRunResult } from './recipe.node.ts';
 
 /** What a card says besides the run's own numbers. */
 export interface CardFacts {

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import type { ModelStore, ModelVersion, NewConfig } from '../../../server/store/store.ts';
-import { ensure } from '../../../training/core/errors.ts';
-import { note } from '../cli.ts';
-import type { TrainOptions } from './train.ts';
+import type { ModelStore, ModelVersion, NewConfig } from '../../server/store/store.ts';
+import { ensure } from '../../training/core/errors.ts';
+import { note } from './cli.ts';
+import type { TrainOptions } from './commands/train.ts';
 
 /* What `fettle retrain` does alike for all tasks: where weights come from, where the run lies, how the result is registered and put to work. */
 
@@ -25,15 +25,15 @@ export interface RetrainPlace {
 
 export async function openStores(dir: string | undefined): Promise<ModelStore> {
   const [{ openStore }, { storeDirOf, zooDir }] = await Promise.all([
-    import('../../../server/store/store.ts'),
-    import('../../../server/store/paths.ts'),
+    import('../../server/store/store.ts'),
+    import('../../server/store/paths.ts'),
   ]);
   return openStore({ zooDir, storeDir: storeDirOf(dir) });
 }
 
 /** `base`, or `base-2`, `base-3` ...: the first that holds no run yet; to resume, the last that does. */
 export async function freeFolder(base: string, resume: boolean): Promise<string> {
-  const { checkpointFiles } = await import('../../../training/runs/checkpoint.node.ts');
+  const { checkpointFiles } = await import('../../training/runs/checkpoint.node.ts');
   const folder = (i: number): string => (i === 1 ? base : `${base}-${i}`);
   let taken = 0;
   const holdsRun = (path: string): boolean =>
