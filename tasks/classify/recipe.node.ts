@@ -27,7 +27,13 @@ import { svgToPng } from '../../training/report/png.node.ts';
 import { writeDurably } from '../../training/runs/checkpoint.node.ts';
 import { csvLog } from '../../training/runs/logs.node.ts';
 import { runFolder } from '../../training/runs/run-folder.node.ts';
-import { describedStore, hashOfWeights, needFresh, stopCallback } from '../../training/runs/run-parts.node.ts';
+import {
+  describedStore,
+  hashOfWeights,
+  needFresh,
+  stopCallback,
+  withLearner,
+} from '../../training/runs/run-parts.node.ts';
 import { type SizeStage, stagedLoader } from '../../training/runs/stages.ts';
 import { type ClassItem, type ClassifyData, type ClassifyHealth, needClasses } from './data.node.ts';
 import { type ClassifyNetConfig, classifyNetDefaults, encoderOf, visionLearner } from './net.ts';
@@ -102,20 +108,24 @@ export interface ClassifyStart {
   readonly head: boolean;
 }
 
-export interface ClassifyRunOptions {
+/** What a learner is made from. */
+export interface ClassifyLearnerOptions {
   readonly config: ClassifyRunConfig;
   readonly data: ClassifyData;
+  readonly open: OpenGraph;
+  /** Random weights by default. With them the head is trained first, then all, earlier layers at lower rates. */
+  readonly start?: ClassifyStart;
+  readonly workers?: number;
+  readonly onNote?: (text: string) => void;
+}
+
+export interface ClassifyRunOptions extends ClassifyLearnerOptions {
   /** The run's folder: checkpoints, log, pictures. */
   readonly out: string;
   readonly resume: boolean;
-  readonly open: OpenGraph;
-  /** Random weights when left out. With them the head is trained first, then all, earlier layers at lower rates. */
-  readonly start?: ClassifyStart;
-  readonly workers?: number;
   readonly callbacks?: readonly Callback[];
   /** Aborting it ends the run after the batch that is being worked on, with a checkpoint; `runClassify` then throws `stopped`. */
   readonly signal?: AbortSignal;
-  readonly onNote?: (text: string) => void;
 }
 
 export interface ClassifyRunResult extends ClassifyScore {
@@ -145,7 +155,7 @@ function blockOf({ valid, classes }: ClassifyData, size: Size, config: ClassifyR
 }
 
 /** The loaders of all stages. */
-async function openData({ config, data, workers = 1 }: ClassifyRunOptions) {
+async function openData({ config, data, workers = 1 }: ClassifyLearnerOptions) {
   const batchSize = Math.min(config.batchSize, data.train.length);
   const openSize = async ({ size }: Pick<SizeStage, 'size'>) =>
     openLoaders(await blockOf(data, size, config, batchSize).plan([...data.train, ...data.valid]), {
@@ -167,9 +177,12 @@ type OpenData = Awaited<ReturnType<typeof openData>>;
 
 const mixes = { none: () => [], mixup: () => [mixup()], cutmix: () => [cutmix()] } as const;
 
-function learnerOf({ config, open }: ClassifyRunOptions, { train, validation }: OpenData): Promise<Learner> {
+async function learnerOf(
+  { config, open, start }: ClassifyLearnerOptions,
+  { train, validation }: OpenData,
+): Promise<Learner> {
   const { model, labelSmoothing, emaDecay, seed, wd, mix } = config;
-  return visionLearner({
+  const learner = await visionLearner({
     name: 'classify',
     encoder: encoderOf(model.encoder),
     head: model.head,
@@ -190,6 +203,8 @@ function learnerOf({ config, open }: ClassifyRunOptions, { train, validation }: 
     callbacks: [gradientClip(1), ema({ decay: emaDecay }), ...mixes[mix]()],
     seed,
   });
+  if (start !== undefined) takeStart(learner, start);
+  return learner;
 }
 
 /** Takes the weights that the run starts from. */
@@ -249,26 +264,34 @@ async function measure(learner: Learner, { data, out, onNote }: ClassifyRunOptio
   return score;
 }
 
+/** openLearner: the learner of a run, with its data; `close` releases both. Throws `bad-data` when there is too little to learn from. */
+export async function openLearner(options: ClassifyLearnerOptions) {
+  const health = needClasses(options.data, options.onNote);
+  const loaders = await openData(options);
+  return withLearner(
+    { health },
+    () => learnerOf(options, loaders),
+    async () => {
+      await loaders.train.close();
+      await loaders.validation.close();
+    },
+  );
+}
+
 /**
  * Trains a classifier of photos: the wiring of data, net, loss and files. The weights are the averaged ones at the end: to choose among the epochs
  * by a few held-out photos would flatter the numbers. Resumes exactly.
  */
 export async function runClassify(options: ClassifyRunOptions): Promise<ClassifyRunResult> {
-  const { config, data, start, onNote } = options;
-  await needFresh('classify', options.out, options.resume);
-  const health = needClasses(data, onNote);
-  const loaders = await openData(options);
-  let learner: Learner | undefined;
+  const { config, data, out, resume } = options;
+  await needFresh('classify', out, resume);
+  const { learner, health, close } = await openLearner(options);
   try {
-    learner = await learnerOf(options, loaders);
-    if (start !== undefined) takeStart(learner, start);
     const rows = await train(learner, options);
     const weights = new Map([...learner.weights].map(([name, values]) => [name, values.slice()]));
     const model: ClassifyNetConfig = { ...config.model, classes: data.classes.length };
     return { rows, weights, model, health, ...(await measure(learner, options)) };
   } finally {
-    await learner?.close();
-    await loaders.train.close();
-    await loaders.validation.close();
+    await close();
   }
 }

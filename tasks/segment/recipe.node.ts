@@ -28,6 +28,7 @@ import {
   needFresh,
   readBest,
   stopCallback,
+  withLearner,
 } from '../../training/runs/run-parts.node.ts';
 import { type SizeStage, stagedLoader } from '../../training/runs/stages.ts';
 import type { MaskedItem, SegmentData } from './folder.node.ts';
@@ -97,22 +98,26 @@ export const segmentRunDefaults: SegmentRunConfig = {
   seed: 1,
 };
 
-export interface SegmentRunOptions {
+/** What a learner is made from. */
+export interface SegmentLearnerOptions {
   readonly config: SegmentRunConfig;
   readonly data: SegmentData;
+  readonly open: OpenGraph;
+  /** Weights to start from; random ones by default. */
+  readonly start?: Weights;
+  /** Whether the last layer of `start` is taken too: where its classes are these ones. Default true. */
+  readonly keepHead?: boolean;
+  readonly workers?: number;
+  readonly onNote?: (text: string) => void;
+}
+
+export interface SegmentRunOptions extends SegmentLearnerOptions {
   /** The run's folder: checkpoints, log, pictures. */
   readonly out: string;
   readonly resume: boolean;
-  readonly open: OpenGraph;
-  /** Weights to start from; random ones when left out. */
-  readonly start?: Weights;
-  /** Whether the last layer of `start` is taken too: where its classes are these ones. True when left out. */
-  readonly keepHead?: boolean;
-  readonly workers?: number;
   readonly callbacks?: readonly Callback[];
   /** Aborting it ends the run after the batch that is being worked on, with a checkpoint; `runSegment` then throws `stopped`. */
   readonly signal?: AbortSignal;
-  readonly onNote?: (text: string) => void;
 }
 
 export interface SegmentRunResult {
@@ -157,7 +162,7 @@ function blockOf(
 /** Throws unless every pair can be used; says what is there, and which classes never occur. */
 async function needHealthy(
   data: SegmentData,
-  onNote: SegmentRunOptions['onNote'],
+  onNote: SegmentLearnerOptions['onNote'],
 ): Promise<{ readonly health: SegmentHealth; readonly trainPixels: readonly number[] }> {
   const [train, valid] = [await checkPairs(data.train, data), await checkPairs(data.valid, data)];
   const health: SegmentHealth = {
@@ -197,7 +202,7 @@ function storeOf({ out, config, data, start, keepHead = true, onNote }: SegmentR
 }
 
 /** Loaders of the training part, whose sizes grow, and of the validation part. */
-async function openData({ config, data, workers = 1 }: SegmentRunOptions) {
+async function openData({ config, data, workers = 1 }: SegmentLearnerOptions) {
   const items = [...data.train, ...data.valid];
   const openStage = async (stage: Omit<SizeStage, 'epochs'>) =>
     openLoaders(await blockOf(data, stage, config).plan(items), {
@@ -223,8 +228,8 @@ async function openData({ config, data, workers = 1 }: SegmentRunOptions) {
 }
 
 /** The net with its loss, metrics and starting weights. */
-async function openLearner(
-  { config, data, open, start, keepHead = true }: SegmentRunOptions,
+async function learnerOf(
+  { config, data, open, start, keepHead = true }: SegmentLearnerOptions,
   model: SegmentNetConfig,
   loaders: LearnerData,
   classWeights: readonly number[],
@@ -290,29 +295,33 @@ async function train(learner: Learner, options: SegmentRunOptions) {
   return { rows, phase: fineTune ? { folder: join(out, 'all'), rows: rows.slice(frozen) } : { folder: out, rows } };
 }
 
-/** Trains a segmentation net: the wiring of data, net, loss and files. Resumes exactly. */
-export async function runSegment(given: SegmentRunOptions): Promise<SegmentRunResult> {
-  const { config, data, out, resume, onNote } = given;
-  await needFresh('segment', out, resume);
+/** openLearner: the learner of a run, with its data; `close` releases both. Throws `bad-data` when a pair of files cannot be used. */
+export async function openLearner(options: SegmentLearnerOptions) {
+  const { config, data, onNote } = options;
   const { health, trainPixels } = await needHealthy(data, onNote);
-  const start = await keptStart(out, given);
-  const options = { ...given, ...(start ? { start } : {}) };
   const model: SegmentNetConfig = { ...config.model, classes: data.classes.length };
   const classWeights = balancedWeights(trainPixels, config.balance);
   onNote?.(
     `${data.train.length} pictures to train on, ${data.valid.length} to validate; class weights ${classWeights.map((w) => w.toFixed(2)).join(' ')}`,
   );
   const { loaders, close } = await openData(options);
-  let learner: Learner | undefined;
+  return withLearner({ model, health }, () => learnerOf(options, model, loaders, classWeights), close);
+}
+
+/** Trains a segmentation net: the wiring of data, net, loss and files. Resumes exactly. */
+export async function runSegment(given: SegmentRunOptions): Promise<SegmentRunResult> {
+  const { data, out, resume } = given;
+  await needFresh('segment', out, resume);
+  const start = await keptStart(out, given);
+  const options = { ...given, ...(start ? { start } : {}) };
+  const { learner, model, health, close } = await openLearner(options);
   try {
-    learner = await openLearner(options, model, loaders, classWeights);
     const { rows, phase } = await train(learner, options);
     const found = await readBest(phase.folder, phase.rows);
     learner.load(found.weights);
     await drawMistakes(out, data, learner);
     return { rows, model, health, ...found };
   } finally {
-    await learner?.close();
     await close();
   }
 }

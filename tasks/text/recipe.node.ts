@@ -81,21 +81,25 @@ export interface TextStart {
   readonly vocab: Vocab;
 }
 
-export interface TextRunOptions {
+/** What a learner is made from. */
+export interface TextLearnerOptions {
   readonly config: TextRunConfig;
   readonly data: { readonly train: Corpus; readonly valid: Corpus; readonly test?: Corpus };
+  readonly open: OpenGraph;
+  /** How loops over time are written: `scan` is the faster on a CPU, `unrolled` (the default) runs anywhere. */
+  readonly loops?: LoopForm;
+  readonly start?: TextStart;
+  readonly onNote?: (text: string) => void;
+}
+
+export interface TextRunOptions extends TextLearnerOptions {
   /** The run's folder: checkpoints, log, samples, model.onnx. */
   readonly out: string;
   readonly resume: boolean;
-  readonly open: OpenGraph;
-  /** How loops over time are written: `scan` is the faster on a CPU, `unrolled` runs anywhere; the latter when left out. */
-  readonly loops?: LoopForm;
-  readonly start?: TextStart;
   /** What the texts that are written after each epoch begin with. */
   readonly prompts?: readonly string[];
   readonly callbacks?: readonly Callback[];
   readonly signal?: AbortSignal;
-  readonly onNote?: (text: string) => void;
 }
 
 export interface TextRunResult {
@@ -114,12 +118,12 @@ export interface TextRunResult {
 }
 
 /** Writes a few texts after each epoch, with the weights as they are then. */
-const sampleCallback = (lm: () => LanguageModel, { out, open, prompts = [''], onNote }: TextRunOptions): Callback => ({
+const sampleCallback = (lm: LanguageModel, { out, open, prompts = [''], onNote }: TextRunOptions): Callback => ({
   name: 'samples',
   order: 60,
   numbers: ['params'],
   afterValidate: async ({ row }) => {
-    const { learner, config, vocab } = lm();
+    const { learner, config, vocab } = lm;
     const model = await openTextModel(exportLanguageModel(learner.weights, config, vocab), open);
     const texts: string[] = [];
     for (const prompt of prompts) {
@@ -135,17 +139,14 @@ const sampleCallback = (lm: () => LanguageModel, { out, open, prompts = [''], on
 
 const sum = (ids: Int32Array): number => ids.reduce((hash, id) => (Math.imul(hash, 31) + id) | 0, 0);
 
-/** Trains a language model, from the start or from a trained one: the wiring of texts, net and files. Resumes exactly. */
-export async function runText(options: TextRunOptions): Promise<TextRunResult> {
-  const { config, data, out, open, loops, start, onNote, signal } = options;
-  await needFresh('text', out, options.resume);
+/** openLearner: the learner of a run on its texts, with the weights that it starts from; `close` releases it. */
+export async function openLearner({ config, data, open, loops, start, onNote }: TextLearnerOptions) {
   const vocab = makeVocab(data.train.counts(), config);
   const [tokens, valid] = [data.train.numericalise(vocab), data.valid.numericalise(vocab)];
   const unknown = unknownShare(valid);
   onNote?.(
     `${tokens.length} words to learn from, ${valid.length} held out, ${vocab.size} different ones; ${(100 * unknown).toFixed(2)} % of those held out are unknown`,
   );
-  let made: LanguageModel | undefined;
   const { model, batchSize, bptt, jitter, lr, wd, seed } = config;
   const lm = await languageModelLearner({
     vocab,
@@ -162,10 +163,18 @@ export async function runText(options: TextRunOptions): Promise<TextRunResult> {
     wd,
     seed,
   });
-  made = lm;
+  if (start !== undefined) loadLanguageModel(lm, start.weights, start.vocab);
+  return { lm, learner: lm.learner, tokens, valid, unknown, close: () => lm.learner.close() };
+}
+
+/** Trains a language model, from the start or from a trained one: the wiring of texts, net and files. Resumes exactly. */
+export async function runText(options: TextRunOptions): Promise<TextRunResult> {
+  const { config, out, start, onNote, signal } = options;
+  await needFresh('text', out, options.resume);
+  const { lm, learner, tokens, valid, unknown, close } = await openLearner(options);
+  const { vocab, config: model } = lm;
   try {
-    if (start !== undefined) loadLanguageModel(lm, start.weights, start.vocab);
-    const before = start === undefined ? undefined : (await lm.learner.validate()).perplexity!;
+    const before = start === undefined ? undefined : (await learner.validate()).perplexity!;
     if (before !== undefined) onNote?.(`perplexity before: ${before.toFixed(2)}`);
     const facts = {
       config,
@@ -177,19 +186,19 @@ export async function runText(options: TextRunOptions): Promise<TextRunResult> {
     const store = describedStore(runFolder(out, onNote ? { onNote } : {}), facts);
     const callbacks = [
       stopCallback(signal),
-      ...(lm.config.backwards ? [] : [sampleCallback(() => made!, options)]),
+      ...(model.backwards ? [] : [sampleCallback(lm, options)]),
       csvLog(join(out, 'log.csv')),
       ...(options.callbacks ?? []),
     ];
     const rows = await train(lm, options, store, callbacks);
     const phase = start === undefined ? { folder: out, rows } : { folder: join(out, 'all'), rows: rows.slice(1) };
     const found = await readBest(phase.folder, phase.rows);
-    const exported = exportLanguageModel(found.weights, lm.config, vocab);
+    const exported = exportLanguageModel(found.weights, model, vocab);
     await writeDurably(join(out, 'model.onnx'), exported);
     await writeDurably(join(out, 'vocab.json'), encodeVocab(vocab));
-    return { ...found, rows, model: lm.config, vocab, exported, unknown, ...(before === undefined ? {} : { before }) };
+    return { ...found, rows, model, vocab, exported, unknown, ...(before === undefined ? {} : { before }) };
   } finally {
-    await lm.learner.close();
+    await close();
   }
 }
 

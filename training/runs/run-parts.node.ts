@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { ensure } from '../core/errors.ts';
 import { checkpointFiles, hasCheckpoint, writeDurably } from './checkpoint.node.ts';
 import type { Callback } from '../loop/fit-loop.ts';
+import type { Learner } from '../learner/learner.ts';
 import type { RunStore } from '../learner/options.ts';
 import type { EpochRow } from '../loop/recorder.ts';
 import { decodeSafetensors, encodeSafetensors } from '../weights/safetensors.ts';
@@ -68,6 +69,25 @@ export async function keptStart(
   if (start !== undefined || !resume || !existsSync(path)) return start;
   const { tensors } = decodeSafetensors(await readFile(path), path);
   return new Map([...tensors].map(([name, { data }]) => [name, data as Float32Array]));
+}
+
+/** `facts` with the learner that `make` gives, and what releases it and then its data; the data are released too when it cannot be made. */
+export async function withLearner<T extends object>(
+  facts: T,
+  make: () => Promise<Learner>,
+  closeData: () => Promise<void>,
+): Promise<T & { readonly learner: Learner; close(): Promise<void> }> {
+  try {
+    const learner = await make();
+    const close = async (): Promise<void> => {
+      await learner.close();
+      await closeData();
+    };
+    return { ...facts, learner, close };
+  } catch (error) {
+    await closeData();
+    throw error;
+  }
 }
 
 /** Row and weights of the best epoch of a run that is kept in `folder`. */
