@@ -1,4 +1,6 @@
 import { ensure } from '../training/core/errors.ts';
+import { imagenetStatistics, type Statistics } from '../training/core/image.ts';
+import { channelConstant, normaliseChannels } from '../training/nn/common.ts';
 import { kaimingNormal } from '../training/nn/init.ts';
 import * as nn from '../training/nn/layers.ts';
 import type { Scope } from '../training/nn/scope.ts';
@@ -18,7 +20,7 @@ export interface RestoreUnetConfig {
   readonly selfAttention: boolean;
   /** Range of what the net adds to the picture, in units of the normalised picture: fastai's `y_range`. */
   readonly yRange: readonly [number, number];
-  readonly normalisation: { readonly mean: readonly number[]; readonly std: readonly number[] };
+  readonly normalisation: Statistics;
 }
 
 /** The default of `fettle train restore`. ImageNet's statistics, as in the lesson. */
@@ -29,7 +31,7 @@ export const restoreUnetDefaults: RestoreUnetConfig = {
   blur: true,
   selfAttention: false,
   yRange: [-3, 3],
-  normalisation: { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
+  normalisation: imagenetStatistics,
 };
 
 /**
@@ -50,9 +52,6 @@ export function unetHalo({ widths, blocks, blur }: RestoreUnetConfig): number {
 
 /** H and W of the input must be multiples of this. */
 export const unetMultiple = (config: RestoreUnetConfig): number => 2 ** config.widths.length;
-
-const constantPerChannel = (x: Value, values: readonly number[]): Value =>
-  x.graph.constant('float32', [1, values.length, 1, 1], Float32Array.from(values));
 
 /** relu(conv(x)), weight-normalised. */
 const convRelu = (scope: Scope, x: Value, filters: number): Value =>
@@ -100,8 +99,8 @@ export function restoreUnet(scope: Scope, image: Value, config: RestoreUnetConfi
     'bad-argument',
     () => `restoreUnet: expected as many widths as blocks, got [${widths}] and [${blocks}]`,
   );
-  const std = constantPerChannel(image, normalisation.std);
-  const x = o.div(o.sub(image, constantPerChannel(image, normalisation.mean)), std);
+  const std = channelConstant(image, normalisation.std);
+  const x = normaliseChannels(image, normalisation);
   const skips: Value[] = [];
   const deepest = widths.reduce((value, width, i) => {
     if (i > 0) skips.push(value);

@@ -273,14 +273,14 @@ async function makeAll<T extends 'restore' | 'segment'>(
   options: PictureOptions,
   queryOf: (task: FileTask) => QueryOf<T>,
 ): Promise<Failure[]> {
-  const { writeAtomic } = await import('../../server/store/files.ts');
+  const { writeDurably } = await import('../../training/core/durable.node.ts');
   const runner = await openRunner(task, options);
   const silent = command.optsWithGlobals().json === true;
   try {
     return await forEachPicture(todo, runner.workers, task, silent, async (item) => {
       const { result } = await runner.run(item.input, queryOf(item));
       await mkdir(dirname(item.output), { recursive: true });
-      await writeAtomic(item.output, result.file);
+      await writeDurably(item.output, result.file);
     });
   } finally {
     await runner.close();

@@ -2,11 +2,11 @@ import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Command } from 'commander';
 import { everyWord, humanNumbersModels, lastWord, scoresLastWord } from '../../models/human-numbers.ts';
+import { writeDurably } from '../../training/core/durable.node.ts';
 import { createLearner, type Learner } from '../../training/learner/learner.ts';
 import { accuracy, type Metric } from '../../training/learner/metrics.ts';
 import type { EpochRow } from '../../training/loop/recorder.ts';
 import { openSession } from '../../training/run/ort.node.ts';
-import { writeDurably } from '../../training/runs/checkpoint.node.ts';
 import { type HumanNumbers, humanNumbers } from '../../training/text/human-numbers.ts';
 import { textWindows } from '../../training/text/windows.ts';
 

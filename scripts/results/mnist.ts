@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { type MnistNet, mnistNets } from '../../models/mnist.ts';
+import { writeDurably } from '../../training/core/durable.node.ts';
 import { createLearner, type Learner, type Loader } from '../../training/learner/learner.ts';
 import { accuracy } from '../../training/learner/metrics.ts';
 import { describeRow, type EpochRow } from '../../training/loop/recorder.ts';
@@ -12,7 +13,6 @@ import { confusionMatrix } from '../../training/report/interpret.ts';
 import { savePlot } from '../../training/report/png.node.ts';
 import { plotLoss, plotLrFind, plotMetrics, plotSchedule } from '../../training/report/recorder-plots.ts';
 import { openSession } from '../../training/run/ort.node.ts';
-import { writeDurably } from '../../training/runs/checkpoint.node.ts';
 import { runFolder } from '../../training/runs/run-folder.node.ts';
 import { digitLoader, readDigits } from './mnist-data.ts';
 

@@ -1,3 +1,5 @@
+import { pngChunk } from '../../training/pictures/png.ts';
+
 // EXIF (CIPA DC-008) is a TIFF structure: a header, then folders (IFDs) of 12-byte entries. It is changed in place, so that
 // offsets inside maker notes stay right; what is dropped is overwritten with zeros.
 
@@ -150,24 +152,12 @@ function insertJpeg(picture: Uint8Array, block: Uint8Array): Uint8Array {
   return joined(picture.subarray(0, 2), header, latin1('Exif\0\0'), block, picture.subarray(2));
 }
 
-const u32be = (value: number): Uint8Array =>
-  Uint8Array.of(value >>> 24, (value >>> 16) & 255, (value >>> 8) & 255, value & 255);
-const u32le = (value: number): Uint8Array => u32be(value).reverse();
-
-/** CRC-32 of ISO 3309, as PNG wants it. */
-export function crc32(bytes: Uint8Array): number {
-  let crc = -1;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
-  }
-  return ~crc >>> 0;
-}
+const u32le = (value: number): Uint8Array =>
+  Uint8Array.of(value & 255, (value >>> 8) & 255, (value >>> 16) & 255, value >>> 24);
 
 /** An eXIf chunk right after IHDR (8 bytes of signature and 25 of IHDR). */
 function insertPng(picture: Uint8Array, block: Uint8Array): Uint8Array {
-  const body = joined(latin1('eXIf'), block);
-  return joined(picture.subarray(0, 33), u32be(block.length), body, u32be(crc32(body)), picture.subarray(33));
+  return joined(picture.subarray(0, 33), pngChunk('eXIf', block), picture.subarray(33));
 }
 
 /** An EXIF chunk at the end of an extended WebP; a simple lossy one (a single VP8 chunk) becomes extended first. */

@@ -5,9 +5,9 @@ import { setImmediate } from 'node:timers/promises';
 import { type AnyConfig, configSchema, type FileEntry, fileName, modelName } from '../../tasks/config.ts';
 import { contracts } from '../../tasks/contracts.ts';
 import type { TaskContract } from '../../tasks/task.ts';
+import { syncFolder, writeDurably, writeSynced } from '../../training/core/durable.node.ts';
 import { ensure, FettleError, messageOf } from '../../training/core/errors.ts';
 import { type ActiveFile, activeFile } from '../contract.ts';
-import { syncDir, writeAtomic, writeSynced } from './files.ts';
 
 /** One version on disk. */
 export interface ModelVersion {
@@ -205,11 +205,11 @@ class FolderStore implements ModelStore {
     for (let version = first; version < first + 100; version++) {
       const whole: AnyConfig = { ...config, version };
       await writeSynced(join(temporary, 'config.json'), Buffer.from(`${JSON.stringify(whole, null, 2)}\n`));
-      await syncDir(temporary);
+      await syncFolder(temporary);
       const dir = join(modelDir, String(version));
       if (!(await renameToNew(temporary, dir))) continue;
-      await syncDir(modelDir);
-      await syncDir(this.#storeDir);
+      await syncFolder(modelDir);
+      await syncFolder(this.#storeDir);
       return { dir, origin: 'store', config: whole };
     }
     throw new FettleError('exists', `register: expected a free version number from ${first}, got none`);
@@ -258,7 +258,7 @@ class FolderStore implements ModelStore {
   async #setActive(name: string, active: ActiveFile): Promise<void> {
     const dir = join(this.#storeDir, name);
     await mkdir(dir, { recursive: true });
-    await writeAtomic(join(dir, 'active.json'), Buffer.from(`${JSON.stringify(active)}\n`));
+    await writeDurably(join(dir, 'active.json'), `${JSON.stringify(active)}\n`);
   }
 
   /** Changes when any active.json is replaced. */

@@ -4,30 +4,24 @@ import { type DenseNetConfig, denseEncoder } from '../../models/dense-encoder.ts
 import type { Encoder } from '../../models/encoder.ts';
 import { type SmallEncoderConfig, smallEncoder } from '../../models/small-encoder.ts';
 import { ensure } from '../../training/core/errors.ts';
+import { imagenetStatistics, type Statistics } from '../../training/core/image.ts';
 import { symDim } from '../../training/core/shape.ts';
 import type { Loss } from '../../training/learner/compiled.ts';
 import { loadWeightsFile } from '../../training/learner/export.ts';
 import { splitByPrefix } from '../../training/learner/groups.ts';
 import { createLearner, type Learner } from '../../training/learner/learner.ts';
 import type { LearnerOptions } from '../../training/learner/options.ts';
+import { normaliseChannels } from '../../training/nn/common.ts';
 import { crossEntropyLoss } from '../../training/nn/losses.ts';
 import type { Scope, Weights } from '../../training/nn/scope.ts';
 import { toOnnx } from '../../training/onnx/export.ts';
 import type { Value } from '../../training/onnx/graph.ts';
-import { decodeModel } from '../../training/onnx/schema.ts';
+import { readMetadata } from '../../training/onnx/metadata.ts';
 import * as o from '../../training/ops/build.ts';
-import { imagenetStatistics, type Statistics } from '../../training/pictures/transforms/normalise.ts';
 import { buildInference, type Task } from '../../training/step/train-step.ts';
 import type { WeightReport, WeightRules } from '../../training/weights/match.ts';
 import type { WeightFile } from '../../training/weights/read.ts';
 import type { ClassifyModelSpec } from './contract.ts';
-
-const perChannel = (x: Value, values: readonly number[]): Value =>
-  x.graph.constant('float32', [1, values.length, 1, 1], Float32Array.from(values));
-
-/** (image - mean) / std of each channel. */
-const normalised = (image: Value, { mean, std }: Statistics): Value =>
-  o.div(o.sub(image, perChannel(image, mean)), perChannel(image, std));
 
 export interface VisionLearnerOptions extends Omit<LearnerOptions, 'model' | 'loss' | 'splitter'> {
   readonly encoder: Encoder;
@@ -67,7 +61,7 @@ export async function visionLearner(options: VisionLearnerOptions): Promise<Lear
   const learner = await createLearner({
     ...learnerOptions,
     model: (scope, x) =>
-      classifier(scope, normalisation ? normalised(x, normalisation) : x, encoder, { ...head, classes }),
+      classifier(scope, normalisation ? normaliseChannels(x, normalisation) : x, encoder, { ...head, classes }),
     loss,
     splitter: splitByPrefix(...classifierGroups(encoder)),
   });
@@ -120,7 +114,7 @@ export const classifyNet = (
   scope: Scope,
   image: Value,
   { encoder, head, classes, normalisation }: ClassifyNetConfig,
-): Value => classifier(scope, normalised(image, normalisation), encoderOf(encoder), { ...head, classes });
+): Value => classifier(scope, normaliseChannels(image, normalisation), encoderOf(encoder), { ...head, classes });
 
 /** How the exported net is fed, and what its classes are called. */
 export type ClassifyExportFacts = Pick<ClassifyModelSpec, 'width' | 'height' | 'resize' | 'classes'>;
@@ -162,15 +156,12 @@ export function exportClassify(
   };
 }
 
-/** What an exported classifier says about itself; throws `bad-model` when it is none of ours. */
-export function classifyModelFacts(model: Uint8Array): {
-  readonly config: ClassifyNetConfig;
-  readonly facts: ClassifyExportFacts;
-} {
-  const properties = new Map(decodeModel(model).metadataProps.map(({ key, value }) => [key, value]));
-  const [task, config, facts] = ['task', 'config', 'facts'].map((key) => properties.get(key));
-  ensure(task === 'classify' && config !== undefined && facts !== undefined, 'bad-model', () => {
-    return `classifyModelFacts: expected a classifier exported by fettle, got ${task ?? 'another model'}; train one with fettle train classify`;
-  });
-  return { config: JSON.parse(config) as ClassifyNetConfig, facts: JSON.parse(facts) as ClassifyExportFacts };
-}
+const task = 'classify';
+
+/** What an exported classifier says about itself; throws `bad-model` when it is not one of ours. */
+export const classifyModelFacts = (
+  model: Uint8Array,
+): { readonly config: ClassifyNetConfig; readonly facts: ClassifyExportFacts } => ({
+  config: readMetadata('classifyModelFacts', model, { task, key: 'config', what: 'configuration' }),
+  facts: readMetadata('classifyModelFacts', model, { task, key: 'facts', what: 'measurements' }),
+});

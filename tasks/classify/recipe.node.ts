@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { writeDurably } from '../../training/core/durable.node.ts';
 import { FettleError } from '../../training/core/errors.ts';
 import { dataBlock } from '../../training/data/block.node.ts';
 import { byFunction } from '../../training/data/labellers.ts';
@@ -22,7 +23,6 @@ import { plotTopLosses } from '../../training/report/cells.node.ts';
 import { plotConfusion } from '../../training/report/confusion.ts';
 import { confusionMatrix } from '../../training/report/interpret.ts';
 import { svgToPng } from '../../training/report/png.node.ts';
-import { writeDurably } from '../../training/runs/checkpoint.node.ts';
 import { csvLog } from '../../training/runs/logs.node.ts';
 import { runFolder } from '../../training/runs/run-folder.node.ts';
 import type { RecipeOptions, RunOptions } from '../../training/runs/run-options.ts';

@@ -1,5 +1,4 @@
 import { type RestoreUnetConfig, restoreUnet, unetHalo, unetMultiple } from '../../models/unet.ts';
-import { ensure } from '../../training/core/errors.ts';
 import type { Image } from '../../training/core/image.ts';
 import { type Dim, symDim } from '../../training/core/shape.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
@@ -16,7 +15,7 @@ import type { EpochSource } from '../../training/loop/fit-loop.ts';
 import { l1Loss, mseLoss } from '../../training/nn/losses.ts';
 import type { Weights } from '../../training/nn/scope.ts';
 import { toOnnx } from '../../training/onnx/export.ts';
-import { decodeModel } from '../../training/onnx/schema.ts';
+import { readMetadata } from '../../training/onnx/metadata.ts';
 import * as o from '../../training/ops/build.ts';
 import type { ImageItem, PairItem } from '../../training/pictures/items.node.ts';
 import { psnr } from '../../training/pictures/quality.ts';
@@ -239,14 +238,6 @@ export function exportRestore(
   };
 }
 
-/** The architecture that an exported restore model was made with; throws `bad-model` when it is none of ours. */
-export function restoreConfigOf(model: Uint8Array): RestoreUnetConfig {
-  const text = decodeModel(model).metadataProps.find(({ key }) => key === 'config')?.value;
-  ensure(
-    text !== undefined,
-    'bad-model',
-    () =>
-      'restoreConfigOf: expected a restore model exported by fettle, got one without its configuration; train one with fettle train restore',
-  );
-  return JSON.parse(text) as RestoreUnetConfig;
-}
+/** The architecture that an exported restore model was made with; throws `bad-model` when it is not one of ours. */
+export const restoreConfigOf = (model: Uint8Array): RestoreUnetConfig =>
+  readMetadata('restoreConfigOf', model, { task: 'restore', key: 'config', what: 'configuration' });

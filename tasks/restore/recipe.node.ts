@@ -1,5 +1,6 @@
 import { join, resolve, sep } from 'node:path';
 import { type RestoreUnetConfig, restoreUnet, restoreUnetDefaults, unetMultiple } from '../../models/unet.ts';
+import { writeDurably } from '../../training/core/durable.node.ts';
 import { ensure, FettleError, messageOf } from '../../training/core/errors.ts';
 import { createRng } from '../../training/core/rng.ts';
 import type { ItemFailure, Recipe } from '../../training/data/loader.node.ts';
@@ -22,7 +23,6 @@ import {
   hasCheckpoint,
   prepareRunFolder,
   resumeFrom,
-  writeDurably,
 } from '../../training/runs/checkpoint.node.ts';
 import { hashOfWeights, readBest, stopCallback } from '../../training/runs/run-parts.node.ts';
 import { createState, setWeights, type TrainState } from '../../training/step/state.ts';

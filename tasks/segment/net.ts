@@ -1,14 +1,15 @@
 import { type DynamicUnetConfig, dynamicUnet } from '../../models/dynamic-unet.ts';
 import { type SmallEncoderConfig, smallEncoder, smallEncoderDefaults } from '../../models/small-encoder.ts';
+import { imagenetStatistics, type Statistics } from '../../training/core/image.ts';
 import { anyDim } from '../../training/core/shape.ts';
 import type { Loss } from '../../training/learner/compiled.ts';
+import { normaliseChannels } from '../../training/nn/common.ts';
 import { crossEntropyLoss } from '../../training/nn/losses.ts';
 import type { Scope, Weights } from '../../training/nn/scope.ts';
 import { toOnnx } from '../../training/onnx/export.ts';
 import type { Value } from '../../training/onnx/graph.ts';
 import * as o from '../../training/ops/build.ts';
 import type { Size } from '../../training/pictures/sizes.ts';
-import { imagenetStatistics, type Statistics } from '../../training/pictures/transforms/normalise.ts';
 import { buildInference, type Task } from '../../training/step/train-step.ts';
 import type { SegmentClass, SegmentModelSpec } from './contract.ts';
 
@@ -27,18 +28,13 @@ export const segmentNetDefaults: Omit<SegmentNetConfig, 'classes'> = {
   normalisation: imagenetStatistics,
 };
 
-const perChannel = (x: Value, values: readonly number[]): Value =>
-  x.graph.constant('float32', [1, values.length, 1, 1], Float32Array.from(values));
-
 /** segmentNet: image f32[N,3,H,W] sRGB 0..1 -> scores f32[N,classes,H,W]. */
 export function segmentNet(
   scope: Scope,
   image: Value,
   { encoder, unet, classes, normalisation }: SegmentNetConfig,
 ): Value {
-  const { mean, std } = normalisation;
-  const x = o.div(o.sub(image, perChannel(image, mean)), perChannel(image, std));
-  return dynamicUnet(scope, x, smallEncoder(encoder), { ...unet, classes });
+  return dynamicUnet(scope, normaliseChannels(image, normalisation), smallEncoder(encoder), { ...unet, classes });
 }
 
 export interface SegmentLossConfig {

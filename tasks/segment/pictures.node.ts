@@ -1,11 +1,11 @@
 import { join } from 'node:path';
+import { writeDurably } from '../../training/core/durable.node.ts';
 import type { Learner } from '../../training/learner/learner.ts';
 import type { Callback } from '../../training/loop/fit-loop.ts';
 import { plotTopLosses, showResults } from '../../training/report/cells.node.ts';
 import { plotConfusion } from '../../training/report/confusion.ts';
 import { confusionOver } from '../../training/report/interpret.ts';
 import { svgToPng } from '../../training/report/png.node.ts';
-import { writeDurably } from '../../training/runs/checkpoint.node.ts';
 import type { SegmentData } from './folder.node.ts';
 
 /* What a run of segmentation draws: validation pictures after each epoch, and at the end where the best weights go wrong. */

@@ -1,27 +1,14 @@
-import { ensure } from '../../training/core/errors.ts';
 import { importWeights } from '../../training/nn/import.ts';
 import type { ParamSpec, Weights } from '../../training/nn/scope.ts';
-import { decodeModel } from '../../training/onnx/schema.ts';
+import { findMetadata, readMetadata } from '../../training/onnx/metadata.ts';
 import type { SegmentNetConfig } from './net.ts';
 
-const factsOf = (model: Uint8Array): ReadonlyMap<string, string> =>
-  new Map(decodeModel(model).metadataProps.map(({ key = '', value = '' }) => [key, value]));
-
 /** segmentClassesOf: the names of the classes by id that `exportSegment` wrote into a model; undefined for models of before it did. */
-export function segmentClassesOf(model: Uint8Array): readonly string[] | undefined {
-  const names = factsOf(model).get('classes');
-  return names === undefined ? undefined : (JSON.parse(names) as string[]);
-}
+export const segmentClassesOf = (model: Uint8Array): readonly string[] | undefined => findMetadata(model, 'classes');
 
 /** segmentConfigOf: the configuration that `exportSegment` wrote into a model. Throws `bad-model` when there is none. */
-export function segmentConfigOf(model: Uint8Array): SegmentNetConfig {
-  const facts = factsOf(model);
-  const config = facts.get('config');
-  ensure(facts.get('task') === 'segment' && config !== undefined, 'bad-model', () => {
-    return 'segmentConfigOf: expected a segment model exported by fettle, got one without its configuration; train one with fettle train segment';
-  });
-  return JSON.parse(config) as SegmentNetConfig;
-}
+export const segmentConfigOf = (model: Uint8Array): SegmentNetConfig =>
+  readMetadata('segmentConfigOf', model, { task: 'segment', key: 'config', what: 'configuration' });
 
 /** Whether a parameter is of the last layer, which makes the scores of the classes. */
 const isHead = (name: string): boolean => name.startsWith('head.');

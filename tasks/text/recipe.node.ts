@@ -7,6 +7,7 @@ import {
   loadLanguageModel,
   openTextModel,
 } from '../../training/apps/text.ts';
+import { writeDurably } from '../../training/core/durable.node.ts';
 import { FettleError } from '../../training/core/errors.ts';
 import { generateText } from '../../training/generate/generate.ts';
 import { gradientClip } from '../../training/learner/callbacks/gradients.ts';
@@ -15,7 +16,6 @@ import type { Callback } from '../../training/loop/fit-loop.ts';
 import type { EpochRow } from '../../training/loop/recorder.ts';
 import type { LoopForm } from '../../training/nn/loop.ts';
 import type { Weights } from '../../training/nn/scope.ts';
-import { writeDurably } from '../../training/runs/checkpoint.node.ts';
 import { csvLog } from '../../training/runs/logs.node.ts';
 import { runFolder } from '../../training/runs/run-folder.node.ts';
 import type { RecipeOptions, RunOptions } from '../../training/runs/run-options.ts';

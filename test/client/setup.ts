@@ -9,6 +9,7 @@ import sharp from 'sharp';
 import { openStore } from '../../server/store/store.ts';
 import type { ModelConfig } from '../../tasks/config.ts';
 import { createRng } from '../../training/core/rng.ts';
+import { pngChunk } from '../../training/pictures/png.ts';
 import { tinyRestoreModel } from '../helpers/tiny-model.ts';
 
 /** A version to be registered: its file, and how it is fed and read. */
@@ -92,23 +93,10 @@ export async function testPhoto(width = 120, height = 88): Promise<Buffer> {
 
 /** The PNG with a `gAMA` chunk of 1/1.8 after its header: a browser that heeds it shows other colours. */
 export function withGamma(png: Buffer): Buffer {
-  const chunk = Buffer.alloc(16);
-  chunk.writeUInt32BE(4, 0);
-  chunk.write('gAMA', 4, 'latin1');
-  chunk.writeUInt32BE(55_556, 8);
-  chunk.writeUInt32BE(crc32(chunk.subarray(4, 12)), 12);
+  const gamma = Buffer.alloc(4);
+  gamma.writeUInt32BE(55_556);
   const afterHeader = 8 + 25;
-  return Buffer.concat([png.subarray(0, afterHeader), chunk, png.subarray(afterHeader)]);
-}
-
-/** CRC-32 as PNG has it: ISO 3309, reflected polynomial 0xedb88320. */
-function crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
-  }
-  return (crc ^ 0xffffffff) >>> 0;
+  return Buffer.concat([png.subarray(0, afterHeader), pngChunk('gAMA', gamma), png.subarray(afterHeader)]);
 }
 
 /** As a user does who has chosen the size: else the page enlarges a small photo by itself. */

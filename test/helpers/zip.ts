@@ -1,4 +1,4 @@
-import { crc32 } from '../../training/weights/zip.ts';
+import { crc32 } from '../../training/core/crc32.ts';
 
 export interface ZipOptions {
   /** Compression method that the directory claims; 0, stored, when left out. */

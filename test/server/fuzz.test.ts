@@ -4,10 +4,11 @@ import sharp from 'sharp';
 import type { ErrorBody } from '../../server/contract.ts';
 import { RequestError } from '../../server/errors.ts';
 import type { RunningServer } from '../../server/main.ts';
-import { cleanExif, crc32, insertExif } from '../../server/serve/exif.ts';
+import { cleanExif, insertExif } from '../../server/serve/exif.ts';
 import { inspect } from '../../server/serve/images.ts';
 import type { PictureTask } from '../../server/serve/tasks/types.ts';
 import { createRng, type Rng } from '../../training/core/rng.ts';
+import { pngChunk } from '../../training/pictures/png.ts';
 import { wavyImage } from '../helpers/photos.ts';
 import { type Bench, createBench, identityModel, send, smallModels } from './harness.ts';
 
@@ -96,15 +97,7 @@ describe('server: EXIF blocks', () => {
 });
 
 describe('server: text in PNG files', () => {
-  const chunk = (type: string, data: Uint8Array): Buffer => {
-    const whole = Buffer.alloc(12 + data.length);
-    whole.writeUInt32BE(data.length, 0);
-    whole.write(type, 4, 'latin1');
-    whole.set(data, 8);
-    whole.writeUInt32BE(crc32(whole.subarray(4, 8 + data.length)), 8 + data.length);
-    return whole;
-  };
-  const png = async (...chunks: readonly Buffer[]): Promise<Buffer> => {
+  const png = async (...chunks: readonly Uint8Array[]): Promise<Buffer> => {
     const plain = await sharp({ create: { width: 2, height: 2, channels: 3, background: '#123' } })
       .png()
       .toBuffer();
@@ -116,10 +109,10 @@ describe('server: text in PNG files', () => {
       (error: unknown) => (error instanceof RequestError ? `${error.status} ${error.code}` : String(error)),
     );
   const zeros = (megabytes: number): Buffer => deflateSync(Buffer.alloc(megabytes * 2 ** 20));
-  const zTXt = (megabytes: number): Buffer =>
-    chunk('zTXt', Buffer.concat([Buffer.from('Comment\0\0'), zeros(megabytes)]));
-  const iTXt = (megabytes: number): Buffer =>
-    chunk('iTXt', Buffer.concat([Buffer.from('Comment\0\x01\0en\0\0'), zeros(megabytes)]));
+  const zTXt = (megabytes: number): Uint8Array =>
+    pngChunk('zTXt', Buffer.concat([Buffer.from('Comment\0\0'), zeros(megabytes)]));
+  const iTXt = (megabytes: number): Uint8Array =>
+    pngChunk('iTXt', Buffer.concat([Buffer.from('Comment\0\x01\0en\0\0'), zeros(megabytes)]));
 
   it('may inflate to 8 MiB together and come in 1000 pieces', async () => {
     const refused = '413 too-much-metadata';
@@ -127,11 +120,11 @@ describe('server: text in PNG files', () => {
     expect(await verdict(await png(zTXt(9)))).to.equal(refused);
     expect(await verdict(await png(iTXt(9)))).to.equal(refused);
     expect(await verdict(await png(zTXt(3), iTXt(3), zTXt(3)))).to.equal(refused);
-    const piece = chunk('tEXt', Buffer.from('Comment\0x'));
+    const piece = pngChunk('tEXt', Buffer.from('Comment\0x'));
     expect(await verdict(await png(...Array.from({ length: 900 }, () => piece)))).to.equal('ok 2');
     expect(await verdict(await png(...Array.from({ length: 1001 }, () => piece)))).to.equal(refused);
-    expect(await verdict(await png(...Array.from({ length: 70_000 }, () => chunk('tIME', Buffer.alloc(0)))))).to.equal(
-      refused,
-    );
+    expect(
+      await verdict(await png(...Array.from({ length: 70_000 }, () => pngChunk('tIME', Buffer.alloc(0))))),
+    ).to.equal(refused);
   });
 });

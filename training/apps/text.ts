@@ -3,6 +3,7 @@ import { languageModelWindow, nextWord, type PenaltyOptions, probabilitiesAt } f
 import { ensure } from '../core/errors.ts';
 import { symDim } from '../core/shape.ts';
 import type { Tensor } from '../core/tensor.ts';
+import { textMetadata } from '../generate/text-model.ts';
 import type { OpenTextModel } from '../generate/text-rows.ts';
 import type { ParamSplitter } from '../learner/groups.ts';
 import { createLearner, type Learner } from '../learner/learner.ts';
@@ -14,7 +15,7 @@ import type { EpochRow } from '../loop/recorder.ts';
 import type { Weights } from '../nn/scope.ts';
 import { toOnnx } from '../onnx/export.ts';
 import type { Value } from '../onnx/graph.ts';
-import { decodeModel } from '../onnx/schema.ts';
+import { readMetadata } from '../onnx/metadata.ts';
 import type { Session } from '../run/session.ts';
 import { buildInference } from '../step/train-step.ts';
 import { paddingId, Vocab } from '../text/vocab.ts';
@@ -171,8 +172,6 @@ export function loadLanguageModel({ learner, vocab }: LanguageModel, weights: We
   learner.load(new Map([...learner.weights, ...given]));
 }
 
-const factsKey = 'fettle.text';
-
 /** What an exported language model says of itself, as the model's metadata `fettle.text`. */
 export interface TextModelFacts {
   readonly config: AwdLstmConfig;
@@ -204,17 +203,12 @@ export function exportLanguageModel(weights: Weights, config: AwdLstmConfig, voc
     return { scores: next.scores, probabilities, ...Object.fromEntries(named) };
   });
   const facts: TextModelFacts = { config, words: vocab.words };
-  return toOnnx(graph, { metadata: { [factsKey]: JSON.stringify(facts) } });
+  return toOnnx(graph, { metadata: { [textMetadata.key]: JSON.stringify(facts) } });
 }
 
 /** What {@link exportLanguageModel} wrote into a model; throws `bad-model` when it is no language model of ours. */
-export function textModelFacts(model: Uint8Array): TextModelFacts {
-  const text = decodeModel(model).metadataProps.find(({ key }) => key === factsKey)?.value;
-  ensure(text !== undefined, 'bad-model', () => {
-    return 'textModelFacts: expected a language model exported by fettle, got one without its vocabulary; train one with fettle train text';
-  });
-  return JSON.parse(text) as TextModelFacts;
-}
+export const textModelFacts = (model: Uint8Array): TextModelFacts =>
+  readMetadata('textModelFacts', model, textMetadata);
 
 /** Opens an exported language model for `generateText`. */
 export async function openTextModel(

@@ -6,3 +6,12 @@ export interface Image {
   readonly channels: 1 | 3 | 4;
   readonly data: Uint8Array;
 }
+
+/** Mean and standard deviation of each channel, of values 0..1. */
+export interface Statistics {
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
+/** Statistics of ImageNet's training photos, as torchvision states them. */
+export const imagenetStatistics: Statistics = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };

@@ -1,4 +1,5 @@
 import { ensure } from '../core/errors.ts';
+import type { Statistics } from '../core/image.ts';
 import { showValue, type Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
 
@@ -21,6 +22,14 @@ export const perChannel = (vector: Value, x: Value): Value =>
     vector,
     x.shape.map((_, i) => (i === 1 ? -1 : 1)),
   );
+
+/** [1,C,1,1]: constants, one for each channel of x[N,C,H,W]. */
+export const channelConstant = (x: Value, values: readonly number[]): Value =>
+  x.graph.constant('float32', [1, values.length, 1, 1], Float32Array.from(values));
+
+/** normaliseChannels: x f32[N,C,H,W] -> (x - mean) / std of each channel. */
+export const normaliseChannels = (x: Value, { mean, std }: Statistics): Value =>
+  o.div(o.sub(x, channelConstant(x, mean)), channelConstant(x, std));
 
 /** Throws `bad-argument` unless p is a probability that leaves something. */
 export function needProbability(p: number, where: string): void {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { link, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { link, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeDurably } from '../core/durable.node.ts';
 import { ensure, FettleError, messageOf } from '../core/errors.ts';
 import type { Tensor } from '../core/tensor.ts';
 import type { TrainState } from '../step/state.ts';
@@ -10,25 +11,6 @@ import type { Callback } from '../loop/fit-loop.ts';
 import type { EpochRow, Progress } from '../loop/recorder.ts';
 import { showDifference } from './run-facts.ts';
 import { decodeSafetensors, encodeSafetensors, type SafetensorsFile } from '../weights/safetensors.ts';
-
-/** Writes a file so that a crash leaves the old content or the new one, never a part: temporary name, fsync, rename, fsync of the folder. */
-export async function writeDurably(path: string, bytes: Uint8Array | string): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  const file = await open(temporary, 'w');
-  try {
-    await file.writeFile(bytes);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
-  const folder = await open(dirname(path), 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}
 
 const flat = (data: Float32Array): Tensor<'float32'> => ({ dtype: 'float32', dims: [data.length], data });
 

@@ -1,23 +1,10 @@
+import { crc32c } from '../core/crc32.ts';
 import { encodeMessage, type MessageSpec, many, one } from '../onnx/wire.ts';
 
 /*
  * TensorBoard's event files: records of (u64 length, masked crc of it, bytes, masked crc of them), little-endian
  * (tensorflow/core/lib/io/record_writer.h), each an Event message (tensorflow/core/util/event.proto).
  */
-
-/** CRC-32C (Castagnoli), reflected polynomial, by bytes. */
-const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte;
-  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
-  return crc;
-});
-
-/** CRC-32C of the bytes. */
-export function crc32c(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (const byte of bytes) crc = crcTable[(crc ^ byte) & 0xff]! ^ (crc >>> 8);
-  return (crc ^ 0xffffffff) >>> 0;
-}
 
 /** A crc turned and shifted, so that the crc of data that contains crcs stays good. */
 const masked = (crc: number): number => (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;

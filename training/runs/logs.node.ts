@@ -2,7 +2,7 @@ import { appendFile, mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { knownKeys } from '../core/known-keys.ts';
-import { writeDurably } from './checkpoint.node.ts';
+import { writeDurably } from '../core/durable.node.ts';
 import { fileHeader, scalarRecord } from './event-file.ts';
 import type { Callback, FitContext } from '../loop/fit-loop.ts';
 import { needCount } from '../core/numbers.ts';

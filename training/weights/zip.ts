@@ -1,3 +1,4 @@
+import { crc32 } from '../core/crc32.ts';
 import { ensure, FettleError } from '../core/errors.ts';
 import { ByteReader } from './bytes.ts';
 
@@ -27,20 +28,6 @@ const locatorSize = 20;
 /** A comment, at most 65535 bytes, may follow the end record. */
 const farthestEnd = endSize + 0xffff;
 const ones32 = 0xffffffff;
-
-/** The CRC-32 of every byte value: reflected polynomial 0xedb88320. */
-const crcTable = Uint32Array.from({ length: 256 }, (_, n) => {
-  let crc = n;
-  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
-  return crc;
-});
-
-/** The checksum of ZIP entries. */
-export function crc32(bytes: Uint8Array): number {
-  let crc = ones32;
-  for (let i = 0; i < bytes.length; i++) crc = crcTable[(crc ^ bytes[i]!) & 255]! ^ (crc >>> 8);
-  return (crc ^ ones32) >>> 0;
-}
 
 /** A reader behind the signature at `at`, which must be there. */
 function recordAt(bytes: Uint8Array, what: string, at: number, signature: number): ByteReader {

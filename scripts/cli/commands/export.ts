@@ -136,7 +136,7 @@ async function checkFolder(path: string): Promise<void> {
 async function writeFiles(files: Files): Promise<string[]> {
   const [{ mkdir }, { writeDurably }] = await Promise.all([
     import('node:fs/promises'),
-    import('../../../training/runs/checkpoint.node.ts'),
+    import('../../../training/core/durable.node.ts'),
   ]);
   const twice = files.find(([path], i) => files.findIndex(([other]) => resolve(other) === resolve(path)) < i);
   ensure(

@@ -88,7 +88,7 @@ export async function retrainClassify(
     import('../../../tasks/classify/data.node.ts'),
     import('../../../tasks/classify/net.ts'),
     import('../../../tasks/classify/score.node.ts'),
-    import('../../../training/runs/checkpoint.node.ts'),
+    import('../../../training/core/durable.node.ts'),
   ]);
   const origin = await startingPoint(store, options.from);
   const data = await readClassifyFolder(options.data, options.seed);

@@ -98,7 +98,7 @@ export async function retrainSegment(
   const [{ readSegmentFolder }, { exportSegment }, { writeDurably }, { scoreSegment }] = await Promise.all([
     import('../../../tasks/segment/folder.node.ts'),
     import('../../../tasks/segment/net.ts'),
-    import('../../../training/runs/checkpoint.node.ts'),
+    import('../../../training/core/durable.node.ts'),
     import('../../../tasks/segment/score.node.ts'),
   ]);
   const data = await readSegmentFolder(options.data, options.seed);

@@ -58,7 +58,7 @@ export async function trainClassify(command: Command, options: TrainOptions & { 
     import('../../../tasks/classify/recipe.node.ts'),
     import('../../../tasks/classify/data.node.ts'),
     import('../../../tasks/classify/net.ts'),
-    import('../../../training/runs/checkpoint.node.ts'),
+    import('../../../training/core/durable.node.ts'),
   ]);
   const config = classifyConfig(classifyRunDefaults, options);
   const data = await readClassifyFolder(options.data, options.seed);

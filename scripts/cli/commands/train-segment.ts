@@ -51,7 +51,7 @@ export async function trainSegment(command: Command, options: Options): Promise<
     import('../../../tasks/segment/recipe.node.ts'),
     import('../../../tasks/segment/folder.node.ts'),
     import('../../../tasks/segment/net.ts'),
-    import('../../../training/runs/checkpoint.node.ts'),
+    import('../../../training/core/durable.node.ts'),
   ]);
   const config = segmentConfig(segmentRunDefaults, options);
   const data = await readSegmentFolder(options.data, options.seed);

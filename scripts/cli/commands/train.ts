@@ -272,7 +272,7 @@ async function run(command: Command, task: string, options: TrainOptions & { rea
   const [{ restoreRunDefaults }, { exportRestore }, { writeDurably }] = await Promise.all([
     import('../../../tasks/restore/recipe.node.ts'),
     import('../../../tasks/restore/net.node.ts'),
-    import('../../../training/runs/checkpoint.node.ts'),
+    import('../../../training/core/durable.node.ts'),
   ]);
   const config = runConfig(restoreRunDefaults, options);
   const result = await runFromOptions(command, config, options, options.out);

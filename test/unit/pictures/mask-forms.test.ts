@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { crc32, deflateSync } from 'node:zlib';
+import { deflateSync } from 'node:zlib';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import sharp from 'sharp';
@@ -12,6 +12,7 @@ import { parseCoco } from '../../../training/pictures/masks/coco.ts';
 import { decodeMask } from '../../../training/pictures/masks/mask-file.node.ts';
 import { encodePaletteIds, readPaletteIds } from '../../../training/pictures/masks/palette-png.node.ts';
 import { encodeRle, paintPolygon, paintRle } from '../../../training/pictures/masks/rle.ts';
+import { pngChunk, pngSignature } from '../../../training/pictures/png.ts';
 import { failureOf } from '../../helpers/blocks.ts';
 import { withFolder } from '../../helpers/photos.ts';
 
@@ -38,20 +39,12 @@ function encodeGreyBits({ width, height, data }: Image, bits: number): Uint8Arra
     const [row, bit] = [Math.floor(i / width), (i % width) * bits];
     rows[row * rowBytes + 1 + (bit >> 3)]! |= id << (8 - bits - (bit & 7));
   });
-  const chunk = (type: string, content: Uint8Array): Buffer => {
-    const named = Buffer.concat([Buffer.from(type, 'latin1'), content]);
-    const [length, check] = [Buffer.alloc(4), Buffer.alloc(4)];
-    length.writeUInt32BE(content.length);
-    check.writeUInt32BE(crc32(named));
-    return Buffer.concat([length, named, check]);
-  };
   const header = Buffer.alloc(13);
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(height, 4);
   header[8] = bits;
-  const signature = Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]);
-  const chunks = [chunk('IHDR', header), chunk('IDAT', deflateSync(rows)), chunk('IEND', new Uint8Array())];
-  return Buffer.concat([signature, ...chunks]);
+  const chunks = [pngChunk('IHDR', header), pngChunk('IDAT', deflateSync(rows)), pngChunk('IEND', new Uint8Array())];
+  return Buffer.concat([pngSignature, ...chunks]);
 }
 
 /** The pixels of a file as the library sees them, RGB. */

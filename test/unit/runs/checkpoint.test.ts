@@ -2,16 +2,8 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { createRng } from '../../../training/core/rng.ts';
-import {
-  checkpointFiles,
-  decodeCheckpoint,
-  encodeCheckpoint,
-  hasCheckpoint,
-  prepareRunFolder,
-  restoreCheckpoint,
-  resumeFrom,
-  writeDurably,
-} from '../../../training/runs/checkpoint.node.ts';
+import { writeDurably } from '../../../training/core/durable.node.ts';
+import { checkpointFiles, decodeCheckpoint, encodeCheckpoint, hasCheckpoint, prepareRunFolder, restoreCheckpoint, resumeFrom } from '../../../training/runs/checkpoint.node.ts';
 import { newProgress, type Progress } from '../../../training/loop/recorder.ts';
 import { showDifference } from '../../../training/runs/run-facts.ts';
 import { zerosInit } from '../../../training/nn/init.ts';

@@ -1,13 +1,12 @@
-import { constants, crc32, deflateSync, inflateSync } from 'node:zlib';
+import { constants, deflateSync, inflateSync } from 'node:zlib';
 import { ensure } from '../../core/errors.ts';
 import type { Image } from '../../core/image.ts';
+import { isPng, paletteFile, paletteRows, pngChunks } from '../png.ts';
 
 /*
  * PNG files whose pixels are places in a table of colours. Picture libraries give the colours back, in which two places of one colour
- * are the same; class ids need the places. Source: PNG specification, third edition, sections 7, 9 and 11.
+ * are the same; class ids need the places. Source: PNG specification, third edition, sections 7 and 9.
  */
-
-const signature = [137, 80, 78, 71, 13, 10, 26, 10];
 
 interface Header {
   readonly width: number;
@@ -15,22 +14,6 @@ interface Header {
   readonly depth: number;
   readonly colorType: number;
   readonly interlaced: boolean;
-}
-
-/** Type and content of every chunk. */
-function* chunksOf(bytes: Uint8Array): Generator<readonly [type: string, data: Uint8Array]> {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = signature.length; at + 12 <= bytes.length; ) {
-    const length = view.getUint32(at);
-    const type = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
-    const end = at + 8 + length;
-    ensure(end + 4 <= bytes.length, 'bad-data', () => `png: expected ${length} bytes of ${type}, got fewer`);
-    ensure(crc32(bytes.subarray(at + 4, end)) === view.getUint32(end), 'bad-data', () => {
-      return `png: expected the checksum of ${type}, got another; the file is damaged`;
-    });
-    yield [type, bytes.subarray(at + 8, end)];
-    at = end + 4;
-  }
 }
 
 function headerOf(data: Uint8Array): Header {
@@ -67,12 +50,10 @@ function unfilter(raw: Uint8Array, rowBytes: number, height: number): Uint8Array
   return out;
 }
 
-const isPng = (bytes: Uint8Array): boolean => signature.every((byte, i) => bytes[i] === byte);
-
 /** paletteColors: the table of colours of a palette PNG, RGB 0..255 by place; undefined for any other file. Throws `bad-data` where it is damaged. */
 export function paletteColors(bytes: Uint8Array): (readonly [number, number, number])[] | undefined {
   if (!isPng(bytes)) return undefined;
-  for (const [type, data] of chunksOf(bytes)) {
+  for (const [type, data] of pngChunks(bytes)) {
     if (type === 'IHDR' && headerOf(data).colorType !== 3) return undefined;
     if (type === 'PLTE')
       return Array.from({ length: data.length / 3 }, (_, i) => [data[3 * i]!, data[3 * i + 1]!, data[3 * i + 2]!]);
@@ -83,7 +64,7 @@ export function paletteColors(bytes: Uint8Array): (readonly [number, number, num
 /** greyBits: bits of a pixel of a grey PNG without alpha, 1, 2, 4, 8 or 16; undefined for any other file. Throws `bad-data` where it is damaged. */
 export function greyBits(bytes: Uint8Array): number | undefined {
   if (!isPng(bytes)) return undefined;
-  for (const [type, data] of chunksOf(bytes)) {
+  for (const [type, data] of pngChunks(bytes)) {
     const { colorType, depth } = headerOf(data);
     return type === 'IHDR' && colorType === 0 ? depth : undefined;
   }
@@ -98,7 +79,7 @@ export function readPaletteIds(bytes: Uint8Array): Image | undefined {
   if (!isPng(bytes)) return undefined;
   let header: Header | undefined;
   const parts: Uint8Array[] = [];
-  for (const [type, data] of chunksOf(bytes)) {
+  for (const [type, data] of pngChunks(bytes)) {
     if (type === 'IHDR') header = headerOf(data);
     if (type === 'IDAT') parts.push(data);
   }
@@ -121,36 +102,9 @@ export function readPaletteIds(bytes: Uint8Array): Image | undefined {
   return { width, height, channels: 1, data };
 }
 
-function chunk(type: string, data: Uint8Array): Buffer {
-  const out = Buffer.alloc(12 + data.length);
-  out.writeUInt32BE(data.length, 0);
-  out.write(type, 4, 'latin1');
-  out.set(data, 8);
-  out.writeUInt32BE(crc32(out.subarray(4, 8 + data.length)), 8 + data.length);
-  return out;
-}
-
 /** encodePaletteIds: class ids, one channel u8, as a palette PNG in the classes' colours (RGB 0..255); ids beyond them are black. */
 export function encodePaletteIds(ids: Image, colors: readonly (readonly number[])[]): Uint8Array {
-  ensure(ids.channels === 1 && colors.length <= 256, 'bad-argument', () => {
-    return `encodePaletteIds: expected one channel and at most 256 colours, got ${ids.channels} and ${colors.length}`;
-  });
-  const { width, height, data } = ids;
-  const header = Buffer.alloc(13);
-  header.writeUInt32BE(width, 0);
-  header.writeUInt32BE(height, 4);
-  header.set([8, 3, 0, 0, 0], 8);
-  const rows = new Uint8Array((width + 1) * height);
-  for (let row = 0; row < height; row++) rows.set(data.subarray(row * width, (row + 1) * width), row * (width + 1) + 1);
-  let most = colors.length - 1;
-  for (let i = 0; i < data.length; i++) if (data[i]! > most) most = data[i]!;
-  const table = Uint8Array.from({ length: 3 * (most + 1) }, (_, i) => colors[Math.floor(i / 3)]?.[i % 3] ?? 0);
-  const chunks = [
-    chunk('IHDR', header),
-    chunk('PLTE', table),
-    // Masks are runs of equal ids: looking for nothing else takes an eighth of the time and makes smaller files.
-    chunk('IDAT', deflateSync(rows, { strategy: constants.Z_RLE })),
-    chunk('IEND', new Uint8Array()),
-  ];
-  return Buffer.concat([Uint8Array.from(signature), ...chunks]);
+  // Masks are runs of equal ids: looking for nothing else takes an eighth of the time and makes smaller files.
+  const deflated = deflateSync(paletteRows(ids), { strategy: constants.Z_RLE });
+  return Buffer.concat(paletteFile(ids, colors, deflated));
 }

@@ -1,14 +1,9 @@
 import { ensure } from '../../core/errors.ts';
+import type { Statistics } from '../../core/image.ts';
 import { type Tensor, tensor } from '../../core/tensor.ts';
 
-/** Mean and standard deviation of each channel, of values 0..1. */
-export interface Statistics {
-  readonly mean: readonly number[];
-  readonly std: readonly number[];
-}
-
-/** Statistics of ImageNet's training photos, as torchvision states them. */
-export const imagenetStatistics: Statistics = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+export { imagenetStatistics } from '../../core/image.ts';
+export type { Statistics };
 
 /** Applies `value * gain[c] + shift[c]` to every value of f32[N,C,...]. */
 function affine(x: Tensor<'float32'>, gain: readonly number[], shift: readonly number[]): Tensor<'float32'> {
