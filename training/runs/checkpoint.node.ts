@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { writeDurably } from '../core/durable.node.ts';
 import { ensure, FettleError, messageOf } from '../core/errors.ts';
 import type { Tensor } from '../core/tensor.ts';
-import type { TrainState } from '../step/state.ts';
 import { needMonitor } from '../learner/callbacks/track.ts';
-import { lockFolder } from './folder-lock.node.ts';
 import type { Callback } from '../loop/fit-loop.ts';
 import type { EpochRow, Progress } from '../loop/recorder.ts';
-import { showDifference } from './run-facts.ts';
+import type { TrainState } from '../step/state.ts';
 import { decodeSafetensors, encodeSafetensors, type SafetensorsFile } from '../weights/safetensors.ts';
+import { lockFolder } from './folder-lock.node.ts';
+import { showDifference } from './run-facts.ts';
 
 const flat = (data: Float32Array): Tensor<'float32'> => ({ dtype: 'float32', dims: [data.length], data });
 

@@ -1,12 +1,12 @@
 import { appendFile, mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
-import { knownKeys } from '../core/known-keys.ts';
 import { writeDurably } from '../core/durable.node.ts';
-import { fileHeader, scalarRecord } from './event-file.ts';
-import type { Callback, FitContext } from '../loop/fit-loop.ts';
+import { knownKeys } from '../core/known-keys.ts';
 import { needCount } from '../core/numbers.ts';
+import type { Callback, FitContext } from '../loop/fit-loop.ts';
 import { type EpochRow, toCsv } from '../loop/recorder.ts';
+import { fileHeader, scalarRecord } from './event-file.ts';
 
 /**
  * csvLog: writes the rows as comma-separated text after each epoch, those of one run after the other's, epochs counted on: both phases of

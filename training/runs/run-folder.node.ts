@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { knownKeys, namesOf } from '../core/known-keys.ts';
-import { type CheckpointOptions, checkpointCallback, prepareRunFolder, resumeFrom } from './checkpoint.node.ts';
 import type { RunStore } from '../learner/learner.ts';
+import { type CheckpointOptions, checkpointCallback, prepareRunFolder, resumeFrom } from './checkpoint.node.ts';
 
 export interface RunFolderOptions extends Partial<Omit<CheckpointOptions, 'folder' | 'run'>> {
   /** Goes on from what is there; true when left out. Else what is there is written over. */

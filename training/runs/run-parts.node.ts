@@ -2,15 +2,15 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ensure } from '../core/errors.ts';
 import { writeDurably } from '../core/durable.node.ts';
-import { checkpointFiles, hasCheckpoint } from './checkpoint.node.ts';
-import type { Callback } from '../loop/fit-loop.ts';
+import { ensure } from '../core/errors.ts';
 import type { Learner } from '../learner/learner.ts';
 import type { RunStore } from '../learner/options.ts';
+import type { Callback } from '../loop/fit-loop.ts';
 import type { EpochRow } from '../loop/recorder.ts';
-import { decodeSafetensors, encodeSafetensors } from '../weights/safetensors.ts';
 import type { Weights } from '../nn/scope.ts';
+import { decodeSafetensors, encodeSafetensors } from '../weights/safetensors.ts';
+import { checkpointFiles, hasCheckpoint } from './checkpoint.node.ts';
 
 /* What the runs of several tasks share. */
 

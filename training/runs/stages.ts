@@ -1,5 +1,5 @@
-import type { Size } from '../pictures/sizes.ts';
 import type { Batch, Loader } from '../learner/options.ts';
+import type { Size } from '../pictures/sizes.ts';
 
 /** One step of progressive resizing: pictures of one size for some epochs. */
 export interface SizeStage {

@@ -1,14 +1,22 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { createRng } from '../../../training/core/rng.ts';
 import { writeDurably } from '../../../training/core/durable.node.ts';
-import { checkpointFiles, decodeCheckpoint, encodeCheckpoint, hasCheckpoint, prepareRunFolder, restoreCheckpoint, resumeFrom } from '../../../training/runs/checkpoint.node.ts';
+import { createRng } from '../../../training/core/rng.ts';
 import { newProgress, type Progress } from '../../../training/loop/recorder.ts';
-import { showDifference } from '../../../training/runs/run-facts.ts';
 import { zerosInit } from '../../../training/nn/init.ts';
 import type { ParamSpec } from '../../../training/nn/scope.ts';
 import { adamw, sgd } from '../../../training/optim/optimizers.ts';
+import {
+  checkpointFiles,
+  decodeCheckpoint,
+  encodeCheckpoint,
+  hasCheckpoint,
+  prepareRunFolder,
+  restoreCheckpoint,
+  resumeFrom,
+} from '../../../training/runs/checkpoint.node.ts';
+import { showDifference } from '../../../training/runs/run-facts.ts';
 import { createState, type TrainState } from '../../../training/step/state.ts';
 import { withFolder } from '../../helpers/photos.ts';
 
