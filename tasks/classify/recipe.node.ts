@@ -11,6 +11,8 @@ import { cutmix, mixup } from '../../training/learner/callbacks/mixup.ts';
 import type { Learner } from '../../training/learner/learner.ts';
 import { accuracy } from '../../training/learner/metrics.ts';
 import type { RunStore } from '../../training/learner/options.ts';
+import type { OpenGraph } from '../../training/loop/compile.ts';
+import type { Callback } from '../../training/loop/fit-loop.ts';
 import type { EpochRow } from '../../training/loop/recorder.ts';
 import { importWeights } from '../../training/nn/import.ts';
 import { crossEntropyLoss } from '../../training/nn/losses.ts';
@@ -25,7 +27,6 @@ import { confusionMatrix } from '../../training/report/interpret.ts';
 import { svgToPng } from '../../training/report/png.node.ts';
 import { csvLog } from '../../training/runs/logs.node.ts';
 import { runFolder } from '../../training/runs/run-folder.node.ts';
-import type { RecipeOptions, RunOptions } from '../../training/runs/run-options.ts';
 import {
   describedStore,
   hashOfWeights,
@@ -107,9 +108,25 @@ export interface ClassifyStart {
   readonly head: boolean;
 }
 
-/** With weights to start from the head is trained first, then everything, earlier layers at lower rates. */
-export type ClassifyLearnerOptions = RecipeOptions<ClassifyRunConfig, ClassifyData, ClassifyStart>;
-export type ClassifyRunOptions = RunOptions<ClassifyRunConfig, ClassifyData, ClassifyStart>;
+/** What a learner is made from. */
+export interface ClassifyLearnerOptions {
+  readonly config: ClassifyRunConfig;
+  readonly data: ClassifyData;
+  readonly open: OpenGraph;
+  /** Random weights by default. With them the head is trained first, then all, earlier layers at lower rates. */
+  readonly start?: ClassifyStart;
+  readonly workers?: number;
+  readonly onNote?: (text: string) => void;
+}
+
+export interface ClassifyRunOptions extends ClassifyLearnerOptions {
+  /** The run's folder: checkpoints, log, pictures. */
+  readonly out: string;
+  readonly resume: boolean;
+  readonly callbacks?: readonly Callback[];
+  /** Aborting it ends the run after the batch that is being worked on, with a checkpoint; `runClassify` then throws `stopped`. */
+  readonly signal?: AbortSignal;
+}
 
 export interface ClassifyRunResult extends ClassifyScore {
   readonly rows: readonly EpochRow[];

@@ -12,6 +12,8 @@ import { splitByPrefix } from '../../training/learner/groups.ts';
 import { createLearner, type Learner } from '../../training/learner/learner.ts';
 import { accCamvid, dice, iou, iouPerClass, type Metric } from '../../training/learner/metrics.ts';
 import type { LearnerData, RunStore } from '../../training/learner/options.ts';
+import type { OpenGraph } from '../../training/loop/compile.ts';
+import type { Callback } from '../../training/loop/fit-loop.ts';
 import type { EpochRow } from '../../training/loop/recorder.ts';
 import type { Weights } from '../../training/nn/scope.ts';
 import * as o from '../../training/ops/build.ts';
@@ -19,7 +21,6 @@ import type { Size } from '../../training/pictures/sizes.ts';
 import type { Transform, TransformSet } from '../../training/pictures/transforms/augment.ts';
 import { csvLog } from '../../training/runs/logs.node.ts';
 import { runFolder } from '../../training/runs/run-folder.node.ts';
-import type { RecipeOptions, RunOptions } from '../../training/runs/run-options.ts';
 import {
   describedStore,
   hashOfWeights,
@@ -97,12 +98,27 @@ export const segmentRunDefaults: SegmentRunConfig = {
   seed: 1,
 };
 
-interface HeadOption {
-  /** Whether the last layer of `start` is taken too: where its classes are these ones. True by default. */
+/** What a learner is made from. */
+export interface SegmentLearnerOptions {
+  readonly config: SegmentRunConfig;
+  readonly data: SegmentData;
+  readonly open: OpenGraph;
+  /** Weights to start from; random ones by default. */
+  readonly start?: Weights;
+  /** Whether the last layer of `start` is taken too: where its classes are these ones. Default true. */
   readonly keepHead?: boolean;
+  readonly workers?: number;
+  readonly onNote?: (text: string) => void;
 }
-export type SegmentLearnerOptions = RecipeOptions<SegmentRunConfig, SegmentData> & HeadOption;
-export type SegmentRunOptions = RunOptions<SegmentRunConfig, SegmentData> & HeadOption;
+
+export interface SegmentRunOptions extends SegmentLearnerOptions {
+  /** The run's folder: checkpoints, log, pictures. */
+  readonly out: string;
+  readonly resume: boolean;
+  readonly callbacks?: readonly Callback[];
+  /** Aborting it ends the run after the batch that is being worked on, with a checkpoint; `runSegment` then throws `stopped`. */
+  readonly signal?: AbortSignal;
+}
 
 export interface SegmentRunResult {
   readonly rows: readonly EpochRow[];

@@ -12,13 +12,13 @@ import { FettleError } from '../../training/core/errors.ts';
 import { generateText } from '../../training/generate/generate.ts';
 import { gradientClip } from '../../training/learner/callbacks/gradients.ts';
 import type { RunStore } from '../../training/learner/options.ts';
+import type { OpenGraph } from '../../training/loop/compile.ts';
 import type { Callback } from '../../training/loop/fit-loop.ts';
 import type { EpochRow } from '../../training/loop/recorder.ts';
 import type { LoopForm } from '../../training/nn/loop.ts';
 import type { Weights } from '../../training/nn/scope.ts';
 import { csvLog } from '../../training/runs/logs.node.ts';
 import { runFolder } from '../../training/runs/run-folder.node.ts';
-import type { RecipeOptions, RunOptions } from '../../training/runs/run-options.ts';
 import {
   describedStore,
   hashOfWeights,
@@ -81,22 +81,25 @@ export interface TextStart {
   readonly vocab: Vocab;
 }
 
-/** The texts of a run. */
-export interface TextData {
-  readonly train: Corpus;
-  readonly valid: Corpus;
-  readonly test?: Corpus;
-}
-
-interface LoopsOption {
-  /** How loops over time are written: `scan` is faster on a CPU, `unrolled` (the default) runs anywhere. */
+/** What a learner is made from. */
+export interface TextLearnerOptions {
+  readonly config: TextRunConfig;
+  readonly data: { readonly train: Corpus; readonly valid: Corpus; readonly test?: Corpus };
+  readonly open: OpenGraph;
+  /** How loops over time are written: `scan` is the faster on a CPU, `unrolled` (the default) runs anywhere. */
   readonly loops?: LoopForm;
+  readonly start?: TextStart;
+  readonly onNote?: (text: string) => void;
 }
-export type TextLearnerOptions = RecipeOptions<TextRunConfig, TextData, TextStart> & LoopsOption;
 
-export interface TextRunOptions extends RunOptions<TextRunConfig, TextData, TextStart>, LoopsOption {
+export interface TextRunOptions extends TextLearnerOptions {
+  /** The run's folder: checkpoints, log, samples, model.onnx. */
+  readonly out: string;
+  readonly resume: boolean;
   /** What the texts that are written after each epoch begin with. */
   readonly prompts?: readonly string[];
+  readonly callbacks?: readonly Callback[];
+  readonly signal?: AbortSignal;
 }
 
 export interface TextRunResult {
