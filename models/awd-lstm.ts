@@ -121,7 +121,7 @@ export function awdLstm(scope: Scope, words: Value, config: AwdLstmConfig, state
 
 /** The decoder: states [...,width] -> scores [...,V], with the embedding's weight. */
 export function awdLstmDecoder(scope: Scope, x: Value, { words, width }: AwdLstmConfig): Value {
-  const weight = scope.in('encoder', (s) => s.param('weight', [words, width], uniformInit(0.1)));
+  const weight = scope.share('encoder', (s) => s.param('weight', [words, width], uniformInit(0.1)));
   return scope.in('decoder', (s) => nn.linear(s, x, words, { weight }));
 }
 

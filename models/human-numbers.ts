@@ -30,12 +30,12 @@ function parts(scope: Scope) {
   return {
     /** i_h: words i32[...] -> f32[...,H]. */
     embed: (words: Value): Value =>
-      scope.in('i_h', (s) => nn.embedding(s, words, { rows: humanNumbersWords, width: hidden })),
+      scope.share('i_h', (s) => nn.embedding(s, words, { rows: humanNumbersWords, width: hidden })),
     /** h_h: f32[N,H] -> relu of its linear layer. */
-    mix: (h: Value): Value => o.relu(scope.in('h_h', (s) => linearTorch(s, h, hidden))),
+    mix: (h: Value): Value => o.relu(scope.share('h_h', (s) => linearTorch(s, h, hidden))),
     /** h_o: f32[...,H] -> f32[...,V]. */
-    score: (h: Value): Value => scope.in('h_o', (s) => linearTorch(s, h, humanNumbersWords)),
-    norm: (h: Value): Value => scope.in('bn', (s) => nn.batchNorm(s, h)),
+    score: (h: Value): Value => scope.share('h_o', (s) => linearTorch(s, h, humanNumbersWords)),
+    norm: (h: Value): Value => scope.share('bn', (s) => nn.batchNorm(s, h)),
   };
 }
 

@@ -87,7 +87,7 @@ describe('a state that is carried from batch to batch', function () {
       name: 'twice',
       inputs: [{ name: 'x', dtype: 'float32', shape: [2, 1] }],
       forward: (scope, { x }) => {
-        const norm = (value: typeof x): typeof x => scope.in('bn', (s) => nn.batchNorm(s, value!));
+        const norm = (value: typeof x): typeof x => scope.share('bn', (s) => nn.batchNorm(s, value!));
         return { loss: o.reduceMean(o.add(norm(x)!, norm(o.add(x!, 10))!)) };
       },
     };

@@ -51,8 +51,9 @@ export function linear(scope: Scope, x: Value, features: number, options: Linear
   return o.reshape(rows, [...staticShape(x.shape, 'linear').slice(0, -1), features]);
 }
 
-/** [N,...] -> [N,everything else]; static shapes. Give `full` for one axis of everything. */
+/** [N,...] -> [N,everything else]; N may be symbolic. `full` gives one axis of everything, of a static shape. */
 export function flatten(x: Value, { full = false }: { readonly full?: boolean } = {}): Value {
-  const [n] = staticShape(x.shape, 'flatten');
-  return o.reshape(x, full || n === undefined ? [-1] : [n, -1]);
+  const n = x.shape[0];
+  if (full || n === undefined) return o.reshape(x, [-1]);
+  return o.reshape(x, [typeof n === 'number' ? n : 0, -1]);
 }

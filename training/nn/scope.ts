@@ -48,10 +48,13 @@ export interface ScopeOptions {
 export class Scope {
   private readonly state: ScopeState;
   private readonly prefix: string;
+  /** Whether names that are taken already mean the parameters that are there. */
+  private readonly shares: boolean;
 
-  constructor(state: ScopeState, prefix: string) {
+  constructor(state: ScopeState, prefix: string, shares = false) {
     this.state = state;
     this.prefix = prefix;
+    this.shares = shares;
   }
 
   get graph(): Graph {
@@ -89,7 +92,16 @@ export class Scope {
 
   /** Runs `build` in the scope `name`: parameters and nodes get the prefix `name`. */
   in<T>(name: string | number, build: (scope: Scope) => T): T {
-    return this.graph.within(String(name), () => build(new Scope(this.state, `${this.prefix}${name}.`)));
+    return this.enter(name, build, this.shares);
+  }
+
+  /** {@link in}, where parameters and buffers that exist already are used again: tied weights, two passes of one net. */
+  share<T>(name: string | number, build: (scope: Scope) => T): T {
+    return this.enter(name, build, true);
+  }
+
+  private enter<T>(name: string | number, build: (scope: Scope) => T, shares: boolean): T {
+    return this.graph.within(String(name), () => build(new Scope(this.state, `${this.prefix}${name}.`, shares)));
   }
 
   /** `name` with this scope's prefix. */
@@ -97,7 +109,7 @@ export class Scope {
     return this.prefix + name;
   }
 
-  /** A trained parameter, f32. */
+  /** A trained parameter, f32. Throws `bad-argument` when the name is taken, unless the scope shares: {@link share}. */
   param(name: string, shape: readonly number[], init: Init, decay = shape.length > 1): Value {
     return this.declare({ name: this.prefix + name, shape, kind: 'param', init, decay });
   }
@@ -112,8 +124,11 @@ export class Scope {
     build: () => Value,
     compute: (weights: Weights) => Float32Array,
   ): Value {
-    const { weights, graph } = this.state;
-    return weights === undefined ? build() : graph.constant('float32', shape, compute(weights), this.prefix + name);
+    const { weights } = this.state;
+    if (weights === undefined) return build();
+    const init = (): Float32Array => compute(weights);
+    const spec: ParamSpec = { name: this.prefix + name, shape, kind: 'param', init, decay: false };
+    return this.declare(spec, () => this.graph.constant('float32', shape, init(), spec.name));
   }
 
   /** A value that the forward pass keeps up to date by itself (running statistics), f32. */
@@ -139,17 +154,34 @@ export class Scope {
     return this.state.randomLayers++;
   }
 
-  private declare(spec: ParamSpec): Value {
-    const { specs, values, weights, graph } = this.state;
-    const known = values.get(spec.name);
-    if (known !== undefined) return known;
-    const value = weights === undefined ? graph.input(spec.name, 'float32', spec.shape) : this.fixed(spec, weights);
+  /** The value of `spec`, made by `make` when it is asked for the first time. */
+  private declare(spec: ParamSpec, make = (): Value => this.made(spec)): Value {
+    const { specs, values } = this.state;
+    const known = specs.get(spec.name);
+    if (known !== undefined) {
+      const same = known.kind === spec.kind && String(known.shape) === String(spec.shape);
+      ensure(this.shares && same, 'bad-argument', () => this.takenText(spec, known));
+      return values.get(spec.name)!;
+    }
+    const value = make();
     specs.set(spec.name, spec);
     values.set(spec.name, value);
     return value;
   }
 
-  private fixed(spec: ParamSpec, weights: Weights): Value {
+  private takenText(spec: ParamSpec, known: ParamSpec): string {
+    const own = spec.name.slice(this.prefix.length);
+    const show = (one: ParamSpec): string => `${one.kind === 'param' ? 'parameter' : 'buffer'} [${one.shape}]`;
+    const where = this.prefix === '' ? "the model's scope" : `scope ${this.prefix.slice(0, -1)}`;
+    const got = `${where}: expected ${this.shares ? 'the same shape and kind for a name that is shared' : 'a new name'}, got ${own} as a ${show(spec)} and as a ${show(known)}`;
+    return this.shares
+      ? got
+      : `${got}; name each layer, scope.in('first', (s) => layer(s, x)), or share its parameters, scope.share('first', ...)`;
+  }
+
+  private made(spec: ParamSpec): Value {
+    const { weights } = this.state;
+    if (weights === undefined) return this.graph.input(spec.name, 'float32', spec.shape);
     const data = weights.get(spec.name);
     ensure(data?.length === sizeOf(spec.shape), 'bad-checkpoint', () => {
       return `weights: expected ${spec.name} with ${sizeOf(spec.shape)} values [${spec.shape}], got ${data?.length ?? 'none'}; the weights belong to another model`;
@@ -161,7 +193,16 @@ export class Scope {
 /** The root scope of `graph`. */
 export const createScope = (graph: Graph, { training, weights, loops = 'unrolled' }: ScopeOptions): Scope =>
   new Scope(
-    { graph, training, weights, loops, specs: new Map(), values: new Map(), updates: new Map(), randomLayers: 0 },
+    {
+      graph,
+      training,
+      weights,
+      loops,
+      specs: new Map(),
+      values: new Map(),
+      updates: new Map(),
+      randomLayers: 0,
+    },
     '',
   );
 

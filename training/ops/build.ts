@@ -133,7 +133,7 @@ export function reshape(x: Value, dims: readonly number[]): Value {
   const total = staticShape(changed, 'reshape').reduce((product, dim) => product * dim, 1);
   const known = dims.filter((dim) => dim > 0).reduce((product, dim) => product * dim, 1);
   const target = dims.map((dim) => (dim === -1 ? total / known : dim));
-  if (target.length === x.shape.length && target.every((dim, i) => dim === x.shape[i])) return x;
+  if (target.length === x.shape.length && target.every((dim, i) => dim === 0 || dim === x.shape[i])) return x;
   return emit(x.graph, 'Reshape', [x, x.graph.ints(target)], { allowzero: 0 });
 }
 
