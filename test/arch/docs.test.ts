@@ -1,9 +1,9 @@
-import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { listFiles, readSources, rootDir } from '../../scripts/repo/source-files.ts';
 import { restoreRunDefaults } from '../../tasks/restore/recipe.node.ts';
+import { helpOf } from '../helpers/program.ts';
 
 const read = (path: string): string => readFileSync(join(rootDir, path), 'utf8');
 const topPages = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md'];
@@ -37,28 +37,15 @@ function brokenLink(page: string, link: string): string | null {
   return anchors.includes(anchor) ? null : `${page}: ${link} has no such heading`;
 }
 
-const helpTexts = new Map<string, string>();
-/** What `fettle … --help` prints. */
-function helpOf(...command: string[]): string {
-  const key = command.join(' ');
-  const known = helpTexts.get(key);
-  if (known !== undefined) return known;
-  const args = [join(rootDir, 'dist', 'scripts', 'fettle.js'), ...command, '--help'];
-  const { stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' });
-  helpTexts.set(key, stdout);
-  return stdout;
-}
-
 /** Commands and options of a `fettle …` line that its own help does not know. */
 function unknownParts(line: string): string[] {
   const words = line.split(/\s+/);
   const [command = '', ...rest] = words.slice(words.indexOf('fettle') + 1);
-  const subcommand = command === 'models' && rest[0] && !rest[0].startsWith('-') ? [rest[0]] : [];
-  const help = helpOf(command, ...subcommand);
-  const known = helpOf().includes(`\n  ${command}`) && !help.includes('error:') && help.includes('Usage: fettle');
-  if (!known || !help.includes(`Usage: fettle ${[command, ...subcommand].join(' ')}`)) return [line];
+  const nested = /^Commands:$/m.test(helpOf(command) ?? '') && /^[a-z]/.test(rest[0] ?? '');
+  const help = nested ? helpOf(command, rest[0]!) : helpOf(command);
+  if (help === null) return [line];
   const options = rest.filter((word) => /^--?[a-z]/.test(word)).map((word) => word.split('=')[0]!);
-  const globals = helpOf();
+  const globals = helpOf()!;
   return options
     .filter((option) => !hasOption(help, option) && !hasOption(globals, option))
     .map((option) => `${line}: ${option}`);
