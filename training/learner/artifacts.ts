@@ -7,13 +7,14 @@ import type { Hyper } from '../loop/compile.ts';
 import type { Task } from '../step/train-step.ts';
 import { taskOf } from './compiled.ts';
 import { type LearningRate, learningRates } from './groups.ts';
+import { batchesOf } from './input.ts';
 import type { Learner } from './learner.ts';
 
 /** The task of a learner at the shapes of its first training batch. */
 async function taskOfLearner(learner: Learner): Promise<Task> {
   // Loops run on the CPU alone; the artifacts are for every device.
-  for await (const { x, y } of learner.options.data.train.epoch(0))
-    return taskOf({ ...learner.options, loops: 'unrolled' }, { x, y });
+  for await (const batch of batchesOf('exportTraining', learner.options.data.train))
+    return taskOf({ ...learner.options, loops: 'unrolled' }, batch);
   ensure(false, 'bad-data', () => 'exportTraining: expected a training loader with batches, got an empty one');
 }
 

@@ -13,7 +13,7 @@ import type { LoopForm } from '../nn/loop.ts';
 import * as losses from '../nn/losses.ts';
 import { createScope, type ParamSpec, type Scope } from '../nn/scope.ts';
 import { toOnnx } from '../onnx/export.ts';
-import { Graph, type Value } from '../onnx/graph.ts';
+import { Graph, needValue, type Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
 import type { Session, Tensors } from '../run/session.ts';
 import type { TrainState } from '../step/state.ts';
@@ -47,6 +47,9 @@ const activations: ReadonlyMap<unknown, Activation> = new Map<unknown, Activatio
 /** The activation that belongs to a loss: softmax over axis 1 for classes, sigmoid for binary losses, none for others. */
 export const activationOf = (loss: Loss): Activation => activations.get(loss) ?? ((prediction) => prediction);
 
+/** What the model makes of x; throws `bad-argument` when that is no value of the graph. */
+export const applyModel = (model: Model, scope: Scope, x: Value): Value => needValue('model', model(scope, x));
+
 /** Inputs of a graph for the tensors of a batch. */
 export const inputsOf = (batch: Tensors): Task['inputs'] =>
   Object.entries(batch).map(([name, { dtype, dims }]) => ({ name, dtype, shape: dims }));
@@ -61,7 +64,7 @@ export function taskOf({ name, model, loss, loops }: ModelParts, batch: Tensors)
     ...(loops === undefined ? {} : { loops }),
     inputs: inputsOf(batch),
     forward: (scope, { x, y, y2, mix }) => {
-      const prediction = model(scope, x!);
+      const prediction = applyModel(model, scope, x!);
       const first = loss(prediction, y!);
       const mixed = y2 === undefined ? first : o.add(o.mul(first, mix!), o.mul(loss(prediction, y2), o.sub(1, mix!)));
       return { loss: mixed, outputs: { prediction } };
@@ -73,7 +76,7 @@ export function taskOf({ name, model, loss, loops }: ModelParts, batch: Tensors)
 function forwardGraph({ name, model, activation }: ModelParts, x: Tensor): Graph {
   const graph = new Graph(`${name}_forward`);
   const scope = createScope(graph, { training: false });
-  graph.output('prediction', activation(model(scope, graph.input('x', x.dtype, x.dims))));
+  graph.output('prediction', activation(applyModel(model, scope, graph.input('x', x.dtype, x.dims))));
   outputUpdates(graph, scope);
   return graph;
 }
@@ -82,7 +85,7 @@ function forwardGraph({ name, model, activation }: ModelParts, x: Tensor): Graph
 function itemLossGraph({ name, model, loss }: ModelParts, { x, y }: Tensors): Graph {
   const graph = new Graph(`${name}_losses`);
   const scope = createScope(graph, { training: false });
-  const prediction = model(scope, graph.input('x', x!.dtype, x!.dims));
+  const prediction = applyModel(model, scope, graph.input('x', x!.dtype, x!.dims));
   const target = graph.input('y', y!.dtype, y!.dims);
   const item = (value: Value, i: number): Value => o.slice(value, { axes: [0], starts: [i], ends: [i + 1] });
   const losses = Array.from({ length: x!.dims[0]! }, (_, i) =>
@@ -99,7 +102,7 @@ export function specsOf(
 ): { specs: readonly ParamSpec[]; scope: Scope } {
   const graph = new Graph('specs');
   const scope = createScope(graph, { training: false });
-  model(scope, graph.input('x', x.dtype, x.dims));
+  applyModel(model, scope, graph.input('x', x.dtype, x.dims));
   return { specs: scope.specs, scope };
 }
 

@@ -1,7 +1,8 @@
 import { ensure, messageOf } from '../core/errors.ts';
+import type { Statistics } from '../core/image.ts';
 import { knownKeys, namesOf } from '../core/known-keys.ts';
 import { type Dim, symDim } from '../core/shape.ts';
-import type { Tensor } from '../core/tensor.ts';
+import { normaliseChannels } from '../nn/common.ts';
 import { createScope } from '../nn/scope.ts';
 import { type ExportOptions, toOnnx } from '../onnx/export.ts';
 import { Graph } from '../onnx/graph.ts';
@@ -9,6 +10,7 @@ import { loadWeights } from '../weights/load.ts';
 import type { WeightReport, WeightRules } from '../weights/match.ts';
 import { readWeights, type WeightFile } from '../weights/read.ts';
 import { encodeSafetensors } from '../weights/safetensors.ts';
+import { applyModel } from './compiled.ts';
 import type { Learner } from './learner.ts';
 
 /** The weights of a learner, parameters and running statistics, as the bytes of a .safetensors file. */
@@ -41,6 +43,11 @@ export interface LearnerExportOptions extends ExportOptions {
    * batch, of which `onNote` is told.
    */
   readonly batch?: Dim;
+  /**
+   * Whether the model normalises its input itself, by the `statistics` of the data, which its metadata `fettle.normalisation` has as
+   * JSON { mean, std }; true when omitted. Then it takes values as they were before the data block normalised them.
+   */
+  readonly normalise?: boolean;
   /** Words for the user; on the console when left out. */
   readonly onNote?: (text: string) => void;
 }
@@ -48,6 +55,7 @@ export interface LearnerExportOptions extends ExportOptions {
 const optionNames = namesOf<LearnerExportOptions>({
   shape: true,
   batch: true,
+  normalise: true,
   onNote: true,
   opset: true,
   domains: true,
@@ -55,26 +63,49 @@ const optionNames = namesOf<LearnerExportOptions>({
 });
 
 /** The graph of a learner's model and activation, its weights inside, for batches of `batch` items of `shape`. */
-function servingGraph({ sample, options, weights }: Learner, batch: Dim, shape: readonly Dim[]): Graph {
+function servingGraph(
+  { sample, options, weights }: Learner,
+  batch: Dim,
+  shape: readonly Dim[],
+  statistics: Statistics | undefined,
+): Graph {
   const graph = new Graph(options.name);
   const scope = createScope(graph, { training: false, weights });
   const x = graph.input('x', sample.dtype, [batch, ...shape]);
-  graph.output('prediction', options.activation(options.model(scope, x)));
+  const input = statistics === undefined ? x : normaliseChannels(x, statistics);
+  graph.output('prediction', options.activation(applyModel(options.model, scope, input)));
   return graph;
 }
 
-/** The model for inference as ONNX bytes: `x` [N,...] -> `prediction`, after the activation, weights inside. */
+/** Where an exported model has the mean and std by which it normalises its input. */
+const normalisationKey = 'fettle.normalisation';
+
+/**
+ * The model for inference as ONNX bytes: `x` [N,...] -> `prediction`, after the activation, weights inside. Where the data block
+ * normalises, the model does so itself: see {@link LearnerExportOptions}.
+ */
 export function exportModel(learner: Learner, options: LearnerExportOptions = {}): Uint8Array {
   knownKeys('exportModel', options, optionNames);
-  const { shape = (learner.sample as Tensor).dims.slice(1), batch, onNote = console.warn, ...rest } = options;
-  if (batch !== undefined) return toOnnx(servingGraph(learner, batch, shape), rest);
+  const {
+    shape = learner.sample.dims.slice(1),
+    batch,
+    normalise = true,
+    onNote = console.warn,
+    metadata = {},
+    ...rest
+  } = options;
+  const statistics = normalise ? learner.options.data.statistics : undefined;
+  const facts = statistics === undefined ? {} : { [normalisationKey]: JSON.stringify(statistics) };
+  const encode = (size: Dim): Uint8Array =>
+    toOnnx(servingGraph(learner, size, shape, statistics), { ...rest, metadata: { ...facts, ...metadata } });
+  if (batch !== undefined) return encode(batch);
   try {
-    return toOnnx(servingGraph(learner, symDim('N'), shape), rest);
+    return encode(symDim('N'));
   } catch (error) {
     // Whatever the model's own code throws at a size that is no number; what is wrong with it besides, this throws.
-    const graph = servingGraph(learner, 1, shape);
+    const model = encode(1);
     const reason = messageOf(error);
     onNote(`exportModel: the model takes one item at a time, since it does not allow batches of any size (${reason})`);
-    return toOnnx(graph, rest);
+    return model;
   }
 }

@@ -2,10 +2,10 @@ import { ensure } from '../core/errors.ts';
 import { mixSeed } from '../core/rng.ts';
 import { type Callback, fitLoop } from '../loop/fit-loop.ts';
 import { type EpochRow, newProgress, type Progress } from '../loop/recorder.ts';
-import type { Tensors } from '../run/session.ts';
 import type { LearningRate } from './groups.ts';
+import { trainBatches } from './input.ts';
 import type { Learner } from './learner.ts';
-import type { Batch, FitCallOptions, History } from './options.ts';
+import type { FitCallOptions, History } from './options.ts';
 import type { Policy } from './policies.ts';
 import type { RunFacts } from './run-key.ts';
 
@@ -116,7 +116,7 @@ export class Fits {
       sourceOf: () => ({
         step: { gradients: (_state, batch, random) => learner.gradients(batch, random?.seed ?? seed) },
         batchesPerEpoch: train.batchesPerEpoch,
-        batches: (epoch, fromBatch) => onlyXY(train.epoch(first + epoch, { fromBatch })),
+        batches: (epoch, fromBatch) => trainBatches(train, first + epoch, fromBatch),
       }),
       hyperAt: (done) => learner.hyperAt(done, lr, policy, run.wd),
       // Of a data set without validation items there is nothing to measure.
@@ -152,10 +152,6 @@ export class Fits {
     Object.assign(this.history.series, series);
     this.#beforeFailure = undefined;
   }
-}
-
-async function* onlyXY(batches: AsyncIterable<Batch>): AsyncIterable<Tensors> {
-  for await (const { x, y } of batches) yield { x, y };
 }
 
 const placeOf = ({ epoch, batch }: Progress): string => `${epoch}/${batch}`;

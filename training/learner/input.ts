@@ -1,7 +1,54 @@
+import { dtypes } from '../core/dtype.ts';
 import { ensure, messageOf } from '../core/errors.ts';
+import { shown } from '../core/numbers.ts';
 import { showShape } from '../core/shape.ts';
 import { sizeOf, type Tensor } from '../core/tensor.ts';
 import type { ParamSpec } from '../nn/scope.ts';
+import type { Batch, Loader } from './options.ts';
+
+/** A batch without what its loader keeps beside. */
+type XY = { readonly [K in keyof Batch]: Batch[K] };
+
+/** Throws `bad-data` unless `value` is a tensor: a dtype, whole dims and as many numbers in the typed array of that dtype. */
+function needTensor(where: string, name: string, value: Tensor): void {
+  const { dtype, dims, data } = value ?? {};
+  const wanted = `${where}: expected ${name} as a tensor { dtype, dims, data }, got`;
+  ensure(Array.isArray(dims) && data !== undefined, 'bad-data', () => {
+    const help = Array.isArray(value) ? 'make one, e.g. f32([rows, columns], rows.flat())' : 'see f32, i32 and tensor';
+    return `${wanted} ${shown(value)}; ${help}`;
+  });
+  const Data = dtypes[dtype]?.make(0).constructor;
+  ensure(Data !== undefined && data instanceof Data, 'bad-data', () => {
+    const got = `${shown(dtype)} over ${Array.isArray(data) ? 'a plain array' : Object.prototype.toString.call(data)}`;
+    return `${wanted} ${got}; give ${Data?.name ?? `one of ${Object.keys(dtypes).join(', ')}`}`;
+  });
+  ensure(sizeOf(dims) === data.length, 'bad-data', () => `${wanted} ${data.length} values for ${showTensor(value)}`);
+}
+
+/** x and y of the batches of an epoch of `loader`, from `fromBatch` on; throws `bad-data` for one that does not hold them as tensors. */
+export async function* batchesOf(where: string, loader: Loader, epoch = 0, fromBatch = 0): AsyncGenerator<XY> {
+  let at = fromBatch;
+  for await (const { x, y } of loader.epoch(epoch, { fromBatch })) {
+    needTensor(`${where}, batch ${at}`, 'x', x);
+    needTensor(`${where}, batch ${at}`, 'y', y);
+    at += 1;
+    yield { x, y };
+  }
+}
+
+/** {@link batchesOf} of the training data; throws `bad-data` when there are not as many as `batchesPerEpoch` states. */
+export async function* trainBatches(loader: Loader, epoch: number, fromBatch: number): AsyncGenerator<XY> {
+  const stated = loader.batchesPerEpoch;
+  const fail = (got: string): string =>
+    `data.train, epoch ${epoch}: expected ${stated} batches, as its batchesPerEpoch states, got ${got}; correct it, schedules count on it`;
+  let count = fromBatch;
+  for await (const batch of batchesOf(`data.train, epoch ${epoch}`, loader, epoch, fromBatch)) {
+    count += 1;
+    ensure(count <= stated, 'bad-data', () => fail('more'));
+    yield batch;
+  }
+  ensure(count === stated, 'bad-data', () => fail(String(count)));
+}
 
 /** `float32[N,3,28,28]`. */
 const showBatch = ({ dtype, dims }: Tensor): string => `${dtype}[${['N', ...dims.slice(1)].join(',')}]`;

@@ -14,7 +14,7 @@ import { type Activation, CompiledModels, joinPredictions, specsOf } from './com
 import { explainRun } from './explain.ts';
 import { type FitPlan, Fits, type Trained } from './fits.ts';
 import { countGroups, type LearningRate, learningRates, normTest, scaleRate, slice } from './groups.ts';
-import { needItem } from './input.ts';
+import { batchesOf, needItem } from './input.ts';
 import { findLearningRate, type LrFindOptions, type LrFound } from './lr-find.ts';
 import type {
   Batch,
@@ -254,7 +254,7 @@ export class Learner {
     const runs = this.options.metrics.map((metric) => ({ name: metric.name, run: metric.start() }));
     const { countTargets } = this.options;
     let [batches, lossSum, targets] = [0, 0, 0];
-    for await (const { x, y } of loader.epoch(0)) {
+    for await (const { x, y } of batchesOf('validate', loader)) {
       const place = `validation batch ${batches}`;
       const { evaluate } = await this.compiled.evaluation({ x, y }).catch((error: unknown) => {
         throw atPlace(place, error);
@@ -276,7 +276,7 @@ export class Learner {
   async getPreds(loader: Loader = this.validLoader('getPreds')): Promise<Predictions> {
     const predictions: Tensor[] = [];
     const targets: Tensor[] = [];
-    for await (const { x, y } of loader.epoch(0)) {
+    for await (const { x, y } of batchesOf('getPreds', loader)) {
       predictions.push(await this.compiled.forward(this.state, x));
       targets.push({ ...y, data: y.data.slice() } as Tensor);
     }
@@ -353,6 +353,6 @@ export class Learner {
 /** A learner; reads one batch to learn the shape of the inputs. */
 export async function createLearner(options: LearnerOptions): Promise<Learner> {
   const resolved = resolveLearner(options);
-  for await (const { x, y } of options.data.train.epoch(0)) return new Learner(resolved, { x, y });
+  for await (const batch of batchesOf('data.train', options.data.train)) return new Learner(resolved, batch);
   ensure(false, 'bad-data', () => 'createLearner: expected a training loader with batches, got an empty one');
 }

@@ -3,6 +3,7 @@ import { knownKeys, namesOf } from '../core/known-keys.ts';
 import { needCount, needPositive } from '../core/numbers.ts';
 import type { Tensors } from '../run/session.ts';
 import { smoothed } from './callbacks/record.ts';
+import { batchesOf } from './input.ts';
 import type { Learner } from './learner.ts';
 
 export interface LrFindOptions {
@@ -32,9 +33,9 @@ async function* endless(learner: Learner): AsyncGenerator<Tensors> {
   const { train } = learner.options.data;
   for (let epoch = 0; ; epoch++) {
     let any = false;
-    for await (const { x, y } of train.epoch(epoch)) {
+    for await (const batch of batchesOf('lrFind', train, epoch)) {
       any = true;
-      yield { x, y };
+      yield batch;
     }
     ensure(any, 'bad-data', () => 'lrFind: expected a training loader with batches, got an empty one');
   }

@@ -23,11 +23,15 @@ export const perChannel = (vector: Value, x: Value): Value =>
     x.shape.map((_, i) => (i === 1 ? -1 : 1)),
   );
 
-/** [1,C,1,1]: constants, one for each channel of x[N,C,H,W]. */
+/** [1,C,1,...]: constants, one for each channel of x[N,C,...]. */
 export const channelConstant = (x: Value, values: readonly number[]): Value =>
-  x.graph.constant('float32', [1, values.length, 1, 1], Float32Array.from(values));
+  x.graph.constant(
+    'float32',
+    x.shape.map((_, i) => (i === 1 ? values.length : 1)),
+    Float32Array.from(values),
+  );
 
-/** normaliseChannels: x f32[N,C,H,W] -> (x - mean) / std of each channel. */
+/** normaliseChannels: x f32[N,C,...] -> (x - mean) / std of each channel. */
 export const normaliseChannels = (x: Value, { mean, std }: Statistics): Value =>
   o.div(o.sub(x, channelConstant(x, mean)), channelConstant(x, std));
 

@@ -1,5 +1,6 @@
 import type { DataOf, DType } from '../core/dtype.ts';
 import { ensure } from '../core/errors.ts';
+import { need } from '../core/numbers.ts';
 import type { Shape } from '../core/shape.ts';
 import { showShape } from '../core/shape.ts';
 import type { Tensor } from '../core/tensor.ts';
@@ -183,6 +184,13 @@ export class Graph {
 
 /** `name: dtype[shape]`, for messages. */
 export const showValue = (value: Value): string => `${value.name}: ${value.dtype}${showShape(value.shape)}`;
+
+/** What a function of the user made, if it is a value of a graph; throws `bad-argument` otherwise. `where` names the function. */
+export function needValue(where: string, value: unknown): Value {
+  const isValue = typeof value === 'object' && value !== null && (value as Value).graph instanceof Graph;
+  need(isValue, where, 'a value of the graph as its result', value, value === undefined ? 'add a return' : '');
+  return value as Value;
+}
 
 /** The graph as text, one line per node with the result's type: for people and golden tests. */
 export function printGraph(graph: Graph): string {

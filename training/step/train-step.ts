@@ -4,7 +4,7 @@ import type { Shape } from '../core/shape.ts';
 import { backward } from '../grad/backward.ts';
 import type { LoopForm } from '../nn/loop.ts';
 import { createScope, type ParamSpec, type Scope, type Weights } from '../nn/scope.ts';
-import { Graph, type Value } from '../onnx/graph.ts';
+import { Graph, needValue, type Value } from '../onnx/graph.ts';
 
 /** What a task feeds in and computes, written once for training, evaluation and export. */
 export interface Task {
@@ -53,8 +53,8 @@ export function buildForward(task: Task, training: boolean): Forward {
   const graph = new Graph(`${task.name}_${training ? 'training' : 'eval'}`);
   const inputs = declareInputs(graph, task);
   const scope = createScope(graph, { training, loops: task.loops ?? 'unrolled' });
-  const { loss, outputs = {} } = task.forward(scope, inputs);
-  return { graph, scope, loss, outputs };
+  const { loss, outputs = {} } = task.forward(scope, inputs) ?? {};
+  return { graph, scope, loss: needValue(`loss of ${task.name}`, loss), outputs };
 }
 
 /** The gradient of every parameter that `isTrained` accepts, by name, in the model's order; throws `bad-argument` when there is none. */
