@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { pagesWithTables, withTables } from '../../scripts/repo/docs.ts';
+import { listFiles, rootDir } from '../../scripts/repo/source-files.ts';
+
+/** Phrases that a manual would not use, and what to write instead. */
+const banned: readonly (readonly [phrase: RegExp, instead: string])[] = [
+  [/\bby heart\b/i, 'memorise'],
+  [/\b(left|leaves|leaving|be left) out\b/i, 'omitted, skipped, by default'],
+  [/\b(is|are|was|were|be|been) told\b|\btold (with|apart|by)\b/i, 'reported, classified, distinguished'],
+  [/\b(is|are|was|were|be|been) passed over\b|\bpasses over (it|them|a|the|what|files)\b/i, 'skip'],
+  [/\b(go|goes|going|went|gone) on\b(?! (a|the) )/i, 'continue'],
+  [/\bdecided nothing\b/i, 'not used for model selection'],
+  [/\b(is|are) none\b/i, 'is not valid, is not one'],
+  [/\bput(s|ting)? to work\b/i, 'activate'],
+  [/\bwhen not given\b|\bunless (told|said) otherwise\b/i, 'by default'],
+  [/\b(behavior|normaliz(e|ed|ation)|optimiz(e|ed|ation)|analyz(e|ed)|neighbor)/i, 'British spelling'],
+];
+
+interface Line {
+  readonly path: string;
+  readonly line: number;
+  readonly text: string;
+}
+
+/** Prose of a page: no blocks of code, no inline code, no addresses. */
+function proseOf(path: string): Line[] {
+  let inCode = false;
+  return readFileSync(join(rootDir, path), 'utf8')
+    .split('\n')
+    .flatMap((text, i) => {
+      const fence = text.startsWith('```');
+      if (fence) inCode = !inCode;
+      const prose = text.replace(/`[^`]*`/g, '``').replace(/\]\([^)]*\)/g, ']');
+      return fence || inCode ? [] : [{ path, line: i + 1, text: prose }];
+    });
+}
+
+const offences = (lines: readonly Line[]): string[] =>
+  lines.flatMap(({ path, line, text }) =>
+    banned.flatMap(([phrase, instead]) => {
+      const found = phrase.exec(text);
+      return found ? [`${path}:${line}: ${found[0]} (${instead})`] : [];
+    }),
+  );
+
+const pages = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...listFiles(rootDir, 'docs', ['.md'])];
+
+describe('words', () => {
+  it('docs are written in plain English', () => {
+    expect(offences(pages.flatMap(proseOf))).to.deep.equal([]);
+  });
+
+  it('a banned phrase is found, outside of code', () => {
+    const text = 'Options that are left out go on with `left out` of the last run.';
+    expect(offences([{ path: 'a.md', line: 1, text }])).to.have.length(2);
+    expect(offences([{ path: 'a.md', line: 1, text: 'work goes on the GPU' }])).to.deep.equal([]);
+  });
+
+  it('the README has at most 80 lines, the docs 20 000 words', () => {
+    const wordsOf = (path: string): number =>
+      readFileSync(join(rootDir, path), 'utf8')
+        .split(/\s+/)
+        .filter((word) => /[\p{L}\p{N}]/u.test(word)).length;
+    expect(readFileSync(join(rootDir, 'README.md'), 'utf8').split('\n').length).to.be.at.most(81);
+    expect(pages.reduce((sum, path) => sum + wordsOf(path), 0)).to.be.at.most(20_000);
+  });
+
+  it('tables that are made from the code are those of the code', () => {
+    const made = pagesWithTables();
+    expect(made.length).to.be.greaterThan(0);
+    for (const { path, text } of made)
+      expect(withTables(text), `${path}: node dist/scripts/repo/docs.js`).to.equal(text);
+  });
+});
