@@ -1,3 +1,4 @@
+import { formatOf, writtenFormat } from '../../training/pictures/formats.ts';
 import type { OutputFormat } from '../api.ts';
 
 const latin1 = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
@@ -6,11 +7,8 @@ const read = async (file: Blob, start: number, length: number): Promise<Uint8Arr
   new Uint8Array(await file.slice(start, start + length).arrayBuffer());
 
 /** sniffFormat: the file's own format where we can write it, told from its first bytes, else PNG. */
-export async function sniffFormat(file: Blob): Promise<OutputFormat> {
-  const head = latin1(await read(file, 0, 12));
-  if (head.startsWith('\xff\xd8\xff')) return 'jpeg';
-  return head.startsWith('RIFF') && head.endsWith('WEBP') ? 'webp' : 'png';
-}
+export const sniffFormat = async (file: Blob): Promise<OutputFormat> =>
+  writtenFormat(formatOf(await read(file, 0, 64)));
 
 /**
  * isPlainPng: whether the file is a PNG without a colour profile (`iCCP`, `cICP`): one whose numbers are taken as sRGB.

@@ -7,7 +7,7 @@ import { specOf } from '../../tasks/config.ts';
 import { segmentContract } from '../../tasks/segment/contract.ts';
 import { maskTiles, segmentPicture } from '../../tasks/segment/infer.ts';
 import type { Image } from '../../training/core/image.ts';
-import { decodeRgb } from '../../training/pictures/image-io.node.ts';
+import { decodeRgb } from '../../training/pictures/decode.node.ts';
 import { openSession } from '../../training/run/ort.node.ts';
 import { dataFolder } from './data.ts';
 

@@ -2,7 +2,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Image } from '../../training/core/image.ts';
 import { createRng, type Rng } from '../../training/core/rng.ts';
-import { decodeRgb, encodePng, resizeImage } from '../../training/pictures/image-io.node.ts';
+import { decodeRgb } from '../../training/pictures/decode.node.ts';
+import { encodePng, resizeImage } from '../../training/pictures/image-io.node.ts';
 import { listImages } from '../../training/pictures/items.node.ts';
 import { encodePaletteIds } from '../../training/pictures/masks/palette-png.node.ts';
 

@@ -10,7 +10,7 @@ import { type SegmentScore, scoreOf, scoreSegment } from '../../tasks/segment/sc
 import { createRng } from '../../training/core/rng.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
 import { overlayMask } from '../../training/data/show.node.ts';
-import { decodeRgb } from '../../training/pictures/image-io.node.ts';
+import { decodeRgb } from '../../training/pictures/decode.node.ts';
 import { pictureCells } from '../../training/report/cells.node.ts';
 import { savePlot } from '../../training/report/png.node.ts';
 import { openSession } from '../../training/run/ort.node.ts';

@@ -1,15 +1,18 @@
-import sharp, { type Metadata, type Sharp } from 'sharp';
 import type { OutputFormat } from '../../tasks/pictures.ts';
 import type { RestoreQuery } from '../../tasks/restore/contract.ts';
 import { messageOf } from '../../training/core/errors.ts';
 import type { Image } from '../../training/core/image.ts';
+import {
+  type DecodeLimits,
+  decodePicture,
+  type PictureHeader,
+  readHeader,
+} from '../../training/pictures/decode.node.ts';
+import { type InputFormat, writtenFormat } from '../../training/pictures/formats.ts';
+import { type Sharp, sharp } from '../../training/pictures/sharp.node.ts';
 import { RequestError } from '../errors.ts';
 import { cleanExif, insertExif } from './exif.ts';
-import { checkPngText, type InputFormat, sniff } from './sniff.ts';
-
-// Nothing is read twice, and requests run beside each other rather than each on many threads.
-sharp.cache(false);
-sharp.concurrency(1);
+import { checkPngText, sniff } from './sniff.ts';
 
 export const limits = {
   uploadBytes: 40e6,
@@ -34,27 +37,25 @@ export interface PictureInfo {
 
 const tooLarge = (text: string): RequestError => new RequestError(413, 'image-too-large', `image: expected ${text}`);
 
-const open = (bytes: Uint8Array): Sharp =>
-  sharp(bytes, { failOn: 'warning', limitInputPixels: limits.inputPixels, page: 0, pages: 1 });
+const decodeLimits: DecodeLimits = { strict: true, pixels: limits.inputPixels, seconds: limits.decodeSeconds };
 
 /** inspect: a file's bytes -> what its headers say; throws a 4xx for what will not be decoded. Decodes no pixels. */
 export async function inspect(bytes: Uint8Array): Promise<PictureInfo> {
   const format = sniff(bytes);
   if (format === 'png') await checkPngText(bytes);
   if (format === 'gif') checkGifScreen(bytes);
-  const metadata = await open(bytes).metadata().catch(refuse);
-  const { width, height } = metadata.autoOrient;
-  const frames = metadata.pages ?? 1;
+  const header = await readHeader(bytes, decodeLimits).catch(refuse);
+  const { width, height, frames, hasProfile, exif } = header;
   if (width * height > limits.inputPixels) throw tooLarge(`at most 40 megapixels, got ${width} x ${height}`);
   if (Math.max(width, height) > limits.side)
     throw tooLarge(`sides of at most ${limits.side} pixels, got ${width} x ${height}`);
   if (frames > limits.frames) throw tooLarge(`at most ${limits.frames} frames, got ${frames}`);
-  if (!sameFormat(format, metadata)) throw badImage(`bytes that say ${format} decode as ${metadata.format}`);
-  return { format, width, height, frames, hasProfile: metadata.icc !== undefined, exif: metadata.exif };
+  if (!sameFormat(format, header)) throw badImage(`bytes that say ${format} decode as ${header.format}`);
+  return { format, width, height, frames, hasProfile, exif };
 }
 
-const sameFormat = (format: InputFormat, metadata: Metadata): boolean =>
-  format === 'avif' ? metadata.format === 'heif' && metadata.compression === 'av1' : metadata.format === format;
+const sameFormat = (format: InputFormat, header: PictureHeader): boolean =>
+  format === 'avif' ? header.format === 'heif' && header.compression === 'av1' : header.format === format;
 
 /** A GIF's screen can be far larger than its frames; decoders that honour it allocate it. */
 function checkGifScreen(bytes: Uint8Array): void {
@@ -98,22 +99,14 @@ export function checkOutput(info: PictureInfo, query: RestoreQuery): void {
 const longestSide: Readonly<Record<OutputFormat, number>> = { png: 2 ** 20, jpeg: 65_500, webp: 16_383 };
 
 /** The format asked for, else the input's where it is one we write, else png. */
-export function outputFormat(info: Pick<PictureInfo, 'format'>, query: RestoreQuery): OutputFormat {
-  if (query.format !== undefined) return query.format;
-  return info.format === 'jpeg' || info.format === 'webp' ? info.format : 'png';
-}
+export const outputFormat = (info: Pick<PictureInfo, 'format'>, query: RestoreQuery): OutputFormat =>
+  query.format ?? writtenFormat(info.format);
 
 /** decode: a file's bytes -> upright sRGB u8, 3 channels or 4 with straight alpha; 16 bits are rounded, the first frame taken. */
 export async function decode(bytes: Uint8Array): Promise<Image> {
-  const pixels = open(bytes)
-    .timeout({ seconds: limits.decodeSeconds })
-    .autoOrient()
-    .toColourspace('srgb')
-    .raw({ depth: 'uchar' });
-  const { data, info } = await pixels.toBuffer({ resolveWithObject: true }).catch(refuse);
-  const { width, height, channels } = info;
-  if (channels !== 1 && channels !== 3 && channels !== 4) throw badImage(`it has ${channels} channels`);
-  return { width, height, channels, data };
+  const image = await decodePicture(bytes, decodeLimits).catch(refuse);
+  if (![1, 3, 4].includes(image.channels)) throw badImage(`it has ${image.channels} channels`);
+  return image;
 }
 
 /** encode: restored pixels (sRGB u8) -> a file in the format and with the metadata that the query asks for. */

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { ensure, messageOf } from '../../training/core/errors.ts';
 import { shareSplit } from '../../training/data/split.ts';
 import type { FileItem } from '../../training/data/types.ts';
-import { decodeRgb } from '../../training/pictures/image-io.node.ts';
+import { decodeRgb } from '../../training/pictures/decode.node.ts';
 import { listImages } from '../../training/pictures/items.node.ts';
 
 /** A photo and its class. */

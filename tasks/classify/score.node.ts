@@ -2,7 +2,7 @@ import { ensure } from '../../training/core/errors.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
 import type { Confusion } from '../../training/learner/metrics.ts';
 import type { OpenGraph } from '../../training/loop/compile.ts';
-import { decodeRgb } from '../../training/pictures/image-io.node.ts';
+import { decodeRgb } from '../../training/pictures/decode.node.ts';
 import { type ClassReport, classificationReport, topClass } from '../../training/report/interpret.ts';
 import type { ClassifyModelSpec } from './contract.ts';
 import type { ClassItem } from './data.node.ts';

@@ -14,8 +14,9 @@ import { createScope, initialWeights, type ParamSpec, type Weights } from '../..
 import { Graph } from '../../training/onnx/graph.ts';
 import { adamw } from '../../training/optim/optimizers.ts';
 import { oneCycle } from '../../training/optim/schedules.ts';
+import { readHeader } from '../../training/pictures/decode.node.ts';
 import { imageGrid } from '../../training/pictures/grid.node.ts';
-import { encodePng, sizeOfPicture } from '../../training/pictures/image-io.node.ts';
+import { encodePng } from '../../training/pictures/image-io.node.ts';
 import { type ImageItem, listImages, listPairs, type PairItem } from '../../training/pictures/items.node.ts';
 import { shortSideOf } from '../../training/pictures/sizes.ts';
 import {
@@ -153,7 +154,7 @@ async function readItems({ data, damaged, out, config }: RestoreRunOptions): Pro
 async function needLargeEnough(train: readonly Item[], side: number): Promise<void> {
   let best = 0;
   for (const { path } of train) {
-    best = Math.max(best, await sizeOfPicture(path).then(shortSideOf, () => 0));
+    best = Math.max(best, await readHeader(path).then(shortSideOf, () => 0));
     if (best >= side) return;
   }
   ensure(best > 0, 'bad-data', () => `train restore: expected readable pictures, got none of ${train.length}`);

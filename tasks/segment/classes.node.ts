@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { ensure } from '../../training/core/errors.ts';
 import { classColor } from '../../training/data/show.node.ts';
-import { decodeRgb } from '../../training/pictures/image-io.node.ts';
+import { decodeNumbers } from '../../training/pictures/decode.node.ts';
 import { parseJson } from '../../training/pictures/masks/coco.ts';
 import { decodeMask, isIdFile } from '../../training/pictures/masks/mask-file.node.ts';
 import type { MaskForm } from '../../training/pictures/masks/mask-form.ts';
@@ -49,7 +49,7 @@ async function readTable(path: string): Promise<ClassFile> {
 
 /** Whether a mask is black and white, with both or all white; the blur that JPEG makes of an edge does not count. */
 async function isBlackAndWhite(path: string): Promise<boolean> {
-  const { data } = await decodeRgb(path);
+  const { data } = await decodeNumbers(path, 'rgb', 'black');
   let [between, whites] = [0, 0];
   for (let i = 0; i < data.length; i += 3) {
     const [r, g, b] = [data[i]!, data[i + 1]!, data[i + 2]!];
@@ -158,7 +158,7 @@ async function kindOf(mask: string, named: readonly NamedId[], voidId: number | 
 async function tellingMask(masks: readonly string[]): Promise<string> {
   for (const mask of masks.slice(0, 50)) {
     // One that cannot be read is named when all pairs are looked at.
-    const picture = await decodeRgb(mask).catch(() => undefined);
+    const picture = await decodeNumbers(mask, 'rgb', 'black').catch(() => undefined);
     if (picture?.data.some((value) => value > 0)) return mask;
   }
   return masks[0]!;

@@ -1,6 +1,6 @@
 import { messageOf } from '../../training/core/errors.ts';
 import type { Image } from '../../training/core/image.ts';
-import { sizeOfPicture } from '../../training/pictures/image-io.node.ts';
+import { readHeader } from '../../training/pictures/decode.node.ts';
 import { readMask } from '../../training/pictures/masks/mask-file.node.ts';
 import type { MaskForm } from '../../training/pictures/masks/mask-form.ts';
 import type { MaskedItem, SegmentData } from './folder.node.ts';
@@ -33,7 +33,7 @@ async function readPair(
   allowed: ReadonlySet<number>,
   form: MaskForm | undefined,
 ): Promise<Float64Array> {
-  const [size, ids] = [await sizeOfPicture(path), await readMask(mask, form)];
+  const [size, ids] = [await readHeader(path), await readMask(mask, form)];
   if (size.width !== ids.width || size.height !== ids.height)
     throw new Error(`photo ${size.width}x${size.height}, mask ${ids.width}x${ids.height}`);
   const counts = countIds(ids);

@@ -1,4 +1,4 @@
-import { sizeOfPicture } from '../../training/pictures/image-io.node.ts';
+import { readHeader } from '../../training/pictures/decode.node.ts';
 import { type Size, shortSideOf } from '../../training/pictures/sizes.ts';
 import type { Transform } from '../../training/pictures/transforms/augment.ts';
 import type { MaskedItem, SegmentData } from './folder.node.ts';
@@ -64,7 +64,7 @@ async function medianShape(items: readonly MaskedItem[]): Promise<number> {
   const shapes: number[] = [];
   for (const { path } of items) {
     // What cannot be read is named when all pairs are looked at.
-    const size = await sizeOfPicture(path).catch(() => undefined);
+    const size = await readHeader(path).catch(() => undefined);
     if (size !== undefined) shapes.push(size.width / size.height);
   }
   shapes.sort((a, b) => a - b);

@@ -1,6 +1,6 @@
 import type { Confusion } from '../../training/learner/metrics.ts';
 import type { OpenGraph } from '../../training/loop/compile.ts';
-import { decodeRgb } from '../../training/pictures/image-io.node.ts';
+import { decodeRgb } from '../../training/pictures/decode.node.ts';
 import { readMask } from '../../training/pictures/masks/mask-file.node.ts';
 import type { MaskedItem, SegmentData } from './folder.node.ts';
 import { classIds, segmentInput, segmentSize } from './infer.ts';

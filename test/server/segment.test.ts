@@ -11,7 +11,7 @@ import type { SegmentBody } from '../../tasks/segment/contract.ts';
 import { segmentContract } from '../../tasks/segment/contract.ts';
 import { segmentPicture } from '../../tasks/segment/infer.ts';
 import type { Image } from '../../training/core/image.ts';
-import { decodeRgb } from '../../training/pictures/image-io.node.ts';
+import { decodeRgb } from '../../training/pictures/decode.node.ts';
 import { readPaletteIds } from '../../training/pictures/masks/palette-png.node.ts';
 import { paintRle } from '../../training/pictures/masks/rle.ts';
 import { openSession } from '../../training/run/ort.node.ts';

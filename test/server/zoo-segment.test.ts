@@ -8,7 +8,7 @@ import { segmentContract } from '../../tasks/segment/contract.ts';
 import { readSegmentFolder } from '../../tasks/segment/folder.node.ts';
 import { classIds, segmentInput, segmentSize } from '../../tasks/segment/infer.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
-import { decodeRgb } from '../../training/pictures/image-io.node.ts';
+import { decodeRgb } from '../../training/pictures/decode.node.ts';
 import { readMask } from '../../training/pictures/masks/mask-file.node.ts';
 import { openSession } from '../../training/run/ort.node.ts';
 import type { Session } from '../../training/run/session.ts';

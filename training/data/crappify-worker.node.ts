@@ -5,7 +5,7 @@ import { messageOf } from '../core/errors.ts';
 import { createRng } from '../core/rng.ts';
 import { serveTasks } from '../core/worker-pool.node.ts';
 import { applyDamages, damagedJpeg, parseDamages } from '../pictures/damage/registry.node.ts';
-import { decodeRgb } from '../pictures/image-io.node.ts';
+import { decodeRgb } from '../pictures/decode.node.ts';
 
 /** What a thread knows from its start. */
 export interface CrappifyThreadData {

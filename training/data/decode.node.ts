@@ -1,5 +1,6 @@
 import type { Image } from '../core/image.ts';
-import { decodeRgb, resizeImage } from '../pictures/image-io.node.ts';
+import { decodeRgb } from '../pictures/decode.node.ts';
+import { resizeImage } from '../pictures/image-io.node.ts';
 import { decodeMask } from '../pictures/masks/mask-file.node.ts';
 import { cachedDecoder } from '../pictures/photo-cache.ts';
 import { shortSideOf, sizeForShortSide } from '../pictures/sizes.ts';

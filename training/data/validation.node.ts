@@ -2,7 +2,8 @@ import { ensure } from '../core/errors.ts';
 import type { Image } from '../core/image.ts';
 import { createRng } from '../core/rng.ts';
 import { applyDamages, damagedImage, parseDamages } from '../pictures/damage/registry.node.ts';
-import { decodeRgb, resizeImage } from '../pictures/image-io.node.ts';
+import { decodeRgb } from '../pictures/decode.node.ts';
+import { resizeImage } from '../pictures/image-io.node.ts';
 import type { ImageItem, PairItem } from '../pictures/items.node.ts';
 import { scaleSize, shortSideOf, sizeForShortSide } from '../pictures/sizes.ts';
 

@@ -1,13 +1,9 @@
-import { readFile } from 'node:fs/promises';
-import sharp, { type OutputInfo, type Sharp } from 'sharp';
 import type { Image } from '../core/image.ts';
-import { type Size, shortSideOf } from './sizes.ts';
+import { decodeNumbers } from './decode.node.ts';
+import { imageOf, type Sharp, sharp } from './sharp.node.ts';
+import type { Size } from './sizes.ts';
 import { enlarge } from './transforms/enlarge.ts';
 import type { Rect } from './transforms/pixels.ts';
-
-// Every picture here is small: a thread pool inside each operation costs more than it gives, and nothing is read twice.
-sharp.concurrency(1);
-sharp.cache(false);
 
 /** Resampling kernels, by sharp's names; all are widened by the shrink factor, so they do not alias. */
 export type Kernel = 'linear' | 'cubic' | 'mitchell' | 'lanczos2' | 'lanczos3';
@@ -15,39 +11,6 @@ export type Kernel = 'linear' | 'cubic' | 'mitchell' | 'lanczos2' | 'lanczos3';
 /** A JPEG file in memory and the size of its picture. */
 export interface JpegFile extends Size {
   readonly bytes: Uint8Array;
-}
-
-const toImage = ({ data, info }: { data: Buffer; info: OutputInfo }): Image => ({
-  width: info.width,
-  height: info.height,
-  channels: info.channels as Image['channels'],
-  data,
-});
-
-/** Files below this are decoded whole: looking for their size first would cost more than it could save. */
-const SMALL_FILE_BYTES = 256 * 1024;
-
-/**
- * decodeRgb: a file or its bytes -> RGB u8 0..255, upright, sRGB, transparency over white. A large picture, at least four
- * times `shortSideWanted`, comes at twice that, which is much faster for JPEG and WebP. Throws if unreadable.
- */
-export async function decodeRgb(source: string | Uint8Array, shortSideWanted?: number): Promise<Image> {
-  const bytes = typeof source === 'string' ? await readFile(source) : source;
-  const decoder = sharp(bytes, { failOn: 'error' }).autoOrient();
-  if (shortSideWanted !== undefined && bytes.length > SMALL_FILE_BYTES) {
-    const shortSide = 2 * shortSideWanted;
-    if (shortSideOf(await decoder.metadata()) >= 2 * shortSide) {
-      decoder.resize(shortSide, shortSide, { fit: 'outside', kernel: 'linear' });
-    }
-  }
-  const decoded = decoder.flatten({ background: '#ffffff' }).toColourspace('srgb').raw({ depth: 'uchar' });
-  return toImage(await decoded.toBuffer({ resolveWithObject: true }));
-}
-
-/** sizeOfPicture: width and height from the header of a file, as stored (not turned upright). Throws if unreadable. */
-export async function sizeOfPicture(path: string): Promise<Size> {
-  const { width, height } = await sharp(path).metadata();
-  return { width, height };
 }
 
 const rawInput = ({ data, width, height, channels }: Image): Sharp => sharp(data, { raw: { width, height, channels } });
@@ -84,7 +47,7 @@ export async function resizeImage(image: Image, size: Size, options: ResizeOptio
     const left = flip && !resized ? size.width - x - width : x;
     pipeline.extract({ left, top, width, height });
   }
-  return toImage(await pipeline.raw().toBuffer({ resolveWithObject: true }));
+  return imageOf(pipeline);
 }
 
 /** encodeJpeg: the picture as a baseline JPEG, `quality` 1..100; 4:2:0 halves the colour's resolution. */
@@ -98,9 +61,7 @@ export async function encodeJpeg(
 }
 
 /** decodeJpeg: a JPEG we wrote ourselves (upright, RGB) -> RGB u8 0..255. */
-export async function decodeJpeg(file: JpegFile): Promise<Image> {
-  return toImage(await sharp(file.bytes).toColourspace('srgb').raw().toBuffer({ resolveWithObject: true }));
-}
+export const decodeJpeg = ({ bytes }: JpegFile): Promise<Image> => decodeNumbers(bytes, 'rgb');
 
 /** encodePng: the picture as a PNG file, lossless; a grey one has one channel. */
 export const encodePng = (image: Image): Promise<Buffer> =>

@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { ensure, FettleError } from '../core/errors.ts';
+import { pictureName } from './formats.ts';
 
 /** One picture of a data set. */
 export interface ImageItem {
@@ -14,8 +15,6 @@ export interface PairItem extends ImageItem {
   readonly damagedPath: string;
 }
 
-const IMAGE_FILE = /\.(jpe?g|png|webp|avif|tiff?|gif)$/i;
-
 /** listImages: every picture file (or link to one) below `folder`, by its extension, in the order of their names. */
 export async function listImages(folder: string): Promise<ImageItem[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch((cause: unknown) => {
@@ -24,7 +23,7 @@ export async function listImages(folder: string): Promise<ImageItem[]> {
   const items = entries
     .filter(
       (entry) =>
-        (entry.isFile() || entry.isSymbolicLink()) && IMAGE_FILE.test(entry.name) && !entry.name.startsWith('.'),
+        (entry.isFile() || entry.isSymbolicLink()) && pictureName.test(entry.name) && !entry.name.startsWith('.'),
     )
     .map((entry) => join(entry.parentPath, entry.name))
     .map((path) => ({ path, name: relative(folder, path).split(sep).join('/') }));

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { extname } from 'node:path';
-import sharp from 'sharp';
 import { ensure } from '../core/errors.ts';
+import { sharp } from '../pictures/sharp.node.ts';
 
 /** svgToPng: an SVG file -> PNG bytes, `scale` (2) pixels for each of its units. */
 export const svgToPng = (svg: string, scale = 2): Promise<Buffer> =>

@@ -10,8 +10,9 @@ import {
 } from '../../../training/data/loader.node.ts';
 import { createValidationPairs } from '../../../training/data/validation.node.ts';
 import { drawNumber } from '../../../training/pictures/damage/draw-digits.ts';
+import { decodeRgb } from '../../../training/pictures/decode.node.ts';
 import { pictureGrid, showBatch } from '../../../training/pictures/grid.node.ts';
-import { decodeRgb, resizeImage } from '../../../training/pictures/image-io.node.ts';
+import { resizeImage } from '../../../training/pictures/image-io.node.ts';
 import { type ImageItem, listImages, listPairs } from '../../../training/pictures/items.node.ts';
 import { cachedDecoder } from '../../../training/pictures/photo-cache.ts';
 import { plainImage, wavyImage, withFolder, writePhoto } from '../../helpers/photos.ts';

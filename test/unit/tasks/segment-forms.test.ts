@@ -152,6 +152,19 @@ describe('the masks of a folder', () => {
     });
   });
 
+  it('in white on nothing are black and white', () =>
+    withFolder(async (folder) => {
+      const onNothing = (ids: Uint8Array): Promise<Uint8Array> =>
+        encodePng({
+          width,
+          height,
+          channels: 4,
+          data: Uint8Array.from([...ids].flatMap((id) => [255, 255, 255, 255 * id])),
+        });
+      await write(folder, 2, onNothing);
+      expect((await expectIds(folder, 2)).maskForm).to.deep.equal({ kind: 'threshold', from: 128 });
+    }));
+
   it('of the ids 0 and 1 are not taken for black and white, nor is void for white', () =>
     withFolder(async (folder) => {
       await write(folder, 2, (ids) => encodePng(grey(ids)));

@@ -13,6 +13,7 @@ import { writeSample } from '../../../training/data/sample.ts';
 import { accCamvid, iou, iouPerClass } from '../../../training/learner/metrics.ts';
 import type { Batch } from '../../../training/learner/options.ts';
 import { encodePng } from '../../../training/pictures/image-io.node.ts';
+import { sharp } from '../../../training/pictures/sharp.node.ts';
 import type { Size } from '../../../training/pictures/sizes.ts';
 import { noTransforms } from '../../../training/pictures/transforms/augment.ts';
 import { type SizeStage, stagedLoader, stageOf } from '../../../training/runs/stages.ts';
@@ -138,6 +139,20 @@ describe('a data set of photos and masks', () => {
       expect(problems.map(({ reason }) => reason)).to.satisfy(([size, unknown, missing]: string[]) =>
         [/photo 7x4, mask 6x4/.test(size!), /unknown ids 9/.test(unknown!), /ENOENT/.test(missing!)].every(Boolean),
       );
+    }));
+
+  it('the mask of a photo that is turned when it is read lies as the upright photo does', () =>
+    withFolder(async (folder) => {
+      const photo = join(folder, 'turned.jpg');
+      await sharp({ create: { width: 4, height: 6, channels: 3, background: '#555' } })
+        .withMetadata({ orientation: 6 })
+        .jpeg()
+        .toFile(photo);
+      await writePhoto(folder, 'upright.png', { width: 6, height: 4, channels: 1, data: new Uint8Array(24) });
+      await writePhoto(folder, 'stored.png', { width: 4, height: 6, channels: 1, data: new Uint8Array(24) });
+      const items = ['upright.png', 'stored.png'].map((name) => ({ name, path: photo, mask: join(folder, name) }));
+      const { pixels, problems } = await checkPairs(items, { classes, voidId: 255 });
+      expect([pixels, problems]).to.deep.equal([[24, 0], [{ name: 'stored.png', reason: 'photo 6x4, mask 4x6' }]]);
     }));
 });
 
