@@ -163,7 +163,16 @@ const isSuite = (head: string): boolean => /\bdescribe\b/.test(head);
  */
 export function functionsOf(source: string): FunctionSpan[] {
   const code = maskSource(source, { strings: true });
-  const lineOf = (index: number): number => code.slice(0, index).split('\n').length;
+  const breaks = [...code.matchAll(/\n/g)].map(({ index }) => index);
+  const lineOf = (index: number): number => {
+    let [low, high] = [0, breaks.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (breaks[middle]! < index) low = middle + 1;
+      else high = middle;
+    }
+    return low + 1;
+  };
   const spans: FunctionSpan[] = [];
   const add = (name: string, start: number, end: number): void => {
     const line = lineOf(start);
