@@ -6,12 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import express from 'express';
 import { build } from 'vite';
-import { rootDir } from '../../scripts/repo/source-files.ts';
-import { dtypes } from '../../training/core/dtype.ts';
-import type { Tensor } from '../../training/core/tensor.ts';
-import { openSession } from '../../training/run/ort.node.ts';
-import type { Tensors } from '../../training/run/session.ts';
-import { openBrowser, whyNoBrowser } from '../helpers/browser.ts';
+import { rootDir } from '../../../scripts/repo/source-files.ts';
+import { dtypes } from '../../../training/core/dtype.ts';
+import type { Tensor } from '../../../training/core/tensor.ts';
+import { openSession } from '../../../training/run/ort.node.ts';
+import type { Tensors } from '../../../training/run/session.ts';
+import { openBrowser, whyNoBrowser } from '../../helpers/browser.ts';
 import type { ChildMessage } from './child.ts';
 import { type Answers, doJob, type Job, type OpenJob } from './jobs.ts';
 
@@ -88,7 +88,7 @@ async function buildPage(outDir: string): Promise<void> {
       assetsInlineLimit: 0,
       chunkSizeWarningLimit: 2000,
       rollupOptions: {
-        input: join(rootDir, 'test/contract/page.web.ts'),
+        input: join(rootDir, 'test/contract/backends/page.web.ts'),
         output: { entryFileNames: 'page.js' },
       },
     },

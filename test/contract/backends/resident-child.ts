@@ -1,22 +1,22 @@
 /* Training on WebGPU with the numbers staying there, in a process of its own; the test that started it judges what is sent. */
 
-import { f32 } from '../../training/core/tensor.ts';
-import { ema } from '../../training/learner/callbacks/ema.ts';
-import { gradientClip } from '../../training/learner/callbacks/gradients.ts';
-import { splitByPrefix } from '../../training/learner/groups.ts';
-import { createLearner } from '../../training/learner/learner.ts';
-import { compileOptimizer, compileStep } from '../../training/loop/compile.ts';
-import type { Callback } from '../../training/loop/fit-loop.ts';
-import { keepResident } from '../../training/loop/resident.ts';
-import { linear } from '../../training/nn/layers.ts';
-import { mseLoss } from '../../training/nn/losses.ts';
-import { adamw } from '../../training/optim/optimizers.ts';
-import { memoryOf } from '../../training/run/memory-of.ts';
-import { type OpenOptions, openSession } from '../../training/run/ort.node.ts';
-import type { DeviceMemory, Session } from '../../training/run/session.ts';
-import { runFolder } from '../../training/runs/run-folder.node.ts';
-import { createState, initState, type TrainState } from '../../training/step/state.ts';
-import { spiralOptions } from '../helpers/tiny-tasks.ts';
+import { f32 } from '../../../training/core/tensor.ts';
+import { ema } from '../../../training/learner/callbacks/ema.ts';
+import { gradientClip } from '../../../training/learner/callbacks/gradients.ts';
+import { splitByPrefix } from '../../../training/learner/groups.ts';
+import { createLearner } from '../../../training/learner/learner.ts';
+import { compileOptimizer, compileStep } from '../../../training/loop/compile.ts';
+import type { Callback } from '../../../training/loop/fit-loop.ts';
+import { keepResident } from '../../../training/loop/resident.ts';
+import { linear } from '../../../training/nn/layers.ts';
+import { mseLoss } from '../../../training/nn/losses.ts';
+import { adamw } from '../../../training/optim/optimizers.ts';
+import { memoryOf } from '../../../training/run/memory-of.ts';
+import { type OpenOptions, openSession } from '../../../training/run/ort.node.ts';
+import type { DeviceMemory, Session } from '../../../training/run/session.ts';
+import { runFolder } from '../../../training/runs/run-folder.node.ts';
+import { createState, initState, type TrainState } from '../../../training/step/state.ts';
+import { spiralOptions } from '../../helpers/tiny-tasks.ts';
 
 /** Everything that training changes. */
 export interface Numbers {

@@ -1,7 +1,7 @@
 /* A backend of Node in a process of its own: Vulkan reads its settings once, and a device's crash is its own. */
 
-import { messageOf } from '../../training/core/errors.ts';
-import { chooseDevice, type NodeDevice, openSession } from '../../training/run/ort.node.ts';
+import { messageOf } from '../../../training/core/errors.ts';
+import { chooseDevice, type NodeDevice, openSession } from '../../../training/run/ort.node.ts';
 import { doJob, type Job, type OpenJob } from './jobs.ts';
 
 /** What the process says: that the device is there, why it is not, or the answer to a job. */

@@ -1,10 +1,10 @@
 import { expect } from 'chai';
-import { ortArtifacts } from '../../training/export/ort-artifacts.ts';
-import { compileEvaluation, compileOptimizer, compileStep } from '../../training/loop/compile.ts';
-import { adamw } from '../../training/optim/optimizers.ts';
-import { distance, fill, flatten, lessonCnn, mlp, startState, unet, weightsOf } from '../helpers/ort-cases.ts';
-import { ortTrainer } from '../helpers/ort-training.ts';
-import { openCpu } from '../helpers/tiny-tasks.ts';
+import { ortArtifacts } from '../../../training/export/ort-artifacts.ts';
+import { compileEvaluation, compileOptimizer, compileStep } from '../../../training/loop/compile.ts';
+import { adamw } from '../../../training/optim/optimizers.ts';
+import { distance, fill, flatten, lessonCnn, mlp, startState, unet, weightsOf } from '../../helpers/ort-cases.ts';
+import { ortTrainer } from '../../helpers/ort-training.ts';
+import { openCpu } from '../../helpers/tiny-tasks.ts';
 
 const hyper = { beta1: 0.9, beta2: 0.99, eps: 1e-5, wd: 0.01 };
 const lr = 1e-3;

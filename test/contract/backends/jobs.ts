@@ -1,7 +1,7 @@
-import { FettleError } from '../../training/core/errors.ts';
-import { f32, type Tensor, tensor } from '../../training/core/tensor.ts';
-import { probeModel } from '../../training/run/probe.ts';
-import type { Session, Tensors } from '../../training/run/session.ts';
+import { FettleError } from '../../../training/core/errors.ts';
+import { f32, type Tensor, tensor } from '../../../training/core/tensor.ts';
+import { probeModel } from '../../../training/run/probe.ts';
+import type { Session, Tensors } from '../../../training/run/session.ts';
 import { type TrainJob, trainNet } from './nets.ts';
 
 /*

@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { architectureNames } from '../../scripts/cli/architecture-names.ts';
-import { rootDir } from '../../scripts/repo/source-files.ts';
-import { type ArtifactSet, artifactNames } from '../../training/export/ort-artifacts.ts';
-import { openSession } from '../../training/run/ort.node.ts';
-import { examplesOf, runExample } from '../helpers/example.ts';
-import { ortTrainer } from '../helpers/ort-training.ts';
-import { withFolder } from '../helpers/photos.ts';
+import { architectureNames } from '../../../scripts/cli/architecture-names.ts';
+import { rootDir } from '../../../scripts/repo/source-files.ts';
+import { type ArtifactSet, artifactNames } from '../../../training/export/ort-artifacts.ts';
+import { openSession } from '../../../training/run/ort.node.ts';
+import { examplesOf, runExample } from '../../helpers/example.ts';
+import { ortTrainer } from '../../helpers/ort-training.ts';
+import { withFolder } from '../../helpers/photos.ts';
 
 const page = 'docs/reference/artifacts.md';
 

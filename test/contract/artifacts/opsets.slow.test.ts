@@ -1,16 +1,16 @@
 import { expect } from 'chai';
-import type { FettleError } from '../../training/core/errors.ts';
-import { ortArtifacts } from '../../training/export/ort-artifacts.ts';
-import { backward } from '../../training/grad/backward.ts';
-import { toModelProto, toOnnx } from '../../training/onnx/export.ts';
-import { Graph, type Value } from '../../training/onnx/graph.ts';
-import { newestOpset, oldestOpset } from '../../training/onnx/opsets.ts';
-import { encodeModel } from '../../training/onnx/schema.ts';
-import * as o from '../../training/ops/build.ts';
-import { samples } from '../grad/samples.ts';
-import { lessonCnn, mlp, startState, weightsOf } from '../helpers/ort-cases.ts';
-import { ortTrainer } from '../helpers/ort-training.ts';
-import { openCpu } from '../helpers/tiny-tasks.ts';
+import type { FettleError } from '../../../training/core/errors.ts';
+import { ortArtifacts } from '../../../training/export/ort-artifacts.ts';
+import { backward } from '../../../training/grad/backward.ts';
+import { toModelProto, toOnnx } from '../../../training/onnx/export.ts';
+import { Graph, type Value } from '../../../training/onnx/graph.ts';
+import { newestOpset, oldestOpset } from '../../../training/onnx/opsets.ts';
+import { encodeModel } from '../../../training/onnx/schema.ts';
+import * as o from '../../../training/ops/build.ts';
+import { samples } from '../../grad/samples.ts';
+import { lessonCnn, mlp, startState, weightsOf } from '../../helpers/ort-cases.ts';
+import { ortTrainer } from '../../helpers/ort-training.ts';
+import { openCpu } from '../../helpers/tiny-tasks.ts';
 
 const load = async (model: Uint8Array): Promise<void> => (await openCpu(model)).release();
 

@@ -8,7 +8,7 @@ function seenWith(given: Readonly<Record<string, string>>): unknown {
     'process.stdout.write(JSON.stringify([process.env.NVIDIA_TF32_OVERRIDE, process.env.ORT_DISABLE_TELEMETRY]))';
   const run = `
     const { execFileSync } = await import('node:child_process');
-    await import(${JSON.stringify(new URL('../../training/run/ort.node.js', import.meta.url))});
+    await import(${JSON.stringify(new URL('../../../training/run/ort.node.js', import.meta.url))});
     process.stdout.write(execFileSync(process.execPath, ['-e', ${JSON.stringify(show)}]));`;
   return JSON.parse(
     execFileSync(process.execPath, ['--input-type=module', '-e', run], { env: { ...env, ...given }, encoding: 'utf8' }),

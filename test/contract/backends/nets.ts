@@ -1,16 +1,16 @@
-import { humanNumbersWords, model5 } from '../../models/human-numbers.ts';
-import { mnistBasic } from '../../models/mnist.ts';
-import { restoreUnet, restoreUnetDefaults } from '../../models/unet.ts';
-import { createRng, type Rng } from '../../training/core/rng.ts';
-import { f32, i32, sizeOf, type Tensor } from '../../training/core/tensor.ts';
-import { compileOptimizer, compileStep, type OpenGraph } from '../../training/loop/compile.ts';
-import { keepResident } from '../../training/loop/resident.ts';
-import * as losses from '../../training/nn/losses.ts';
-import * as o from '../../training/ops/build.ts';
-import { adamw, sgd } from '../../training/optim/optimizers.ts';
-import type { Tensors } from '../../training/run/session.ts';
-import { createState, initState } from '../../training/step/state.ts';
-import type { Task } from '../../training/step/train-step.ts';
+import { humanNumbersWords, model5 } from '../../../models/human-numbers.ts';
+import { mnistBasic } from '../../../models/mnist.ts';
+import { restoreUnet, restoreUnetDefaults } from '../../../models/unet.ts';
+import { createRng, type Rng } from '../../../training/core/rng.ts';
+import { f32, i32, sizeOf, type Tensor } from '../../../training/core/tensor.ts';
+import { compileOptimizer, compileStep, type OpenGraph } from '../../../training/loop/compile.ts';
+import { keepResident } from '../../../training/loop/resident.ts';
+import * as losses from '../../../training/nn/losses.ts';
+import * as o from '../../../training/ops/build.ts';
+import { adamw, sgd } from '../../../training/optim/optimizers.ts';
+import type { Tensors } from '../../../training/run/session.ts';
+import { createState, initState } from '../../../training/step/state.ts';
+import type { Task } from '../../../training/step/train-step.ts';
 
 /*
  * Small forms of the nets that fettle trains, to be trained for some steps on every backend: their losses say whether all

@@ -1,17 +1,17 @@
 import { expect } from 'chai';
-import { FettleError } from '../../training/core/errors.ts';
-import type { ArtifactSegment } from '../../training/export/artifacts.ts';
-import { trainingArtifacts } from '../../training/export/artifacts.ts';
-import type { ArtifactSet } from '../../training/export/ort-artifacts.ts';
-import { decodeOrtCheckpoint } from '../../training/export/ort-checkpoint.ts';
-import { createLearner, type Learner, type LearnerOptions, slice, splitByPrefix } from '../../training/index.ts';
-import { exportOrtTraining, exportTraining } from '../../training/learner/artifacts.ts';
-import { decodeModel } from '../../training/onnx/schema.ts';
-import { adamw } from '../../training/optim/optimizers.ts';
-import type { Session, Tensors } from '../../training/run/session.ts';
-import { distance, mlp, startState } from '../helpers/ort-cases.ts';
-import { ortTrainer } from '../helpers/ort-training.ts';
-import { openCpu, spiralLoader, spiralOptions, spirals } from '../helpers/tiny-tasks.ts';
+import { FettleError } from '../../../training/core/errors.ts';
+import type { ArtifactSegment } from '../../../training/export/artifacts.ts';
+import { trainingArtifacts } from '../../../training/export/artifacts.ts';
+import type { ArtifactSet } from '../../../training/export/ort-artifacts.ts';
+import { decodeOrtCheckpoint } from '../../../training/export/ort-checkpoint.ts';
+import { createLearner, type Learner, type LearnerOptions, slice, splitByPrefix } from '../../../training/index.ts';
+import { exportOrtTraining, exportTraining } from '../../../training/learner/artifacts.ts';
+import { decodeModel } from '../../../training/onnx/schema.ts';
+import { adamw } from '../../../training/optim/optimizers.ts';
+import type { Session, Tensors } from '../../../training/run/session.ts';
+import { distance, mlp, startState } from '../../helpers/ort-cases.ts';
+import { ortTrainer } from '../../helpers/ort-training.ts';
+import { openCpu, spiralLoader, spiralOptions, spirals } from '../../helpers/tiny-tasks.ts';
 
 /** Trains from the four files alone, on sessions of stock ONNX Runtime, as docs/reference/artifacts.md says it is done. */
 class FromFiles {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { withFolder } from '../helpers/photos.ts';
+import { withFolder } from '../../helpers/photos.ts';
 import { swiftShader } from './backends.ts';
 import type { Long, Numbers, Request, Trained } from './resident-child.ts';
 

@@ -1,6 +1,6 @@
-import type { Tensor } from '../../training/core/tensor.ts';
-import { openSession } from '../../training/run/ort.node.ts';
-import type { DeviceMemory, DeviceTensor, ResidentGraph, Session } from '../../training/run/session.ts';
+import type { Tensor } from '../../../training/core/tensor.ts';
+import { openSession } from '../../../training/run/ort.node.ts';
+import type { DeviceMemory, DeviceTensor, ResidentGraph, Session } from '../../../training/run/session.ts';
 
 /** A tensor of {@link HostMemory}. */
 interface Kept extends DeviceTensor {

@@ -1,20 +1,20 @@
 import { expect } from 'chai';
-import { everyWord, humanNumbersModels } from '../../models/human-numbers.ts';
-import { momentsOf } from '../../training/export/artifacts.ts';
-import { type OrtArtifactOptions, ortArtifacts } from '../../training/export/ort-artifacts.ts';
-import { decodeOrtCheckpoint, encodeOrtCheckpoint } from '../../training/export/ort-checkpoint.ts';
-import { type Model, taskOf } from '../../training/learner/compiled.ts';
-import { compileEvaluation, compileOptimizer, compileStep, type Hyper } from '../../training/loop/compile.ts';
-import { onesInit } from '../../training/nn/init.ts';
-import { dropout, linear } from '../../training/nn/layers.ts';
-import { crossEntropyLoss } from '../../training/nn/losses.ts';
-import { decodeModel } from '../../training/onnx/schema.ts';
-import * as o from '../../training/ops/build.ts';
-import { adamw, rmsprop, sgd } from '../../training/optim/optimizers.ts';
-import type { TrainState } from '../../training/step/state.ts';
-import { type Case, distance, flatten, labels, mlp, startState, weightsOf } from '../helpers/ort-cases.ts';
-import { type OrtTrainer, ortTrainer } from '../helpers/ort-training.ts';
-import { openCpu } from '../helpers/tiny-tasks.ts';
+import { everyWord, humanNumbersModels } from '../../../models/human-numbers.ts';
+import { momentsOf } from '../../../training/export/artifacts.ts';
+import { type OrtArtifactOptions, ortArtifacts } from '../../../training/export/ort-artifacts.ts';
+import { decodeOrtCheckpoint, encodeOrtCheckpoint } from '../../../training/export/ort-checkpoint.ts';
+import { type Model, taskOf } from '../../../training/learner/compiled.ts';
+import { compileEvaluation, compileOptimizer, compileStep, type Hyper } from '../../../training/loop/compile.ts';
+import { onesInit } from '../../../training/nn/init.ts';
+import { dropout, linear } from '../../../training/nn/layers.ts';
+import { crossEntropyLoss } from '../../../training/nn/losses.ts';
+import { decodeModel } from '../../../training/onnx/schema.ts';
+import * as o from '../../../training/ops/build.ts';
+import { adamw, rmsprop, sgd } from '../../../training/optim/optimizers.ts';
+import type { TrainState } from '../../../training/step/state.ts';
+import { type Case, distance, flatten, labels, mlp, startState, weightsOf } from '../../helpers/ort-cases.ts';
+import { type OrtTrainer, ortTrainer } from '../../helpers/ort-training.ts';
+import { openCpu } from '../../helpers/tiny-tasks.ts';
 
 const words = (step: number) => ({
   x: { ...labels(16 * 5, 30, step), dims: [16, 5] },

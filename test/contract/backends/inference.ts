@@ -1,15 +1,15 @@
-import { restoreUnet, restoreUnetDefaults } from '../../models/unet.ts';
-import { type ClassifyNetConfig, classifyNet, exportClassify } from '../../tasks/classify/net.ts';
-import { exportSegment, type SegmentNetConfig, segmentNet, segmentNetDefaults } from '../../tasks/segment/net.ts';
-import { createRng } from '../../training/core/rng.ts';
-import { symDim } from '../../training/core/shape.ts';
-import { f32, sizeOf, type Tensor } from '../../training/core/tensor.ts';
-import { createScope, initialWeights } from '../../training/nn/scope.ts';
-import { toOnnx } from '../../training/onnx/export.ts';
-import { Graph } from '../../training/onnx/graph.ts';
-import { imagenetStatistics } from '../../training/pictures/transforms/normalise.ts';
-import { buildInference } from '../../training/step/train-step.ts';
-import { tinyRestoreModel } from '../helpers/tiny-model.ts';
+import { restoreUnet, restoreUnetDefaults } from '../../../models/unet.ts';
+import { type ClassifyNetConfig, classifyNet, exportClassify } from '../../../tasks/classify/net.ts';
+import { exportSegment, type SegmentNetConfig, segmentNet, segmentNetDefaults } from '../../../tasks/segment/net.ts';
+import { createRng } from '../../../training/core/rng.ts';
+import { symDim } from '../../../training/core/shape.ts';
+import { f32, sizeOf, type Tensor } from '../../../training/core/tensor.ts';
+import { createScope, initialWeights } from '../../../training/nn/scope.ts';
+import { toOnnx } from '../../../training/onnx/export.ts';
+import { Graph } from '../../../training/onnx/graph.ts';
+import { imagenetStatistics } from '../../../training/pictures/transforms/normalise.ts';
+import { buildInference } from '../../../training/step/train-step.ts';
+import { tinyRestoreModel } from '../../helpers/tiny-model.ts';
 
 const random = (seed: number, dims: readonly number[]): Tensor<'float32'> => {
   const rng = createRng(seed);

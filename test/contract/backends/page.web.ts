@@ -1,9 +1,9 @@
 /* The backends of a page: takes a job as JSON with numbers in lists, and answers likewise. */
-import { runtimeFiles } from '../../client/local/runtimes.ts';
-import { type DType, dtypes } from '../../training/core/dtype.ts';
-import type { Tensor } from '../../training/core/tensor.ts';
-import { openWebSession, usableWebDevices, type WebDevice } from '../../training/run/ort.web.ts';
-import type { Tensors } from '../../training/run/session.ts';
+import { runtimeFiles } from '../../../client/local/runtimes.ts';
+import { type DType, dtypes } from '../../../training/core/dtype.ts';
+import type { Tensor } from '../../../training/core/tensor.ts';
+import { openWebSession, usableWebDevices, type WebDevice } from '../../../training/run/ort.web.ts';
+import type { Tensors } from '../../../training/run/session.ts';
 import { doJob, type Job } from './jobs.ts';
 
 interface PlainTensor {

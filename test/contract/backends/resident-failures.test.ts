@@ -1,15 +1,15 @@
 import { expect } from 'chai';
-import { f32 } from '../../training/core/tensor.ts';
-import { compileOptimizer, compileStep, type OpenGraph } from '../../training/loop/compile.ts';
-import { keepResident } from '../../training/loop/resident.ts';
-import { linear } from '../../training/nn/layers.ts';
-import { mseLoss } from '../../training/nn/losses.ts';
-import { adamw } from '../../training/optim/optimizers.ts';
-import { GpuMemory } from '../../training/run/device-memory.ts';
-import { memoryOf } from '../../training/run/memory-of.ts';
-import { openSession } from '../../training/run/ort.node.ts';
-import { createState, initState, type TrainState } from '../../training/step/state.ts';
-import type { Task } from '../../training/step/train-step.ts';
+import { f32 } from '../../../training/core/tensor.ts';
+import { compileOptimizer, compileStep, type OpenGraph } from '../../../training/loop/compile.ts';
+import { keepResident } from '../../../training/loop/resident.ts';
+import { linear } from '../../../training/nn/layers.ts';
+import { mseLoss } from '../../../training/nn/losses.ts';
+import { adamw } from '../../../training/optim/optimizers.ts';
+import { GpuMemory } from '../../../training/run/device-memory.ts';
+import { memoryOf } from '../../../training/run/memory-of.ts';
+import { openSession } from '../../../training/run/ort.node.ts';
+import { createState, initState, type TrainState } from '../../../training/step/state.ts';
+import type { Task } from '../../../training/step/train-step.ts';
 import { HostMemory, openerOn } from './resident-memory.ts';
 
 /*
