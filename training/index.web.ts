@@ -1,13 +1,14 @@
 /* fettle/web: sessions of a browser, for training and for running models; `fettle` has all the rest. */
 
 export {
-  chooseWebDevice,
-  openWebSession,
+  type ChosenDevice,
+  chooseDevice,
+  type OpenOptions,
+  openSession,
   type RuntimeFiles,
   type UsableWebDevices,
   usableWebDevices,
   type WebDevice,
-  type WebSessionOptions,
   webDevices,
   webThreads,
 } from './run/ort.web.ts';

@@ -1,7 +1,7 @@
 import { FettleError, messageOf } from '../../training/core/errors.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
 import { type TextModelParts, textModelParts } from '../../training/generate/text-model.ts';
-import { openWebSession, usableWebDevices, type WebDevice, webThreads } from '../../training/run/ort.web.ts';
+import { openSession, usableWebDevices, type WebDevice, webThreads } from '../../training/run/ort.web.ts';
 import type { Session, Tensors } from '../../training/run/session.ts';
 import type { Client, ModelInfo, Progress } from '../api.ts';
 import type { DoneHere, Jobs, PieceOf, TaskName } from './jobs.ts';
@@ -119,7 +119,7 @@ export class Engine {
     tell({ phase: 'model' });
     const text = model.info.task === 'text' ? textModelParts(bytes) : undefined;
     const files = runtimeFiles[device];
-    const opening = openWebSession(bytes, { device, ...(files === undefined ? {} : { files }) });
+    const opening = openSession(bytes, { device, ...(files === undefined ? {} : { files }) });
     const session = await opening.catch((cause: unknown) => {
       throw new DeviceError(cause);
     });

@@ -7,7 +7,16 @@ import { memoryOf } from '../run/memory-of.ts';
 import type { Session, Tensors } from '../run/session.ts';
 import { flatNames } from '../step/flat-state.ts';
 import type { Segment, TrainState } from '../step/state.ts';
-import { buildEvaluation, buildStep, gradName, nextName, type StepGraphs, type Task } from '../step/train-step.ts';
+import {
+  buildEvaluation,
+  buildStep,
+  gradName,
+  type InputTensors,
+  nextName,
+  type StepGraphs,
+  type Task,
+  type TaskInputs,
+} from '../step/train-step.ts';
 import { residentStep, residentUpdate } from './resident.ts';
 
 /** Opens a session for a graph; what a device or a browser needs is in the closure. */
@@ -19,17 +28,17 @@ export type Hyper = Readonly<Record<string, number | readonly number[]>>;
 const scalar = (value: number): Tensor<'float32'> => ({ dtype: 'float32', dims: [], data: Float32Array.of(value) });
 
 /** The training graph of one task at one batch shape, working on a {@link TrainState} in place. */
-export interface CompiledStep {
+export interface CompiledStep<I extends TaskInputs = TaskInputs> {
   /** Forward and backward; gradients land in the state. Returns the loss. */
-  gradients(state: TrainState, batch: Tensors, random?: { readonly seed: number }): Promise<number>;
+  gradients(state: TrainState, batch: InputTensors<I>, random?: { readonly seed: number }): Promise<number>;
   readonly graphs: StepGraphs;
   release(): Promise<void>;
 }
 
 /** The evaluation graph of a task. */
-export interface CompiledEvaluation {
+export interface CompiledEvaluation<I extends TaskInputs = TaskInputs> {
   /** `loss` and the task's outputs; nothing is changed but states that the model carries from batch to batch. */
-  evaluate(state: TrainState, batch: Tensors): Promise<Tensors>;
+  evaluate(state: TrainState, batch: InputTensors<I>): Promise<Tensors>;
   release(): Promise<void>;
 }
 
@@ -55,11 +64,11 @@ export function keepUpdates(state: TrainState, results: Tensors): void {
  * Builds and opens the training graph of `task`; parameters that `isTrained` refuses are frozen. On a device with memory of its own the
  * graph has the layout of a state, so it is opened, and may be refused there, with the first one.
  */
-export async function compileStep(
-  task: Task,
+export async function compileStep<const I extends TaskInputs>(
+  task: Task<I>,
   open: OpenGraph,
   isTrained?: (name: string) => boolean,
-): Promise<CompiledStep> {
+): Promise<CompiledStep<I>> {
   const graphs = buildStep(task, isTrained);
   const memory = await memoryOf(open);
   if (memory !== undefined) {
@@ -96,7 +105,10 @@ export async function compileStep(
 }
 
 /** Builds and opens the evaluation graph of `task`, whose inputs may have symbolic dimensions. */
-export async function compileEvaluation(task: Task, open: OpenGraph): Promise<CompiledEvaluation> {
+export async function compileEvaluation<const I extends TaskInputs>(
+  task: Task<I>,
+  open: OpenGraph,
+): Promise<CompiledEvaluation<I>> {
   const session = await open(toOnnx(buildEvaluation(task)));
   return {
     async evaluate(state, batch) {

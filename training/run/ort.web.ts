@@ -16,8 +16,9 @@ export interface RuntimeFiles {
   readonly wasm: string;
 }
 
-export interface WebSessionOptions {
-  readonly device: WebDevice;
+export interface OpenOptions {
+  /** `wasm` by default; see {@link chooseDevice} for `auto`. */
+  readonly device?: WebDevice;
   /** Where the runtime is served from; beside the calling script when not given. WebGL has no such files. */
   readonly files?: RuntimeFiles;
   /** Threads of WebAssembly; counts at the first session of a page or worker only. {@link webThreads} when not given. */
@@ -28,13 +29,25 @@ export interface WebSessionOptions {
 export const webThreads = (): number =>
   globalThis.crossOriginIsolated ? Math.min(8, Math.max(1, navigator.hardwareConcurrency || 1)) : 1;
 
-/** openWebSession: ONNX bytes -> a loaded graph. On WebGL it is loaded per shape of its feeds, at the first run of each. */
-export async function openWebSession(model: Uint8Array, options: WebSessionOptions): Promise<Session> {
-  const { device } = options;
-  ensure(webDevices.includes(device), 'no-device', () => `openWebSession: expected ${webDevices}, got ${device}`);
-  const ort = await loadRuntime(options);
-  if (device === 'webgl') return new WebglSession(ort, decodeModel(model));
-  return new OrtWebSession(ort, device, await create(ort, device, model));
+/**
+ * openSession: model = ONNX bytes or the URL of an .onnx file -> a loaded graph. On WebGL it is loaded per shape of its feeds, at the
+ * first run of each.
+ */
+export async function openSession(model: Uint8Array | string, options: OpenOptions = {}): Promise<Session> {
+  const { device = 'wasm' } = options;
+  ensure(webDevices.includes(device), 'no-device', () => {
+    return `openSession: expected ${webDevices.join(', ')}, got ${device}`;
+  });
+  const bytes = typeof model === 'string' ? await download(model) : model;
+  const ort = await loadRuntime(device, options);
+  if (device === 'webgl') return new WebglSession(ort, decodeModel(bytes));
+  return new OrtWebSession(ort, device, await create(ort, device, bytes));
+}
+
+async function download(url: string): Promise<Uint8Array> {
+  const response = await fetch(url);
+  ensure(response.ok, 'not-found', () => `openSession: expected a model at ${url}, got HTTP status ${response.status}`);
+  return new Uint8Array(await response.arrayBuffer());
 }
 
 /** Each runtime is a module of its own, so that a page downloads only the one that it uses. */
@@ -44,7 +57,7 @@ const runtimes: Record<WebDevice, () => Promise<typeof Ort>> = {
   wasm: () => import('onnxruntime-web/wasm'),
 };
 
-async function loadRuntime({ device, files, threads }: WebSessionOptions): Promise<typeof Ort> {
+async function loadRuntime(device: WebDevice, { files, threads }: OpenOptions): Promise<typeof Ort> {
   const ort = await runtimes[device]();
   ort.env.logLevel = 'error';
   if (device !== 'webgl') {
@@ -71,7 +84,7 @@ async function create(
     });
   } catch (cause) {
     const got = `${model.byteLength} bytes: ${messageOf(cause)}`;
-    throw new FettleError('bad-model', `openWebSession: expected a model that loads on ${device}, got ${got}`, {
+    throw new FettleError('bad-model', `openSession: expected a model that loads on ${device}, got ${got}`, {
       cause,
     });
   }
@@ -209,18 +222,18 @@ export async function usableWebDevices(preference: WebDevice | 'auto'): Promise<
   return { usable, skipped };
 }
 
-/** chooseWebDevice: the best device that this browser has; throws `no-device` with the reasons when there is none. */
-export async function chooseWebDevice(
-  preference: WebDevice | 'auto',
-): Promise<{ readonly device: WebDevice; readonly skipped: readonly SkippedDevice[] }> {
+export interface ChosenDevice {
+  readonly device: WebDevice;
+  /** Devices that would have been preferred, each with the reason why it is not used. */
+  readonly skipped: readonly SkippedDevice[];
+}
+
+/** chooseDevice: the best device that this browser has; throws `no-device` with the reasons when there is none. */
+export async function chooseDevice(preference: WebDevice | 'auto'): Promise<ChosenDevice> {
   const { usable, skipped } = await usableWebDevices(preference);
   const device = usable[0];
   const reasons = skipped.map((one) => `${one.device}: ${one.reason}`).join('; ');
-  ensure(
-    device !== undefined,
-    'no-device',
-    () => `chooseWebDevice: expected ${preference} to be usable, got ${reasons}`,
-  );
+  ensure(device !== undefined, 'no-device', () => `chooseDevice: expected ${preference} to be usable, got ${reasons}`);
   return { device, skipped };
 }
 

@@ -1,27 +1,48 @@
 import type { DType } from '../core/dtype.ts';
 import { ensure } from '../core/errors.ts';
 import type { Shape } from '../core/shape.ts';
+import type { Tensor } from '../core/tensor.ts';
 import { backward } from '../grad/backward.ts';
 import type { LoopForm } from '../nn/loop.ts';
 import { createScope, type ParamSpec, type Scope, type Weights } from '../nn/scope.ts';
 import { Graph, needValue, type Value } from '../onnx/graph.ts';
 
-/** What a task feeds in and computes, written once for training, evaluation and export. */
-export interface Task {
+/** An input of a task's batches. */
+export interface TaskInput {
   readonly name: string;
-  /** Batch inputs: name, dtype and shape. */
-  readonly inputs: readonly { readonly name: string; readonly dtype: DType; readonly shape: Shape }[];
+  readonly dtype: DType;
+  readonly shape: Shape;
+}
+export type TaskInputs = readonly TaskInput[];
+
+/** The values of a task's inputs in its graph, by name. */
+export type InputValues<I extends TaskInputs> = string extends I[number]['name']
+  ? Readonly<Record<string, Value>>
+  : { readonly [One in I[number] as One['name']]: Value };
+
+/** A batch for a task: a tensor for each of its inputs, of the input's dtype. */
+export type InputTensors<I extends TaskInputs> = string extends I[number]['name']
+  ? Readonly<Record<string, Tensor>>
+  : { readonly [One in I[number] as One['name']]: Tensor<One['dtype']> };
+
+/** What a task feeds in and computes, written once for training, evaluation and export. */
+export interface Task<I extends TaskInputs = TaskInputs> {
+  readonly name: string;
+  readonly inputs: I;
   /** The loss (one f32 element) and whatever the evaluation graph shall return beside it. */
-  readonly forward: (
+  forward(
     scope: Scope,
-    inputs: Readonly<Record<string, Value>>,
-  ) => { readonly loss: Value; readonly outputs?: Readonly<Record<string, Value>> };
+    inputs: InputValues<I>,
+  ): { readonly loss: Value; readonly outputs?: Readonly<Record<string, Value>> };
   /**
    * How the time steps of recurrent layers are written: `unrolled` (when left out) runs on every device; `scan` has a fraction of
    * the nodes and is quicker on the CPU.
    */
   readonly loops?: LoopForm;
 }
+
+/** The task as it is, its `forward` typed by its `inputs`: `defineTask({ name, inputs: [{ name: 'x', ... }], forward: (scope, { x }) => ... })`. */
+export const defineTask = <const I extends TaskInputs>(task: Task<I>): Task<I> => task;
 
 /** Output names of the training graph. */
 export const gradName = (param: string): string => `grad/${param}`;
@@ -36,8 +57,9 @@ export interface StepGraphs {
   readonly trained: readonly string[];
 }
 
-function declareInputs(graph: Graph, task: Task): Record<string, Value> {
-  return Object.fromEntries(task.inputs.map(({ name, dtype, shape }) => [name, graph.input(name, dtype, shape)]));
+function declareInputs<I extends TaskInputs>(graph: Graph, inputs: I): InputValues<I> {
+  const values = inputs.map(({ name, dtype, shape }) => [name, graph.input(name, dtype, shape)] as const);
+  return Object.fromEntries(values) as InputValues<I>;
 }
 
 /** A task's forward pass in a graph of its own. */
@@ -51,7 +73,7 @@ export interface Forward {
 /** Inputs: batch, then parameters and buffers as the model asks for them; no outputs are declared yet. */
 export function buildForward(task: Task, training: boolean): Forward {
   const graph = new Graph(`${task.name}_${training ? 'training' : 'eval'}`);
-  const inputs = declareInputs(graph, task);
+  const inputs = declareInputs(graph, task.inputs);
   const scope = createScope(graph, { training, loops: task.loops ?? 'unrolled' });
   const { loss, outputs = {} } = task.forward(scope, inputs) ?? {};
   return { graph, scope, loss: needValue(`loss of ${task.name}`, loss), outputs };
@@ -96,16 +118,14 @@ export function buildStep(task: Task, isTrained: (name: string) => boolean = () 
 }
 
 /** The inference graph of a model with its weights inside. `build` makes the outputs from the inputs. */
-export function buildInference(
+export function buildInference<const I extends TaskInputs>(
   name: string,
-  inputs: Task['inputs'],
+  inputs: I,
   weights: Weights,
-  build: (scope: Scope, inputs: Readonly<Record<string, Value>>) => Readonly<Record<string, Value>>,
+  build: (scope: Scope, inputs: InputValues<I>) => Readonly<Record<string, Value>>,
 ): Graph {
   const graph = new Graph(name);
-  const values = Object.fromEntries(
-    inputs.map((input) => [input.name, graph.input(input.name, input.dtype, input.shape)]),
-  );
+  const values = declareInputs(graph, inputs);
   for (const [output, value] of Object.entries(build(createScope(graph, { training: false, weights }), values)))
     graph.output(output, value);
   return graph;

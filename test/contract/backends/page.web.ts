@@ -2,7 +2,7 @@
 import { runtimeFiles } from '../../../client/local/runtimes.ts';
 import { type DType, dtypes } from '../../../training/core/dtype.ts';
 import type { Tensor } from '../../../training/core/tensor.ts';
-import { openWebSession, usableWebDevices, type WebDevice } from '../../../training/run/ort.web.ts';
+import { openSession, usableWebDevices, type WebDevice } from '../../../training/run/ort.web.ts';
 import type { Tensors } from '../../../training/run/session.ts';
 import { doJob, type Job } from './jobs.ts';
 
@@ -36,7 +36,7 @@ const jobOf = (plain: PlainJob): Job =>
 
 async function answer(device: WebDevice, plain: PlainJob): Promise<unknown> {
   const files = runtimeFiles[device];
-  const found = await doJob(jobOf(plain), (model) => openWebSession(model, { device, ...(files ? { files } : {}) }));
+  const found = await doJob(jobOf(plain), (model) => openSession(model, { device, ...(files ? { files } : {}) }));
   if (plain.kind !== 'run') return found;
   return (found as readonly Tensors[]).map((outputs) =>
     mapValues(outputs, ({ dtype, dims, data }) => ({ dtype, dims, data: Array.from(data as Float32Array) })),
