@@ -16,7 +16,7 @@ export interface AwdLstmConfig {
   /** H: numbers in the states of all other LSTMs. */
   readonly hidden: number;
   readonly layers: number;
-  /** What the layers are; LSTMs when left out. */
+  /** What the layers are; LSTMs by default. */
   readonly cell?: 'lstm' | 'gru';
   /** The word that fills up short texts: its embedding is zero at first and gets no gradient from the embedding. */
   readonly paddingIndex: number;
@@ -27,7 +27,7 @@ export interface AwdLstmConfig {
   readonly weightDrop: number;
   /** Multiplies all of them. */
   readonly dropMult: number;
-  /** It reads texts from their end to their beginning; no when left out. */
+  /** It reads texts from their end to their beginning; no by default. */
   readonly backwards?: boolean;
 }
 
@@ -69,7 +69,7 @@ export const awdLstmSizes = ({ width, hidden, layers }: AwdLstmConfig): readonly
   Array.from({ length: layers }, (_, i) => (i === layers - 1 ? width : hidden));
 
 /**
- * The encoder: words int32[N,T] -> states [N,T,width]. `states`, one per LSTM, are the first ones, zeros when left out. Parameters
+ * The encoder: words int32[N,T] -> states [N,T,width]. `states`, one per LSTM, are the first ones, zeros by default. Parameters
  * `encoder.weight` [V,width], `rnns.0.weight_ih_l0` and so on.
  */
 export function awdLstmBody(

@@ -8,7 +8,7 @@ import { type VggConfig, vgg, vggConfigs, vggEncoder } from './vgg.ts';
 /** A classifier whose weights torchvision has, and its body. */
 export interface Backbone {
   readonly encoder: Encoder;
-  /** x f32[N,C,H,W], normalised -> scores f32[N,classes]; torchvision's 1000 classes when left out. */
+  /** x f32[N,C,H,W], normalised -> scores f32[N,classes]; torchvision's 1000 classes by default. */
   readonly classify: (scope: Scope, x: Value, options?: { readonly classes?: number }) => Value;
 }
 

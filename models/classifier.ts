@@ -10,13 +10,13 @@ import type { Encoder } from './encoder.ts';
 
 export interface ClassifierHeadOptions {
   readonly classes: number;
-  /** Features of the hidden layers; [512] when left out. */
+  /** Features of the hidden layers; [512] by default. */
   readonly hidden?: readonly number[];
-  /** In front of the last layer; half of it in front of the others. 0.5 when left out. */
+  /** In front of the last layer; half of it in front of the others. 0.5 by default. */
   readonly dropout?: number;
-  /** Maxima and means of the map, and not means alone; true when left out. */
+  /** Maxima and means of the map, and not means alone; true by default. */
   readonly concatPool?: boolean;
-  /** Biases of the linear layers, as in fastai v1; v2 has none. True when left out. */
+  /** Biases of the linear layers, as in fastai v1; v2 has none. True by default. */
   readonly bias?: boolean;
 }
 

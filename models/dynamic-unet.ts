@@ -15,17 +15,17 @@ import type { Encoder } from './encoder.ts';
 export interface DynamicUnetConfig {
   /** Channels of the result: classes, or 3 for a picture. */
   readonly classes: number;
-  /** 2x2 blur behind the pixel shuffles of the blocks; none when left out. */
+  /** 2x2 blur behind the pixel shuffles of the blocks; none by default. */
   readonly blur?: boolean;
-  /** Whether the last block blurs too, where `blur` is on; true when left out. */
+  /** Whether the last block blurs too, where `blur` is on; true by default. */
   readonly blurFinal?: boolean;
   /** Self-attention behind the third block from the end. Such a model has static shapes and cannot be tiled. */
   readonly selfAttention?: boolean;
-  /** Joins the picture itself at the end and adds a residual block; true when left out. */
+  /** Joins the picture itself at the end and adds a residual block; true by default. */
   readonly lastCross?: boolean;
   /** Half the channels inside that block. */
   readonly bottle?: boolean;
-  /** Of the decoder's convolutions; `none` when left out, as in fastai's `unet_learner`. */
+  /** Of the decoder's convolutions; `none` by default, as in fastai's `unet_learner`. */
   readonly norm?: nn.BlockNorm;
   /** Squeezes the result into this range by a sigmoid. */
   readonly yRange?: readonly [number, number];

@@ -7,7 +7,7 @@ import * as o from '../training/ops/build.ts';
 
 /*
  * The six nets of the lesson's human-numbers notebook, from three words to a two-layer GRU. Each takes words x i32[N,T], ids
- * below `words`; N and T are fixed. The first two say what comes after the last word, the others what comes after every word:
+ * below `words`; N and T are fixed. The first two state what comes after the last word, the others what comes after every word:
  * scores f32[N,V] or f32[N,T,V].
  */
 

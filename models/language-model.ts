@@ -13,7 +13,7 @@ import {
 } from './awd-lstm.ts';
 
 export interface PenaltyOptions {
-  /** AR and TAR of {@link awdLstmPenalty}; 2 and 1 when left out. */
+  /** AR and TAR of {@link awdLstmPenalty}; 2 and 1 by default. */
   readonly alpha?: number;
   readonly beta?: number;
 }
@@ -29,7 +29,7 @@ export interface WindowResult {
 /** Columns `from` .. `to` of x[N,...]. */
 const columns = (x: Value, from: number, to: number): Value => o.slice(x, { axes: [1], starts: [from], ends: [to] });
 
-/** The language model over window after window of a text; its states are buffers, so each goes on where the last one ended. */
+/** The language model over window after window of a text; its states are buffers, so each continues where the last one ended. */
 export function languageModelWindow(
   scope: Scope,
   window: Value,

@@ -6,7 +6,7 @@ import type { Encoder } from './encoder.ts';
 
 /*
  * A residual encoder for machines without a graphics card: ResNet's blocks, few channels where the maps are large (there every
- * pass over them costs as much as the convolutions) and most blocks where they are small.
+ * skip them costs as much as the convolutions) and most blocks where they are small.
  */
 
 export interface SmallEncoderConfig {
@@ -14,7 +14,7 @@ export interface SmallEncoderConfig {
   readonly widths: readonly number[];
   /** Blocks at each of those sizes; the stem of the first counts as one. */
   readonly depths: readonly number[];
-  /** Whether each block starts as its shortcut; true when left out. In runs of a few hundred steps a net that starts whole learns sooner. */
+  /** Whether each block starts as its shortcut; true by default. In runs of a few hundred steps a net that starts whole learns sooner. */
   readonly zeroLast?: boolean;
 }
 

@@ -35,7 +35,7 @@ const ways: Readonly<Record<string, GenerateOptions>> = {
 function unevenModel(net: Partial<AwdLstmConfig> & { readonly words: number }): Uint8Array {
   const config: AwdLstmConfig = { ...awdLstmDefaults, ...net };
   const weights = randomTextWeights(config, 1);
-  // No text ends: special words are left out.
+  // No text ends: special words are omitted.
   const bias = Float32Array.from({ length: config.words }, (_, id) => {
     return id < specialTokens.length ? -30 : -1.5 * Math.log(id - specialTokens.length + 1);
   });

@@ -10,7 +10,7 @@ import type { Side, Turn } from './race.ts';
  * The PyTorch side of a race: a Python script in a process of its own that answers every line on stdin with one line of JSON.
  */
 
-/** What the script is told: tensors by name, and whatever else it needs. */
+/** The input of the script: tensors by name, and whatever else it needs. */
 export interface PeerSettings {
   readonly weights: Iterable<readonly [string, Tensor<'float32'>]>;
   readonly batch: Readonly<Record<string, Tensor>>;
@@ -43,7 +43,7 @@ function handOver(folder: string, { weights, batch, ...rest }: PeerSettings): st
 }
 
 export interface Peer extends Side {
-  /** What the script said when it was ready: versions, and what it is linked with. */
+  /** What the script reported when it was ready: versions, and what it is linked with. */
   readonly facts: Readonly<Record<string, unknown>>;
   /** Sends one line, `bytes` behind it, and reads the answer. */
   ask(line: string, bytes?: Uint8Array): Promise<Record<string, unknown>>;

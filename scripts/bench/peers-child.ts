@@ -8,7 +8,7 @@ import { type Turn, timed } from './race.ts';
 
 export type Kind = 'node' | 'wasm' | 'ort' | 'tfjs-wasm' | 'tfjs-cpu';
 
-/** What the process says: once that it is open, then one turn after the other; or why it cannot. */
+/** What the process states: once that it is open, then one turn after the other; or why it cannot. */
 export type ChildMessage =
   | { readonly kind: 'open'; readonly facts: Trainer['facts']; readonly parameters: number }
   | { readonly kind: 'turn'; readonly turn: Turn }

@@ -13,9 +13,9 @@ import { stepRows } from './step-rows.ts';
 export interface PeerRow {
   readonly task: Task;
   readonly batch: Readonly<Record<string, Tensor>>;
-  /** All parameters are trained when left out. */
+  /** All parameters are trained by default. */
   readonly isTrained?: (name: string) => boolean;
-  /** How far the first losses may be apart, relative; 1e-4 when left out. */
+  /** How far the first losses may be apart, relative; 1e-4 by default. */
   readonly firstTolerance?: number;
 }
 

@@ -67,7 +67,7 @@ interface Options {
 
 const isTfjs = (kind: Kind): boolean => kind.startsWith('tfjs');
 
-/** Those that can be opened; of the others it says why not. */
+/** Those that can be opened; of the others it states why not. */
 async function openSides(row: string, { sides, threads, tfjs }: Options, artifacts: string): Promise<PeerSide[]> {
   const opened: PeerSide[] = [];
   for (const kind of sides) {

@@ -63,7 +63,7 @@ const standing = (name: string, turns: readonly Turn[]): Standing => ({
 
 export interface RaceOptions {
   readonly rounds: number;
-  /** Rounds before those that count; 2 when left out. */
+  /** Rounds before those that count; 2 by default. */
   readonly warmUp?: number;
   /** How far a loss may be from the first side's, relative: at the first step, and later. */
   readonly tolerance?: readonly [number, number];
@@ -114,7 +114,7 @@ export function describe(standings: readonly Standing[]): string {
 /** Facts about the machine that belong beside every time. */
 export const machine = () => ({ cpu: cpus()[0]?.model, cores: cpus().length, load: loadavg()[0]! });
 
-/** Says on stderr that this machine is too busy for `threads` threads of each side. */
+/** States on stderr that this machine is too busy for `threads` threads of each side. */
 export function warnIfBusy(threads: number): void {
   const { load, cores } = machine();
   if (load + threads > cores + 0.5)

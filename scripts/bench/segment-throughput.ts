@@ -42,7 +42,7 @@ const workers = Number(values.workers);
 const parts = ['session', 'bare', 'worker'] as const;
 type PartName = (typeof parts)[number];
 
-/** One side of the race: works for some seconds and says how many pictures it did. */
+/** One side of the race: works for some seconds and states how many pictures it did. */
 interface Side {
   readonly name: string;
   run(seconds: number): Promise<number>;
@@ -53,7 +53,7 @@ interface ThreadData {
   readonly threads: number;
 }
 
-/** The worker thread: does one part again and again for the time that it is told. */
+/** The worker thread: does one part again and again for the given time. */
 async function serveParts({ photo, threads }: ThreadData): Promise<void> {
   const store = openStore({ zooDir, storeDir: storeDirOf() });
   const version = await store.resolve('segment');

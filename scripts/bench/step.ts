@@ -1,7 +1,7 @@
 /*
  * One training step (forward, backward, optimiser) of a net, fettle on the CPU beside PyTorch, turn by turn in one run. Both start
  * from the same weights and must report the same losses. Run it on a quiet machine: with fewer free cores than threads
- * PyTorch's threads wait for each other, and the ratio says nothing.
+ * PyTorch's threads wait for each other, and the ratio means nothing.
  *
  *     npm run build:ts && node dist/scripts/bench/step.js [row ...] [--rounds 20] [--threads 2] [--python /usr/bin/python3]
  */

@@ -17,7 +17,7 @@ import { type Digits, digitLoader, readDigits } from './mnist-data.ts';
 /*
  * The loss landscape of a deep net with and without skip connections, after Li et al. 2018: both are trained alike on MNIST, then
  * the loss on training digits is taken on a square of two filter-normalised random directions about what was found. Interrupted
- * runs go on when the same command is given again.
+ * runs continue when the same command is given again.
  *
  *   FETTLE_DATA=... node dist/scripts/results/loss-landscape.js
  */

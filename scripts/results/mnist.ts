@@ -19,7 +19,7 @@ import { digitLoader, readDigits } from './mnist-data.ts';
 /*
  * The lesson's three nets on MNIST, with its settings: one cycle, batches of 128, digits moved by up to 3 pixels, AdamW
  * (0.9, 0.99) with weight decay 0.01 on everything. Accuracy is on the test set, as in the lesson. A run that was
- * interrupted goes on when the same command is given again.
+ * interrupted continues when the same command is given again.
  *
  *   node dist/scripts/results/mnist.js --net resnet --epochs 12 --seeds 3
  */
@@ -90,7 +90,7 @@ interface SeedResult {
   readonly trainedNow: boolean;
 }
 
-/** Trains one seed, or says that it has been. */
+/** Trains one seed, or states that it has been. */
 async function runSeed({ net, epochs, data, out, threads, pictures }: Options, seed: number): Promise<SeedResult> {
   const recipe = recipes[net];
   const [train, test] = [await readDigits(data, 'train'), await readDigits(data, 't10k')];
@@ -151,7 +151,7 @@ async function main(options: Options): Promise<void> {
 if (process.argv[1] === import.meta.filename) {
   const command = new Command('mnist')
     .requiredOption('--net <name>', Object.keys(mnistNets).join(', '))
-    .option('--epochs <n>', "the lesson's when left out")
+    .option('--epochs <n>', "the lesson's by default")
     .option('--seeds <n>', 'seeds 1..n', '1')
     .option('--data <folder>', 'folder of the idx files', join(process.env.FETTLE_DATA ?? 'data', 'mnist'))
     .option('--out <folder>', 'checkpoints and results', 'runs/mnist')
@@ -159,7 +159,7 @@ if (process.argv[1] === import.meta.filename) {
       '--pictures <folder>',
       'pictures of the first seed: lr-find, loss, schedule, accuracy, top losses, confusion',
     )
-    .option('--threads <n>', 'threads of ONNX Runtime; all cores when left out')
+    .option('--threads <n>', 'threads of ONNX Runtime; all cores by default')
     .parse();
   await main(command.opts<Options>());
 }

@@ -25,7 +25,7 @@ import { openSession } from '../../training/run/ort.node.ts';
 import { dataFolder } from './data.ts';
 
 /*
- * Cat or dog, told on breeds that the net has never seen. The photos of sr/pets are in four folds, no breed in two of them; each fold is told by a
+ * Cat or dog, on breeds that the net has never seen. The photos of sr/pets are in four folds, no breed in two of them; each fold is classified by a
  * net that was trained on the other three. The ways:
  *   plain     from random weights
  *   cutmix    the same, with CutMix

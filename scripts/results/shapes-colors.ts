@@ -7,7 +7,7 @@ import { readMask } from '../../training/pictures/masks/mask-file.node.ts';
 import { shapeClasses } from './shapes-data.ts';
 
 /*
- * What colours alone tell: a naive Bayes classifier of every pixel, on histograms of its own colour and of the mean colour about it.
+ * What colours alone predict: a naive Bayes classifier of every pixel, on histograms of its own colour and of the mean colour about it.
  */
 
 /** Steps of each channel in the histograms. */

@@ -10,7 +10,7 @@ import { encodePaletteIds } from '../../training/pictures/masks/palette-png.node
 /*
  * A made-up task of segmentation: a disc, a bar and a star lie on a photo out of focus. Their areas have one distribution, they are turned and
  * placed at random and may hide a part of one another, and each has a texture of its own, drawn from the same four patterns in any colours: neither
- * colour nor texture tells one from another.
+ * colour nor texture distinguishes them.
  */
 
 export const shapeClasses = [

@@ -19,7 +19,7 @@ import { colorScores } from './shapes-colors.ts';
 import { shapeClasses, shapePicture, writeShapes } from './shapes-data.ts';
 
 /*
- * `fettle retrain segment` on a task that nobody has weights for: a disc, a bar and a star on a photo, told apart by their outlines
+ * `fettle retrain segment` on a task that nobody has weights for: a disc, a bar and a star on a photo, distinguished by their outlines
  * alone (shapes-data.ts). 40 pictures to train on, of which the command holds some out to choose its epoch by; 40 others, made of other
  * photos, are looked at here alone. Beside it what a pixel's colour and its neighbourhood's say (shapes-colors.ts).
  *   node dist/scripts/results/shapes.js [--from segment@1|none] [--threads N] [--picture] [SEED ...]
@@ -89,7 +89,7 @@ async function measure(seed: number, from: string, threads: string): Promise<Run
   return run;
 }
 
-/** docs/images/shapes.png: pictures made of free photos alone, with what they are and what the model says of them. */
+/** docs/images/shapes.png: pictures made of free photos alone, with what they are and what the model predicts. */
 async function drawPicture({ dir }: Run): Promise<void> {
   const names = [
     'gps_exif.jpg',
@@ -115,7 +115,7 @@ async function drawPicture({ dir }: Run): Promise<void> {
   }
   await session.release();
   const legend = shapeClasses.map(({ name: text, color }) => ({ text, color }));
-  const svg = await pictureCells(cells, { columns: 2, title: 'picture, what it is, what the model says', legend });
+  const svg = await pictureCells(cells, { columns: 2, title: 'picture, mask, prediction', legend });
   const file = join(packageRoot, 'docs', 'images', 'shapes.png');
   await savePlot(svg, file);
   process.stdout.write(`${file}\n`);

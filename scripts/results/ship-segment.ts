@@ -72,10 +72,10 @@ ${runs.map(recipe).join('\n')}
 
 ## Numbers
 Against the published masks at their own size, 480 x 360; void pixels do not count. Pictures go through the net with a short side of ${valid.shortSide} px, the
-best of three on the validation part; the test part had no say in that.
+best of three on the validation part; the test part was not used for model selection.
 
-The two parts say different things. All validation frames are of the drive \`0016E5\`, of which the training part has 204 others: they say how well known streets are told. Of
-the test frames 171 are of a drive that training has nothing of, and 62 of one at dusk: they say what to expect elsewhere.
+The two parts measure different things. All validation frames are of the drive \`0016E5\`, of which the training part has 204 others: they measure known streets. Of
+the test frames 171 are of a drive without training frames, and 62 of one at dusk: they show what to expect elsewhere.
 
 | | val (${valid.pictures}) | test (${test.pictures}) |
 |---|---|---|

@@ -17,7 +17,7 @@ import { measureTweets, type TweetsResult, withWords } from './tweets.ts';
  *   node dist/scripts/results/ship-text.js --body runs/text --tuned runs/retrain-text
  */
 
-/** What a run's folder says of it. */
+/** What a run's folder states of it. */
 interface Run {
   readonly epochs: number;
   readonly hours: number;
@@ -69,7 +69,7 @@ on one thread of a busy CPU (validation perplexity there ${body.perplexity.toFix
 held-out posts was taken.
 
 ## Numbers
-Perplexity per token, ${words} words for all models, xxunk counted like a word: ${percent(unknown.held)} of the tokens of the held-out posts, ${percent(unknown.later)} of those of 2019, which decided nothing
+Perplexity per token, ${words} words for all models, xxunk counted like a word: ${percent(unknown.held)} of the tokens of the held-out posts, ${percent(unknown.later)} of those of 2019, which were not used for model selection
 (${posts.later} posts).
 
 | model | held out | 2019 |

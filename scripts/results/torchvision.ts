@@ -50,7 +50,7 @@ function specsOf(name: BackboneName): readonly ParamSpec[] {
   return scope.specs;
 }
 
-/** A state with the weights of a file, and what to tell of it. */
+/** A state with the weights of a file, and its report. */
 async function loadedState(
   name: BackboneName,
   path: string,

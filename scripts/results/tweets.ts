@@ -12,7 +12,7 @@ import { Vocab } from '../../training/text/vocab.ts';
 import { type PostsData, readPostsData } from './posts-data.ts';
 
 /*
- * How well held-out posts are told: the body that read WikiText-2 alone, the same fine-tuned, the same with int8 weights, and n-grams of the
+ * How well held-out posts are predicted: the body that read WikiText-2 alone, the same fine-tuned, the same with int8 weights, and n-grams of the
  * same posts. One vocabulary for all, that of the fine-tuned model; xxunk counts like any word. Texts lie in as many rows for all.
  *
  *   node dist/scripts/results/tweets.js --body runs/text/model.onnx --tuned runs/retrain-text/model.onnx

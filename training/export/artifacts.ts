@@ -19,13 +19,13 @@ export interface ArtifactOptions {
   readonly state: TrainState;
   readonly optimizer: OptimizerDef;
   /**
-   * Hyper-parameters besides the optimiser's defaults, told in the optimiser model's metadata: a number, or one for each parameter
+   * Hyper-parameters besides the optimiser's defaults, stated in the optimiser model's metadata: a number, or one for each parameter
    * group of the state.
    */
   readonly hyper?: Readonly<Record<string, number | readonly number[]>>;
-  /** Parameters for which it is false are frozen; all are trained when left out. */
+  /** Parameters for which it is false are frozen; all are trained by default. */
   readonly isTrained?: (name: string) => boolean;
-  /** 18..21; 18 when left out. */
+  /** 18..21; 18 by default. */
   readonly opset?: number;
   /** The user's own facts, kept in the checkpoint. */
   readonly properties?: ReadonlyMap<string, number | string>;
@@ -117,7 +117,7 @@ function segmentsOf(state: TrainState, names: ReadonlySet<string>, hyper: Hyper)
   });
 }
 
-/** The checkpoint; before the first update there are no moments to tell. */
+/** The checkpoint; before the first update there are no moments. */
 function checkpointOf(options: ArtifactOptions, hyper: Hyper, trained: readonly string[]): Uint8Array {
   const { state, properties } = options;
   const names = new Set(trained);

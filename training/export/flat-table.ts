@@ -74,7 +74,7 @@ function writeTable(builder: Builder, spec: FlatSpec, record: FlatRecord): numbe
   return builder.endObject();
 }
 
-/** The buffer of `record` with the four letters `identifier`; undefined properties are left out. `sizeBytes` is about its size. */
+/** The buffer of `record` with the four letters `identifier`; undefined properties are omitted. `sizeBytes` is about its size. */
 export function encodeFlat<T extends object>(
   spec: FlatSpec,
   record: T,

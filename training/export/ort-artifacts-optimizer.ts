@@ -17,18 +17,18 @@ import { adamw, sgd } from '../optim/optimizers.ts';
 export const ortDomain = 'com.microsoft';
 
 export interface OrtOptimizerOptions {
-  /** `adamw` (when left out) or `sgd`: the runtime's training has no others. */
+  /** `adamw` (when omitted) or `sgd`: the runtime's training has no others. */
   readonly optimizer?: OptimizerDef;
   /** Of the optimiser, besides its defaults; without `lr`. One value for all parameters. */
   readonly hyper?: Readonly<Record<string, number>>;
   /**
-   * The learning rate, or one for each update, of which the last stays. Left out, it is what the runtime feeds: 0.001 unless its
-   * own scheduler says otherwise.
+   * The learning rate, or one for each update, of which the last stays. Omitted, it is what the runtime feeds: 0.001 unless its
+   * own scheduler states otherwise.
    */
   readonly lr?: number | readonly number[];
   /** Clips the gradients by their norm over all parameters. */
   readonly maxNorm?: number;
-  /** Version of ONNX's operators, 18..21; 18 when left out. */
+  /** Version of ONNX's operators, 18..21; 18 by default. */
   readonly opset?: number;
 }
 

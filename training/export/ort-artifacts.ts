@@ -26,7 +26,7 @@ export const needArtifactOpset = (where: string, opset: number): void =>
 export interface OrtArtifactOptions extends OrtOptimizerOptions {
   /** Of every parameter and buffer. */
   readonly weights: Weights;
-  /** Parameters for which it is false are frozen; all are trained when left out. */
+  /** Parameters for which it is false are frozen; all are trained by default. */
   readonly isTrained?: (name: string) => boolean;
   /** Where a training stands: updates done, and for every trained parameter the optimiser's moments. */
   readonly progress?: { readonly step: number; readonly moments: ReadonlyMap<string, readonly Tensor[]> };
@@ -51,7 +51,7 @@ const bufferName = (param: string): string => `${param}_grad.accumulation.buffer
 const flagName = (param: string): string => `${param}_grad.accumulation.out`;
 const resetName = 'lazy_reset_grad';
 
-/** target <- value where the flag `overwrite` bool[1] is true, else target += value; an output says that it happened. */
+/** target <- value where the flag `overwrite` bool[1] is true, else target += value; an output states that it happened. */
 function accumulate(graph: Graph, name: string, target: Value, value: Value, overwrite: Value): void {
   const types = [{ dtype: 'bool', shape: [1] }] as const;
   const [flag] = graph.addNode('InPlaceAccumulatorV2', [target, value, overwrite], types, {}, ortDomain);

@@ -8,11 +8,11 @@ import { Grammar, promptIds, withoutSpace } from './writer.ts';
 
 export interface BeamOptions {
   readonly prompt?: string;
-  /** Texts kept at every step; 10 when left out. */
+  /** Texts kept at every step; 10 by default. */
   readonly beams?: number;
-  /** Next words tried of each; 10 when left out. */
+  /** Next words tried of each; 10 by default. */
   readonly topK?: number;
-  /** 40 when left out. */
+  /** 40 by default. */
   readonly maxTokens?: number;
 }
 
@@ -26,12 +26,12 @@ export interface Beam {
 interface Path {
   readonly ids: readonly number[];
   readonly logProbability: number;
-  /** Row that it goes on from. */
+  /** Row that it continues from. */
   readonly row: number;
   readonly finished: boolean;
 }
 
-/** beamSearch: the likeliest texts found by keeping `beams` of them at every step, the best by log p per token first. */
+/** beamSearch: the most likely texts found by keeping `beams` of them at every step, the best by log p per token first. */
 export async function beamSearch(model: OpenTextModel, options: BeamOptions = {}): Promise<readonly Beam[]> {
   const { prompt = '', beams = 10, topK = 10, maxTokens = 40 } = options;
   for (const [name, value] of Object.entries({ beams, topK, maxTokens })) {
@@ -76,7 +76,7 @@ function rearrange(rows: TextRows, states: readonly RowState[]): void {
   for (const state of states) rows.add(state);
 }
 
-/** A path with each of its `topK` likeliest next words. */
+/** A path with each of its `topK` most likely next words. */
 function grown(
   path: Path,
   rows: TextRows,

@@ -6,19 +6,19 @@ import { type OpenTextModel, type RowState, TextRows } from './text-rows.ts';
 import { type FinishReason, Grammar, promptIds, Writer } from './writer.ts';
 
 export interface GenerateOptions extends SampleOptions {
-  /** What the text begins with; '' when left out. */
+  /** What the text begins with; '' by default. */
   readonly prompt?: string;
-  /** Candidates, written together; 1 when left out. */
+  /** Candidates, written together; 1 by default. */
   readonly n?: number;
-  /** Tokens at most; 60 when left out. */
+  /** Tokens at most; 60 by default. */
   readonly maxTokens?: number;
-  /** 0..2^32-1. The same seed gives the same text; 1 when left out. Candidate i is the same whatever n, and whatever is written beside it. */
+  /** 0..2^32-1. The same seed gives the same text; 1 by default. Candidate i is the same whatever n, and whatever is written beside it. */
   readonly seed?: number;
   /** The text ends before any of these. */
   readonly stop?: readonly string[];
   /** Ends the work after the token that is being made; the texts are what there is until then. */
   readonly signal?: AbortSignal;
-  /** Is told of every piece of text as it comes, of the tokens so far, and with the last piece, which may be '', why it ended. A piece in which a `stop` may begin waits for the next. */
+  /** Receives every piece of text as it comes, the tokens so far, and with the last piece, which may be '', why it ended. A piece in which a `stop` may begin waits for the next. */
   readonly onText?: (candidate: number, piece: string, tokens: number, finishReason?: FinishReason) => void;
 }
 
@@ -31,7 +31,7 @@ export interface Candidate {
 }
 
 export interface TextEngineOptions {
-  /** Texts that are written at the same time at most; 32 when left out. Further ones wait for their turn. */
+  /** Texts that are written at the same time at most; 32 by default. Further ones wait for their turn. */
   readonly rows?: number;
   /** Is waited for between two steps: where runs do not let other work in between (WebAssembly), messages can so arrive. */
   readonly pause?: () => Promise<void>;
@@ -74,11 +74,7 @@ function checkRequest(options: GenerateOptions, rows: number): void {
       return `generateText: expected a whole ${name} in ${least}..${most}, got ${value}`;
     });
   }
-  ensure(
-    !options.stop?.includes(''),
-    'bad-argument',
-    () => "generateText: expected stop strings, got ''; leave it out",
-  );
+  ensure(!options.stop?.includes(''), 'bad-argument', () => "generateText: expected stop strings, got ''; omit it");
   checkSampling(options);
 }
 
@@ -118,7 +114,7 @@ export class TextEngine {
     return this.busy === 0 && this.#waiting.length === 0;
   }
 
-  /** Writes texts that go on where the prompt ends. Throws `bad-argument`, and what the session throws. */
+  /** Writes texts that continue where the prompt ends. Throws `bad-argument`, and what the session throws. */
   async write(options: GenerateOptions = {}): Promise<readonly Candidate[]> {
     checkRequest(options, this.#most);
     return new Promise((resolve, reject) => {
@@ -216,17 +212,17 @@ export class TextEngine {
     for (const { job } of this.#removeRows(({ writer }) => writer.finishReason !== undefined)) finishIfDone(job);
   }
 
-  /** Chooses the next word of a text and tells of it. */
+  /** Chooses the next word of a text and reports it. */
   #next(job: Job, candidate: number, scores: WordScores): number {
     const writer = job.writers[candidate]!;
     const word = this.#sampler.choose(scores, job.options, writer.rng, writer.rules);
     writer.add(word);
-    if (job.options.onText !== undefined && !job.failed) this.#tell(job, candidate, job.options.onText);
+    if (job.options.onText !== undefined && !job.failed) this.#report(job, candidate, job.options.onText);
     return word;
   }
 
   /** What a listener throws is of its request alone. */
-  #tell(job: Job, candidate: number, onText: NonNullable<GenerateOptions['onText']>): void {
+  #report(job: Job, candidate: number, onText: NonNullable<GenerateOptions['onText']>): void {
     const writer = job.writers[candidate]!;
     const piece = writer.news();
     if (piece === '' && writer.finishReason === undefined) return;
@@ -259,7 +255,7 @@ export class TextEngine {
   }
 }
 
-/** The graph's probabilities belong to a temperature; at 0 the likeliest word needs none. */
+/** The graph's probabilities belong to a temperature; at 0 the most likely word needs none. */
 const temperaturesOf = (jobs: readonly Job[]): Float32Array =>
   Float32Array.from(jobs, ({ options }) => options.temperature || 1);
 

@@ -1,7 +1,7 @@
 import { type Candidate, type GenerateOptions, TextEngine } from './engine.ts';
 import type { OpenTextModel } from './text-rows.ts';
 
-/** generateText: texts that go on where the prompt ends, `n` of them in one batch, the states kept from token to token. */
+/** generateText: texts that continue where the prompt ends, `n` of them in one batch, the states kept from token to token. */
 export async function generateText(
   model: OpenTextModel,
   { pause, ...options }: GenerateOptions & { readonly pause?: () => Promise<void> } = {},

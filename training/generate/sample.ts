@@ -4,15 +4,15 @@ import { heaviest } from './select.ts';
 
 /** How the next word is chosen from the scores of all words. */
 export interface SampleOptions {
-  /** Scores are divided by it: below 1 likely words become likelier; 0 takes the likeliest. 1 when left out. */
+  /** Scores are divided by it: below 1 likely words become more likely; 0 takes the most likely. 1 by default. */
   readonly temperature?: number;
-  /** Only the k likeliest words; all when 0 or left out. */
+  /** Only the k most likely words; all when 0 or omitted. */
   readonly topK?: number;
-  /** Only the likeliest words that together have this probability, in (0, 1] (Holtzman et al. 2020); 1 when left out. */
+  /** Only the most likely words that together have this probability, in (0, 1] (Holtzman et al. 2020); 1 by default. */
   readonly topP?: number;
-  /** Only words that have this share of the likeliest one's probability, in [0, 1]; 0 when left out. */
+  /** Only words that have this share of the most likely one's probability, in [0, 1]; 0 by default. */
   readonly minP?: number;
-  /** Positive scores of words that occurred are divided by it, negative ones multiplied (Keskar et al. 2019); 1 when left out. */
+  /** Positive scores of words that occurred are divided by it, negative ones multiplied (Keskar et al. 2019); 1 by default. */
   readonly repetitionPenalty?: number;
 }
 
@@ -34,7 +34,7 @@ export function checkSampling(options: SampleOptions): void {
   }
 }
 
-/** What a model says of the next word. The sampler writes into the arrays. */
+/** What a model predicts for the next word. The sampler writes into the arrays. */
 export interface WordScores {
   /** f32[V]. */
   readonly scores: Float32Array;
@@ -52,7 +52,7 @@ export interface WordRules {
 }
 
 /*
- * Vocabularies are long and words that matter few: the loops below look at eight words at a time and go on where none of them matters. That is twice
+ * Vocabularies are long and words that matter few: the loops below look at eight words at a time and continue where none of them matters. That is twice
  * as fast as one by one.
  */
 
@@ -126,7 +126,7 @@ class Changes {
     if (probabilities === undefined) return;
     const weight = probabilities[id]!;
     const after = score === before ? weight : weight * Math.exp((scores[id]! - before) / this.#temperature);
-    // A word too rare for an f32 that becomes likelier.
+    // A word too rare for an f32 that becomes more likely.
     if (weight < 1e-30 && score > before) this.#lost = true;
     probabilities[id] = after;
     this.#total += after - weight;
@@ -198,7 +198,7 @@ export class WordSampler {
   #keep(weights: Float32Array, total: number, { topK = 0, topP = 1, minP = 0 }: SampleOptions): number {
     const least = minP > 0 ? minP * weights[likeliest(weights)]! : 0;
     const few = topK > 0 && topK < weights.length;
-    // Words below this share of the rest have together less than what topP leaves out.
+    // Words below this share of the rest have together less than what topP omits.
     const mass = least > 0 ? sumFrom(weights, least) : total;
     const rest = few ? 0 : ((1 - topP) * mass) / weights.length;
     const found = few
@@ -246,7 +246,7 @@ function lightest(ids: Int32Array, weights: Float32Array, count: number): number
   return least;
 }
 
-/** The word at which the sum of the weights passes `at`; the likeliest where rounding leaves it beyond all of them. */
+/** The word at which the sum of the weights passes `at`; the most likely where rounding leaves it beyond all of them. */
 function drawn(weights: Float32Array, at: number): number {
   let left = at;
   for (let id = 0; id < weights.length; id++) {

@@ -42,7 +42,7 @@ export class TextRows {
     this.#model = model;
   }
 
-  /** Adds a row that stands where `state` was taken; at the beginning of a text when left out. */
+  /** Adds a row that stands where `state` was taken; at the beginning of a text by default. */
   add(state?: RowState): void {
     if (this.count === this.#room) this.#grow();
     const row = this.count++;
@@ -70,7 +70,7 @@ export class TextRows {
     this.count = 0;
   }
 
-  /** Reads the next T words of every row, words[N T]; the graph weighs the scores by the rows' temperatures f32[N], 1 when left out. */
+  /** Reads the next T words of every row, words[N T]; the graph weighs the scores by the rows' temperatures f32[N], 1 by default. */
   async read(words: Int32Array, temperatures: Float32Array = new Float32Array(this.count).fill(1)): Promise<void> {
     const { session, states, vocab, weighs = false } = this.#model;
     const n = this.count;

@@ -85,7 +85,7 @@ export class Writer {
     return { ...this.#grammar.rules(this.#last, this.#before, this.tokens), seen: this.seen };
   }
 
-  /** Goes on with a word; `finishReason` says when that was the end. */
+  /** Continues with a word; `finishReason` states when that was the end. */
   add(id: number): void {
     if (this.#grammar.isEnd(id)) {
       this.finishReason = 'stop';
@@ -99,7 +99,7 @@ export class Writer {
     if (this.finishReason === undefined && this.tokens >= this.#options.maxTokens) this.finishReason = 'length';
   }
 
-  /** What has not been told yet and cannot become part of a stop any more. */
+  /** What has not been reported yet and cannot become part of a stop any more. */
   news(): string {
     const held = this.finishReason === undefined ? this.#heldBack() : 0;
     const piece = this.text.slice(this.#told, Math.max(this.#told, this.text.length - held));

@@ -16,7 +16,7 @@ import {
 } from './schema.ts';
 
 export interface ExportOptions {
-  /** Version of the default operator set, 18 unless told otherwise: up to 21, down to the oldest that has the graph's nodes as they are (12 to 18). */
+  /** Version of the default operator set, 18 by default: up to 21, down to the oldest that has the graph's nodes as they are (12 to 18). */
   readonly opset?: number;
   /** Further operator sets by domain. */
   readonly domains?: Readonly<Record<string, number>>;

@@ -41,7 +41,7 @@ export interface Node {
   /** '' for standard ONNX. */
   readonly domain: string;
   readonly name: string;
-  /** `undefined` marks an optional input that is left out. */
+  /** `undefined` marks an optional input that is omitted. */
   readonly inputs: readonly (Value | undefined)[];
   readonly outputs: readonly Value[];
   readonly attrs: Readonly<Record<string, Attr>>;
@@ -82,7 +82,7 @@ export class Graph {
   }
 
   /**
-   * Runs `build`, and says that the derivative of what it makes of `inputs` is `gradient`. Nothing else that the nodes in
+   * Runs `build`, and states that the derivative of what it makes of `inputs` is `gradient`. Nothing else that the nodes in
    * it read may depend on a parameter.
    */
   region(inputs: readonly Value[], build: () => readonly Value[], gradient: Region['gradient']): readonly Value[] {

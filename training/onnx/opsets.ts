@@ -2,7 +2,7 @@ import { ensure } from '../core/errors.ts';
 import type { Graph, Node } from './graph.ts';
 
 /*
- * The opset number of a file says how a runtime reads its nodes; it does not rewrite them. A graph may therefore carry only the numbers
+ * The opset number of a file states how a runtime reads its nodes; it does not rewrite them. A graph may therefore carry only the numbers
  * under which its nodes, as they are written, mean what we mean. Source: ONNX's Changelog.md, the versions of each operator.
  */
 
@@ -23,7 +23,7 @@ const firstOpsets: Readonly<Record<string, number>> = {
   Split: 13,
   // Before, all axes from `axis` on were one.
   Softmax: 13,
-  // `roi` left out.
+  // `roi` omitted.
   Resize: 13,
 };
 
@@ -48,7 +48,7 @@ function newestForm(graph: Graph): { readonly opset: number; readonly op?: strin
 /** oldestOpset(graph): the first opset, 12 to 18, that a file of `graph` may have. */
 export const oldestOpset = (graph: Graph): number => newestForm(graph).opset;
 
-/** needOpset: throws `bad-argument` unless `opset` is a whole number in `oldest`..21; `reason` says why not an older one. */
+/** needOpset: throws `bad-argument` unless `opset` is a whole number in `oldest`..21; `reason` states why not an older one. */
 export function needOpset(where: string, opset: number, oldest: number, reason: string): void {
   ensure(Number.isInteger(opset) && opset >= oldest && opset <= newestOpset, 'bad-argument', () => {
     return `${where}: expected an opset in ${oldest}..${newestOpset}, got ${opset}; ${reason}`;

@@ -11,7 +11,7 @@ import {
 import { floatsOf, int8Code } from './weights.ts';
 
 export interface QuantiseOptions {
-  /** Weights with fewer numbers stay as they are; 4096 when left out. */
+  /** Weights with fewer numbers stay as they are; 4096 by default. */
   readonly least?: number;
 }
 

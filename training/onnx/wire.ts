@@ -103,7 +103,7 @@ function readMessage(reader: BinaryReader, spec: MessageSpec, length: number): M
   return message;
 }
 
-/** Protobuf bytes of `message`, fields in the order of `spec`; undefined properties are left out. */
+/** Protobuf bytes of `message`, fields in the order of `spec`; undefined properties are omitted. */
 export function encodeMessage<T extends object>(spec: MessageSpec, message: T): Uint8Array {
   const writer = new BinaryWriter();
   writeMessage(writer, spec, message as Message);

@@ -83,7 +83,7 @@ export const cast = (x: Value, to: DType): Value =>
   x.dtype === to ? x : emit(x.graph, 'Cast', [x], { to: dtypes[to].onnxCode });
 
 interface ReduceOptions {
-  /** All axes when left out. */
+  /** All axes by default. */
   readonly axes?: readonly number[];
   readonly keepdims?: boolean;
 }
@@ -154,7 +154,7 @@ interface SliceOptions {
   readonly ends: readonly number[];
   readonly steps?: readonly number[];
 }
-/** Elements from starts up to ends (left out) along the given axes. */
+/** Elements from starts up to ends (omitted) along the given axes. */
 export function slice(x: Value, { axes, starts, ends, steps = axes.map(() => 1) }: SliceOptions): Value {
   const keepsAll = axes.every((axis, i) => starts[i] === 0 && steps[i] === 1 && ends[i] === x.shape[axis]);
   if (keepsAll) return x;
@@ -290,7 +290,7 @@ export function convTranspose(
 
 export interface PoolOptions {
   readonly kernel: number | readonly number[];
-  /** The kernel when left out. */
+  /** The kernel by default. */
   readonly stride?: number | readonly number[];
   readonly padding?: number | readonly number[];
 }

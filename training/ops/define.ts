@@ -20,7 +20,7 @@ export interface OpDef<A extends AttrSpec = AttrSpec> {
   /** The default-domain opset whose definition of the operator we follow. */
   readonly since: number;
   readonly attrs: A;
-  /** Types of the outputs. Optional inputs that are left out are `undefined`. Throws `bad-shape`, `bad-dtype`, `bad-argument`. */
+  /** Types of the outputs. Optional inputs that are omitted are `undefined`. Throws `bad-shape`, `bad-dtype`, `bad-argument`. */
   readonly infer: (inputs: readonly (Value | undefined)[], attrs: AttrsOf<A>, where: string) => readonly ValueType[];
 }
 

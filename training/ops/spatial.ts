@@ -96,7 +96,7 @@ export const spatialOps = {
       return [{ dtype: x.dtype, shape: [x.shape[0]!, x.shape[1]!, ...windowedDims(x, attrs, where)] }];
     },
   ),
-  /** inputs x, (roi left out), constant f32 scales [1,1,...] of whole numbers. */
+  /** inputs x, (roi omitted), constant f32 scales [1,1,...] of whole numbers. */
   Resize: defineOp(
     13,
     { mode: 'string', coordinate_transformation_mode: 'string', nearest_mode: 'string' },

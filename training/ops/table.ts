@@ -8,7 +8,7 @@ import { recurrentOps } from './recurrent.ts';
 import { reduceOps } from './reduce.ts';
 import { spatialOps } from './spatial.ts';
 
-/** Every operator that fettle emits. A row here needs one in `gradRules`; the compiler says so. */
+/** Every operator that fettle emits. A row here needs one in `gradRules`; the compiler states so. */
 export const opTable = {
   ...elementwiseOps,
   ...reduceOps,

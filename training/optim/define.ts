@@ -29,7 +29,7 @@ export interface BuildOptimizerOptions {
    * an output `gradNorm` f32[], the norm before. Source: Pascanu et al. 2013; PyTorch's clip_grad_norm_.
    */
   readonly clip?: boolean;
-  /** For each tensor the number of its hyper-parameters, for tensors that share them; its own when left out. */
+  /** For each tensor the number of its hyper-parameters, for tensors that share them; its own by default. */
   readonly hyperOf?: readonly number[];
 }
 

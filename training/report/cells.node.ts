@@ -30,7 +30,7 @@ export interface LegendEntry {
 
 export interface CellsOptions {
   readonly columns?: number;
-  /** Small pictures are enlarged until their longer side has so many pixels; 96 when left out. */
+  /** Small pictures are enlarged until their longer side has so many pixels; 96 by default. */
   readonly side?: number;
   readonly title?: string;
   /** Below the pictures. */
@@ -101,16 +101,16 @@ export interface ShowOptions {
   readonly count?: number;
   readonly loader?: Loader;
   readonly columns?: number;
-  /** Names of the classes; those of the learner's data when left out. */
+  /** Names of the classes; those of the learner's data by default. */
   readonly names?: readonly string[];
   /**
-   * The picture of x. When left out: for loaders of a data block its true colours; else its values stretched to their own
+   * The picture of x. By default, for loaders of a data block its true colours; else its values stretched to their own
    * range.
    */
   readonly picture?: (x: Tensor) => Image;
-  /** Label of pixels that do not count; that of the learner's data when left out. */
+  /** Label of pixels that do not count; that of the learner's data by default. */
   readonly ignoreId?: number;
-  /** Of masks: the colours of the classes, RGB 0..255 by id; made up when left out. */
+  /** Of masks: the colours of the classes, RGB 0..255 by id; made up by default. */
   readonly colors?: readonly (readonly number[])[];
 }
 

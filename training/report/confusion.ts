@@ -12,11 +12,11 @@ function shade(share: number): string {
 }
 
 export interface ConfusionLook {
-  /** Per cent of each row instead of counts: for pixels, of which there are millions. False when left out. */
+  /** Per cent of each row instead of counts: for pixels, of which there are millions. False by default. */
   readonly shares?: boolean;
 }
 
-/** What a cell says. */
+/** What a cell shows. */
 const cellText = (count: number, total: number, shares: boolean): string => {
   if (!shares) return String(count);
   const percent = total === 0 ? 0 : (100 * count) / total;

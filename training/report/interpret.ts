@@ -19,7 +19,7 @@ export function topClass({ data }: Tensor): number {
   return best;
 }
 
-/** One item with what the model said of it. */
+/** One item with its prediction. */
 export interface ItemResult {
   /** Place in the loader. */
   readonly index: number;
@@ -111,7 +111,7 @@ export function mostConfused(
 
 const ratio = (part: number, whole: number): number => (whole === 0 ? 0 : part / whole);
 
-/** How well one class was told: precision hits / predicted, recall hits / labelled, their harmonic mean; 0 where there is nothing to divide by. */
+/** How well one class was recognised: precision hits / predicted, recall hits / labelled, their harmonic mean; 0 where there is nothing to divide by. */
 export interface ClassReport {
   readonly label: number;
   readonly precision: number;
@@ -147,9 +147,9 @@ export const flipHorizontal: View = (x) => {
 };
 
 export interface TtaOptions {
-  /** Views that are averaged; the flipped picture alone when left out. */
+  /** Views that are averaged; the flipped picture alone by default. */
   readonly views?: readonly View[];
-  /** Share of the plain prediction; 0.25 when left out. */
+  /** Share of the plain prediction; 0.25 by default. */
   readonly beta?: number;
   /** The highest of all instead of a mean. */
   readonly useMax?: boolean;

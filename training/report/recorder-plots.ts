@@ -55,7 +55,7 @@ export function plotMetrics({ rows }: History, names?: readonly string[]): strin
   });
 }
 
-/** plotLrFind: smoothed loss over the learning rate, with the suggestions -> SVG. The last points, far up, are left out. */
+/** plotLrFind: smoothed loss over the learning rate, with the suggestions -> SVG. The last points, far up, are omitted. */
 export function plotLrFind(
   found: LrFound,
   suggestions: readonly ('valley' | 'steep' | 'minimum')[] = ['valley', 'steep'],

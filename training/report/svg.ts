@@ -16,7 +16,7 @@ const escapes: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '
 const escaped = (text: string): string => text.replace(/[&<>"]/g, (one) => escapes[one]!);
 
 export interface TextOptions {
-  /** Height of capitals; 9 when left out. */
+  /** Height of capitals; 9 by default. */
   readonly size?: number;
   /** What (x, y) is: the left, the middle or the right end of the text's top. */
   readonly anchor?: 'start' | 'middle' | 'end';

@@ -6,7 +6,7 @@ import { GpuMemory, placesOf, toTensor } from './device-memory.ts';
 import { probeModel } from './probe.ts';
 import type { Device, DeviceMemory, Session, SkippedDevice, Tensors } from './session.ts';
 
-// What goes wrong is thrown and told by us; ONNX Runtime's own log on stderr would say it a second time.
+// Errors are thrown and reported by us; ONNX Runtime's own log on stderr would repeat them.
 ort.env.logLevel = 'fatal';
 
 /** Devices that ONNX Runtime has in Node, in order of preference. */
@@ -14,16 +14,16 @@ export type NodeDevice = Extract<Device, 'cuda' | 'webgpu' | 'cpu'>;
 const nodeDevices: readonly NodeDevice[] = ['cuda', 'webgpu', 'cpu'];
 
 export interface OpenOptions {
-  /** `cpu` when not given; see {@link chooseDevice} for `auto`. */
+  /** `cpu` by default; see {@link chooseDevice} for `auto`. */
   readonly device?: Device;
-  /** Threads inside one operator; all cores when not given. */
+  /** Threads inside one operator; all cores by default. */
   readonly threads?: number;
   /**
    * Whether idle worker threads of ONNX Runtime spin while they wait for the next operator: fastest when this process
-   * has the cores to itself (training), bad for whoever shares them (serving). True when not given.
+   * has the cores to itself (training), bad for whoever shares them (serving). True by default.
    */
   readonly spin?: boolean;
-  /** Refuses a graph of which any node would run on the CPU instead of `device`; false when not given. */
+  /** Refuses a graph of which any node would run on the CPU instead of `device`; false by default. */
   readonly strict?: boolean;
 }
 

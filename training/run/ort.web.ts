@@ -19,9 +19,9 @@ export interface RuntimeFiles {
 export interface OpenOptions {
   /** `wasm` by default; see {@link chooseDevice} for `auto`. */
   readonly device?: WebDevice;
-  /** Where the runtime is served from; beside the calling script when not given. WebGL has no such files. */
+  /** Where the runtime is served from; beside the calling script by default. WebGL has no such files. */
   readonly files?: RuntimeFiles;
-  /** Threads of WebAssembly; counts at the first session of a page or worker only. {@link webThreads} when not given. */
+  /** Threads of WebAssembly; counts at the first session of a page or worker only. {@link webThreads} by default. */
   readonly threads?: number;
 }
 
@@ -238,7 +238,7 @@ export async function chooseDevice(preference: WebDevice | 'auto'): Promise<Chos
 }
 
 /**
- * The reason why a device is passed over, or undefined. GPUs emulated in software are passed over too unless asked for
+ * The reason why a device is skipped, or undefined. GPUs emulated in software are skipped too unless asked for
  * by name (`forced`): WebAssembly does the same arithmetic on the same cores with less in between.
  */
 const whyNot: Record<WebDevice, (forced: boolean) => Promise<string | undefined>> = {

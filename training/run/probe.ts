@@ -6,7 +6,7 @@ function field(tag: number, value: number | readonly number[]): number[] {
 const ascii = (text: string): number[] => [...text].map((c) => c.charCodeAt(0));
 
 /**
- * ONNX bytes of y = op(x) for float32, opset 17, of any shape unless `size` says f32[size]. Written as raw protobuf so that
+ * ONNX bytes of y = op(x) for float32, opset 17, of any shape unless `size` states f32[size]. Written as raw protobuf so that
  * opening a session needs nothing of the graph builder; field numbers are onnx.proto's.
  */
 function unaryModel(op: string, size?: number): Uint8Array {

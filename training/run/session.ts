@@ -50,7 +50,7 @@ export interface ResidentGraph {
   release(): Promise<void>;
 }
 
-/** A device that was passed over, and why, in words for the user. */
+/** A device that was skipped, and why, in words for the user. */
 export interface SkippedDevice {
   readonly device: Device;
   readonly reason: string;

@@ -137,7 +137,7 @@ const one: TensorProto = { name: 'webgl.one', dims: [], dataType: 1, floatData: 
 const noSlope: AttributeProto = { name: 'alpha', type: attributeTypes.float, f: 0 };
 
 /**
- * Operators whose shaders take it that their input's texture is laid out as its shape says. But a reshaped value (so
+ * Operators whose shaders take it that their input's texture is laid out as its shape states. But a reshaped value (so
  * also the result of DepthToSpace) keeps the texture of its old shape, and they read the wrong pixels.
  */
 const trusting = new Set(['Pad', 'Resize', 'Upsample', 'Softmax']);

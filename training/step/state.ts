@@ -21,9 +21,9 @@ export type NumberGroup = (typeof numberGroups)[number];
 
 /** Where the newest numbers of a state are, while a device may keep them from step to step. */
 export interface Residence {
-  /** Brings the newest numbers into the state's own arrays; all groups when left out. */
+  /** Brings the newest numbers into the state's own arrays; all groups by default. */
   toHost(groups?: readonly NumberGroup[]): Promise<void>;
-  /** Says that the state's own arrays were written to, so that what a device has of them is out of date. */
+  /** States that the state's own arrays were written to, so that what a device has of them is out of date. */
   hostChanged(groups?: readonly NumberGroup[]): void;
 }
 
@@ -52,9 +52,9 @@ export interface TrainState {
 
 export interface StateOptions {
   readonly optimizer: OptimizerDef;
-  /** The group of a parameter, 0 when left out. */
+  /** The group of a parameter, 0 by default. */
   readonly groupOf?: (name: string) => number;
-  /** Whether a parameter belongs to a normalisation layer, for segments of their own; false when left out. */
+  /** Whether a parameter belongs to a normalisation layer, for segments of their own; false by default. */
   readonly isNorm?: (name: string) => boolean;
 }
 

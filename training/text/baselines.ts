@@ -3,7 +3,7 @@ import { type LabelledText, noLabel, type TaggedText } from './labelled.ts';
 
 /* What tasks on texts are held against: models that know which words there are, and not where. */
 
-/** Tells the class of a text, by its place in 0..K-1. */
+/** Predicts the class of a text, by its place in 0..K-1. */
 export type TextGuess = (ids: Int32Array) => number;
 
 const largest = (values: ArrayLike<number>): number => {
@@ -41,11 +41,11 @@ export function naiveBayes(
 }
 
 export interface LogisticOptions extends BagOptions {
-  /** Passes over the texts; 30 when left out. */
+  /** Skips the texts; 30 by default. */
   readonly epochs?: number;
-  /** Strength of the penalty on squared weights, per text; 1e-4 when left out. */
+  /** Strength of the penalty on squared weights, per text; 1e-4 by default. */
   readonly l2?: number;
-  /** 1 when left out. */
+  /** 1 by default. */
   readonly seed?: number;
 }
 

@@ -47,7 +47,7 @@ async function* inTasks(parts: Iterable<TextPart> | AsyncIterable<TextPart>): As
 }
 
 export interface CorpusOptions {
-  /** Threads that tokenise; one per core when left out, 0 for none. */
+  /** Threads that tokenise; one per core by default, 0 for none. */
   readonly workers?: number;
 }
 

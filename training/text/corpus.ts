@@ -5,7 +5,7 @@ import { unknownId, type Vocab } from './vocab.ts';
 /** A piece of a text: a paragraph, or a post. */
 export interface TextPart {
   readonly text: string;
-  /** A new text begins with it (xxbos); else it goes on after a line end. */
+  /** A new text begins with it (xxbos); else it continues after a line end. */
   readonly begins: boolean;
 }
 

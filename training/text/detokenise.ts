@@ -39,7 +39,7 @@ function unitEnd(tokens: readonly string[]): number | undefined {
     if (isCase(token)) continue;
     if (!isRepeat(token)) return at + 1;
     if (at + 1 === tokens.length) return undefined;
-    // Without a count the mark says nothing.
+    // Without a count the mark means nothing.
     if (!isCount(tokens[at + 1])) return at + 1;
     at += 1;
   }
@@ -68,7 +68,7 @@ class Joiner {
   #lastWord = '';
   readonly #open = { '"': false, "'": false };
 
-  /** The word as it goes on in the text. */
+  /** The word as it continues in the text. */
   add(word: string, joint: Word['joint']): string {
     const { text, left, right } = joint ? { text: word, ...joint } : this.#piece(word);
     // A face behind a bracket would not be one.
@@ -109,7 +109,7 @@ class Joiner {
 const isRun = (word: string, mark: string): boolean => word === mark.repeat(word.length / Math.max(1, mark.length));
 
 export interface DetokeniseOptions {
-  /** What stands for a word that was not in the vocabulary; nothing when left out. */
+  /** What stands for a word that was not in the vocabulary; nothing by default. */
   readonly unknown?: string;
 }
 
@@ -124,7 +124,7 @@ export class TextJoiner {
     this.#unknown = unknown;
   }
 
-  /** What the text goes on with; '' until a word is complete. */
+  /** What the text continues with; '' until a word is complete. */
   add(token: string): string {
     this.#open.push(token);
     const end = unitEnd(this.#open);

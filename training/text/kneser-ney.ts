@@ -14,7 +14,7 @@ export type Discounts = readonly [one: number, two: number, more: number];
 export interface KneserNeyOptions {
   /** V: words of the vocabulary, xxunk among them; ids are 0..V-1. */
   readonly words: number;
-  /** Words of the longest n-grams; 5 when left out. */
+  /** Words of the longest n-grams; 5 by default. */
   readonly order?: number;
 }
 
@@ -26,7 +26,7 @@ export interface KneserNey {
   probability(word: number, history?: ArrayLike<number>): number;
   /**
    * exp of the mean of -log p(next word), over the words that a language model predicts of the text when it is cut into `batchSize` rows
-   * (1 when left out): see `textWindows`. Each row begins without a history.
+   * (1 by default): see `textWindows`. Each row begins without a history.
    */
   perplexity(tokens: Int32Array, options?: { readonly batchSize?: number }): number;
 }
@@ -112,7 +112,7 @@ class Level {
   }
 }
 
-/** Where a text is too small to tell: discounts that fit most texts. */
+/** Where a text is too small to estimate them: discounts that fit most texts. */
 const usualDiscounts: Discounts = [0.5, 1, 1.5];
 
 /** Chen & Goodman's estimate by n1 .. n4, the numbers of n-grams with the counts 1 .. 4: D_k = k - (k + 1) Y n_k+1 / n_k, Y = n1 / (n1 + 2 n2). */

@@ -23,11 +23,11 @@ export const noLabel = -1;
 interface PaddedTextsOptions<T extends Ids> {
   readonly texts: readonly T[];
   readonly batchSize: number;
-  /** Texts are padded to the next of these; of longer ones the beginning is left out. 16, 32, 64, 128, 256 when left out. */
+  /** Texts are padded to the next of these; of longer ones the beginning is omitted. 16, 32, 64, 128, 256 by default. */
   readonly lengths?: readonly number[];
-  /** Other batches in every epoch, all of them full; false when left out: every text once, in the order of their lengths. */
+  /** Other batches in every epoch, all of them full; false by default: every text once, in the order of their lengths. */
   readonly shuffle?: boolean;
-  /** 1 when left out. */
+  /** 1 by default. */
   readonly seed?: number;
 }
 

@@ -5,11 +5,11 @@ import { tidyText } from './tokenise.ts';
 /** A short text of somebody's. */
 export interface Post {
   readonly text: string;
-  /** Milliseconds since 1970; undefined where nothing says it. */
+  /** Milliseconds since 1970; undefined where nothing states it. */
   readonly time: number | undefined;
 }
 
-/** Why posts were left out, and how many. */
+/** Why posts were omitted, and how many. */
 export interface CleanedPosts {
   /** Oldest first; those without a time keep their order. */
   readonly posts: readonly Post[];

@@ -52,9 +52,9 @@ export async function readTextFolder(path: string, options: CorpusOptions = {}):
 }
 
 export interface ReadPostsOptions {
-  /** Where the text is in a table; a column called text, full_text, content … when left out. */
+  /** Where the text is in a table; a column called text, full_text, content … by default. */
   readonly column?: string | undefined;
-  /** A date: posts from then on are left out, and so are those without a time. */
+  /** A date: posts from then on are omitted, and so are those without a time. */
   readonly until?: string | undefined;
 }
 

@@ -77,7 +77,7 @@ export const capitalised = (text: string): string => {
   return first.toUpperCase() + text.slice(first.length);
 };
 
-/** A word in lower case after a token that says which letters were capitals; as it is where that could not be undone. */
+/** A word in lower case after a token that states which letters were capitals; as it is where that could not be undone. */
 function withCase(text: string): readonly string[] {
   const lower = text.toLowerCase();
   if (lower === text) return [isSpecial(text) ? special.unknown : text];
@@ -152,7 +152,7 @@ function markAt(text: string, place: number): Lexeme {
   return lexeme('other', text[place]!);
 }
 
-/** The lexemes of a tidy text, spaces left out. */
+/** The lexemes of a tidy text, spaces omitted. */
 function* lexemesOf(text: string): Generator<Lexeme> {
   for (let place = 0; place < text.length; ) {
     const char = text[place]!;

@@ -2,9 +2,9 @@ import { ensure } from '../core/errors.ts';
 import { special, specialTokens } from './special.ts';
 
 export interface VocabOptions {
-  /** Words at most, special ones among them; 60 000 when left out. */
+  /** Words at most, special ones among them; 60 000 by default. */
   readonly maxVocab?: number;
-  /** Occurrences that a word must have; 3 when left out. */
+  /** Occurrences that a word must have; 3 by default. */
   readonly minFreq?: number;
 }
 

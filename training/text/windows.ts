@@ -15,13 +15,13 @@ export interface TextWindowsOptions {
   readonly batchSize: number;
   /** T: words per step, the length of back-propagation through time. */
   readonly bptt: number;
-  /** x has the word that follows its last one too, for nets that compute their loss themselves; false when left out. */
+  /** x has the word that follows its last one too, for nets that compute their loss themselves; false by default. */
   readonly ahead?: boolean;
-  /** Every epoch begins at another of the first T words, so that the cuts between windows are not always the same; false when left out. */
+  /** Every epoch begins at another of the first T words, so that the cuts between windows are not always the same; false by default. */
   readonly jitter?: boolean;
-  /** Leaves out a last window shorter than T, which would need a graph of its own; false when left out. Always so with jitter. */
+  /** Omits a last window shorter than T, which would need a graph of its own; false by default. Always so with jitter. */
   readonly dropLast?: boolean;
-  /** Of the jitter; 1 when left out. */
+  /** Of the jitter; 1 by default. */
   readonly seed?: number;
   /** Is called before the first batch of an epoch. */
   readonly onBegin?: () => void;
@@ -36,7 +36,7 @@ export interface TextWindows {
 }
 
 /**
- * textWindows: the text as `batchSize` rows of equal length (a rest is left out), all of which are walked along at once, so that every
+ * textWindows: the text as `batchSize` rows of equal length (a rest is omitted), all of which are walked along at once, so that every
  * batch continues the last one: the word after a window's last is the first that the next window predicts from.
  */
 export function textWindows(options: TextWindowsOptions): TextWindows {

@@ -52,14 +52,14 @@ export class ByteReader {
     return this.bytes.subarray(start, start + length);
   }
 
-  /** Bytes up to the next line feed, which is passed over too. */
+  /** Bytes up to the next line feed, which is skipped too. */
   line(): Uint8Array {
     const end = this.bytes.indexOf(0x0a, this.#at);
     ensure(end !== -1, 'bad-checkpoint', () => this.ended('a line'));
     return this.take(end - this.#at + 1).subarray(0, -1);
   }
 
-  /** Passes over `length` bytes and returns where they begin. */
+  /** Skips `length` bytes and returns where they begin. */
   skip(length: number): number {
     const start = this.#at;
     const inside = start >= 0 && length <= this.bytes.length - start;

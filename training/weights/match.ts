@@ -13,7 +13,7 @@ const channelRules: readonly unknown[] = ['repeat', 'zeros'] satisfies readonly 
 
 /** How weights of a file find their places in a model. */
 export interface WeightRules {
-  /** Whether every name and shape must agree, else `bad-checkpoint`; true when left out. `false` takes what fits. */
+  /** Whether every name and shape must agree, else `bad-checkpoint`; true by default. `false` takes what fits. */
   readonly strict?: boolean;
   /** Put before the file's names: `encoder.` for a classifier's weights in a U-Net. */
   readonly prefix?: string;
@@ -63,7 +63,7 @@ export interface WeightReport {
   readonly unused: readonly string[];
   /** Names among `matched` whose values are not all finite: the model computes NaN with them. */
   readonly notFinite: readonly string[];
-  /** In the file, known to be needless: PyTorch's counters `num_batches_tracked`, and what `rename` left out. */
+  /** In the file, known to be needless: PyTorch's counters `num_batches_tracked`, and what `rename` omitted. */
   readonly ignored: readonly string[];
 }
 

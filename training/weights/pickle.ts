@@ -82,7 +82,7 @@ class Machine {
     this.#memo.set(index, this.top());
   }
 
-  /** Under the next free index, as MEMOIZE says. */
+  /** Under the next free index, as MEMOIZE states. */
   rememberNext(): void {
     this.remember(this.#memo.size);
   }
@@ -191,7 +191,7 @@ const opcodes = new Map<number, (m: Machine) => void>([
   [ascii('R'), (m) => m.call()],
   [ascii('b'), (m) => m.dropState()],
   [ascii('Q'), (m) => m.push(m.host.persistent(m.pop()))],
-  // A frame says how long it is, so that a stream can be read in pieces; the bytes are all here.
+  // A frame states how long it is, so that a stream can be read in pieces; the bytes are all here.
   [0x95, (m) => void m.reader.skip(8)],
 ]);
 

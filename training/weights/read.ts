@@ -34,7 +34,7 @@ function readerOf(bytes: Uint8Array): readonly [WeightFormat, Read] | undefined 
 }
 
 /**
- * Weights from the bytes of a .safetensors, a .pth or .pt of torch.save, or an .onnx file, known by its first bytes; `name` is said in
+ * Weights from the bytes of a .safetensors, a .pth or .pt of torch.save, or an .onnx file, known by its first bytes; `name` is stated in
  * errors. Nothing in the file is executed. Throws `bad-checkpoint`, `bad-model`, `unsupported`.
  */
 export function readWeights(bytes: Uint8Array, name = 'weights'): WeightFile {
