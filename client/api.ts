@@ -3,7 +3,8 @@ import type { ClassifyBody } from '../tasks/classify/contract.ts';
 import type { OutputFormat } from '../tasks/pictures.ts';
 import type { SegmentBody } from '../tasks/segment/contract.ts';
 import type { GenerateBody, GenerateEvent, GenerateRequest } from '../tasks/text/contract.ts';
-import { FettleError } from '../training/core/errors.ts';
+import { ensure, FettleError } from '../training/core/errors.ts';
+import { knownKeys, namesOf } from '../training/core/known-keys.ts';
 import type { Scale } from '../training/pictures/transforms/pixels.ts';
 import { eventsOf } from './events.ts';
 import { fetchSend, openAnswer, type Reply, type Send, Unreachable } from './transport.ts';
@@ -119,22 +120,52 @@ export interface ClientOptions {
   readonly send?: Send;
 }
 
-/** createClient: the server's HTTP interface with types. Throws {@link ApiError} for whatever is not a success. */
-export function createClient({ baseUrl = '', send = fetchSend }: ClientOptions = {}): Client {
+const clientNames = namesOf<ClientOptions>({ baseUrl: true, send: true });
+const callTable = { signal: true, onProgress: true } as const;
+const callNames = namesOf<CallOptions>(callTable);
+const restoreNames = namesOf<RestoreOptions>({
+  ...callTable,
+  scale: true,
+  format: true,
+  quality: true,
+  metadata: true,
+});
+const overlayNames = namesOf<SegmentImageOptions>({ ...callTable, opacity: true });
+const classifyNames = namesOf<ClassifyOptions>({ ...callTable, top: true });
+
+/**
+ * createClient: the server's HTTP interface with types. Throws {@link ApiError} for whatever is not a success, and `bad-argument` for an
+ * unknown option, and outside of a page for a missing `baseUrl`.
+ */
+export function createClient(options: ClientOptions = {}): Client {
+  knownKeys('createClient', options, clientNames);
+  const { baseUrl = '', send = fetchSend } = options;
+  ensure(baseUrl !== '' || options.send !== undefined || 'location' in globalThis, 'bad-argument', () => {
+    return `createClient: expected baseUrl, the address of the server, got none outside of a page; e.g. createClient({ baseUrl: 'http://localhost:8080' })`;
+  });
   const url = (path: string): string => baseUrl.replace(/\/$/, '') + path;
   const get = (path: string, signal?: AbortSignal, onProgress?: CallOptions['onProgress']): Promise<Reply> =>
     ask(send, { method: 'GET', url: url(path), ...(signal && { signal }), ...(onProgress && { onProgress }) });
-  const post = (path: string, query: Query, file: Blob, options: CallOptions = {}): Promise<Reply> =>
+  const post = (path: string, query: Query, file: Blob, options: CallOptions): Promise<Reply> =>
     upload(send, `${url(path)}?${queryOf(query)}`, file, options);
   return {
     restore: async (file, options = {}) => {
+      knownKeys('restore', options, restoreNames);
       const { scale = 1, format, quality, metadata } = options;
       return imageOf(await post('/v1/restore', { scale, format, quality, metadata }, file, options));
     },
-    segment: async (file, options) => bodyOf(await post('/v1/segment', { output: 'json' }, file, options)),
-    segmentImage: async (file, output, options) =>
-      imageOf(await post('/v1/segment', { output, opacity: options?.opacity }, file, options)),
-    classify: async (file, options) => bodyOf(await post('/v1/classify', { top: options?.top }, file, options)),
+    segment: async (file, options = {}) => {
+      knownKeys('segment', options, callNames);
+      return bodyOf(await post('/v1/segment', { output: 'json' }, file, options));
+    },
+    segmentImage: async (file, output, options = {}) => {
+      knownKeys('segmentImage', options, overlayNames);
+      return imageOf(await post('/v1/segment', { output, opacity: options.opacity }, file, options));
+    },
+    classify: async (file, options = {}) => {
+      knownKeys('classify', options, classifyNames);
+      return bodyOf(await post('/v1/classify', { top: options.top }, file, options));
+    },
     generate: (prompt, options) => generate(url('/v1/generate'), prompt, options),
     models: async ({ signal } = {}) => {
       const reply = await get('/v1/models', signal);

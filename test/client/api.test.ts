@@ -45,6 +45,20 @@ describe('typed client in Node', () => {
     expect(() => modelFor([], 'restore')).to.throw('expected a model for restore, got none');
   });
 
+  it('names what is missing or unknown of its options', async () => {
+    expect(() => createClient()).to.throw(
+      "createClient: expected baseUrl, the address of the server, got none outside of a page; e.g. createClient({ baseUrl: 'http://localhost:8080' })",
+    );
+    const mistyped = { baseURL: server.url } as Parameters<typeof createClient>[0];
+    expect(() => createClient(mistyped)).to.throw('got baseURL; did you mean baseUrl?');
+    const client = createClient({ baseUrl: server.url });
+    const unknown = { scales: 2 } as Parameters<typeof client.restore>[1];
+    expect(await failure(client.restore(photo, unknown))).to.include({ code: 'bad-argument' });
+    expect(await failure(client.segment(photo, unknown))).to.include({ code: 'bad-argument' });
+    expect(await failure(client.segmentImage(photo, 'mask', unknown))).to.include({ code: 'bad-argument' });
+    expect(await failure(client.classify(photo, unknown))).to.include({ code: 'bad-argument' });
+  });
+
   it('throws what the server answers, with its code', async () => {
     const error = await failure(createClient({ baseUrl: server.url }).restore(new Blob(['no picture'])));
     expect(error).to.be.instanceOf(ApiError).and.to.include({ status: 415, code: 'unsupported-image', isAway: false });
