@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { backbones } from '../../../models/backbones.ts';
-import { rootDir } from '../../../scripts/repo/source-files.ts';
-import { examplesOf, runExample } from '../../helpers/example.ts';
+import { backbones } from '../../models/backbones.ts';
+import { rootDir } from '../../scripts/repo/source-files.ts';
+import { examplesOf, runExample } from '../helpers/example.ts';
 
 const page = readFileSync(join(rootDir, 'docs', 'reference', 'weights.md'), 'utf8');
 
