@@ -3,31 +3,7 @@ import { join, posix } from 'node:path';
 import { expect } from 'chai';
 import { readSources, rootDir, type SourceFile, sourceFolders } from '../../scripts/repo/source-files.ts';
 import { type ImportLine, importsOf } from '../../scripts/repo/source-scan.ts';
-
-/** What each folder under training/ (and models/) may import directly; whatever those may import is allowed too. */
-const layers: Readonly<Record<string, readonly string[]>> = {
-  core: [],
-  onnx: ['core'],
-  ops: ['onnx'],
-  grad: ['ops'],
-  nn: ['ops'],
-  optim: ['ops'],
-  models: ['nn'],
-  step: ['grad', 'nn', 'optim'],
-  export: ['step'],
-  run: ['onnx'],
-  pictures: ['core'],
-  text: ['core'],
-  generate: ['text', 'onnx'],
-  data: ['pictures'],
-  loop: ['step', 'run'],
-  weights: ['loop'],
-  learner: ['weights', 'export', 'data'],
-  runs: ['learner'],
-  report: ['learner'],
-  apps: ['learner', 'models', 'generate'],
-  tasks: ['apps', 'runs', 'report'],
-};
+import { closure, layers } from './layers.ts';
 
 /** Rooms whose code runs anywhere a model is used: in training, on the server and in the browser. */
 const shared = String.raw`training/(core|pictures|text|generate)/|tasks/\w+\.ts$`;
@@ -58,12 +34,6 @@ interface Edge extends ImportLine {
   readonly from: string;
   /** Path from the root for our own files, the bare name for packages. */
   readonly to: string;
-}
-
-function closure(layer: string): Set<string> {
-  const reached = new Set<string>([layer]);
-  for (const name of reached) for (const below of layers[name] ?? []) reached.add(below);
-  return reached;
 }
 
 /** `training/ops/x.ts` → `ops`, `models/unet.ts` → `models`, `tasks/text/x.ts` → `tasks`, `training/index.ts` → null. */
