@@ -15,7 +15,8 @@ export {
   runClassify,
 } from '../tasks/classify/recipe.node.ts';
 export { type ClassifyScore, scoreClassify } from '../tasks/classify/score.node.ts';
-export { exportRestore, restoreConfigOf, restoreTask } from '../tasks/restore/net.node.ts';
+export { createValidationPairs } from '../tasks/restore/held-out.node.ts';
+export { exportRestore, restoreConfigOf, restoreTask } from '../tasks/restore/net.ts';
 export {
   type RestoreRunConfig,
   type RestoreRunOptions,
@@ -41,13 +42,11 @@ export {
 } from '../tasks/text/recipe.node.ts';
 export { createDataLoaders, type DataBlock, dataBlock } from './data/block.node.ts';
 export { crappify } from './data/crappify.node.ts';
-export { createPairLoader, type PairBatch, type PairLoader, type PairLoaderOptions } from './data/loader.node.ts';
 export type { DataLoader, DataLoaders, LoaderOptions } from './data/loaders.node.ts';
 export type { BatchTransform, DataBlockOptions } from './data/plan.ts';
 export { type ReadContext, readItem } from './data/read-item.node.ts';
 export { showSamples } from './data/show.node.ts';
 export * from './data/sources.node.ts';
-export { createValidationPairs } from './data/validation.node.ts';
 export * from './pictures/damage/registry.node.ts';
 export { defineDamage } from './pictures/damage/types.ts';
 export { decodeRgb } from './pictures/decode.node.ts';

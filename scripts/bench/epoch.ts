@@ -3,7 +3,9 @@ import { parseArgs } from 'node:util';
 import { restoreUnet, restoreUnetDefaults } from '../../models/unet.ts';
 import { ensure } from '../../training/core/errors.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
-import { createPairLoader } from '../../training/data/loader.node.ts';
+import { createDataLoaders, dataBlock } from '../../training/data/block.node.ts';
+import { damaged } from '../../training/data/labellers.ts';
+import { noSplit } from '../../training/data/splitters.ts';
 import { compileOptimizer, compileStep } from '../../training/loop/compile.ts';
 import { mseLoss } from '../../training/nn/losses.ts';
 import { adam } from '../../training/optim/optimizers.ts';
@@ -13,7 +15,7 @@ import { createState, initState } from '../../training/step/state.ts';
 import type { Task } from '../../training/step/train-step.ts';
 
 /**
- * What decoding costs while training: epochs of the restore U-Net fed by the pair loader, turn by turn with epochs that
+ * What decoding costs while training: epochs of the restore U-Net fed by the loader of damaged pictures, turn by turn with epochs that
  * repeat one batch, in one run. Prints one JSON line; `ratio` is the median over rounds of decoded / cached time. Run it
  * on a quiet machine.
  *   node dist/scripts/bench/epoch.js --data $FETTLE_DATA/sr/pets [--size 128] [--batch 8] [--steps 16] [--rounds 5]
@@ -52,8 +54,9 @@ const step = await compileStep(task, openSession);
 const state = createState(step.graphs.specs, { optimizer: adam });
 initState(state, 1);
 const optimizer = await compileOptimizer(adam, state, openSession);
-const items = await listImages(values.data);
-const loader = await createPairLoader({ items, size, batchSize, workers, seed: 7, samplesPerEpoch: steps * batchSize });
+const samplesPerEpoch = steps * batchSize;
+const block = dataBlock({ get: listImages, split: noSplit(), label: damaged(), size, batchSize, samplesPerEpoch });
+const { train: loader, close } = await createDataLoaders(block, values.data, { workers, seed: 7 });
 
 async function train({ x, y }: Batch): Promise<void> {
   await step.gradients(state, { x, y });
@@ -78,7 +81,7 @@ const turns: { readonly cached: number; readonly decoded: number }[] = [];
 for (let round = 1; round <= rounds; round++) {
   turns.push({ cached: await timeEpoch(repeated), decoded: await timeEpoch(loader.epoch(round)) });
 }
-await loader.close();
+await close();
 
 const median = (numbers: readonly number[]): number => [...numbers].sort((a, b) => a - b)[numbers.length >> 1]!;
 const round = (value: number): number => Math.round(value * 1000) / 1000;

@@ -1,11 +1,13 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { ensure } from '../../training/core/errors.ts';
-import { createPairLoader } from '../../training/data/loader.node.ts';
+import { createDataLoaders, dataBlock } from '../../training/data/block.node.ts';
+import { damaged } from '../../training/data/labellers.ts';
+import { noSplit } from '../../training/data/splitters.ts';
 import { listImages } from '../../training/pictures/items.node.ts';
 
 /**
- * The pair loader alone, with nothing to feed: images per second and processor time per image, as one JSON line.
+ * The loader of damaged pictures alone, with nothing to feed: images per second and processor time per image, as one JSON line.
  *   node dist/scripts/bench/loader.js --data $FETTLE_DATA/sr/pets [--size 128] [--batch 8] [--workers 1] [--samples 800]
  */
 const { values } = parseArgs({
@@ -25,8 +27,15 @@ const [size, batchSize, workers, samples] = [values.size, values.batch, values.w
   number,
   number,
 ];
-const items = await listImages(values.data);
-const loader = await createPairLoader({ items, size, batchSize, workers, seed: 7, samplesPerEpoch: samples });
+const block = dataBlock({
+  get: listImages,
+  split: noSplit(),
+  label: damaged(),
+  size,
+  batchSize,
+  samplesPerEpoch: samples,
+});
+const { train: loader, close } = await createDataLoaders(block, values.data, { workers, seed: 7 });
 
 /** Runs `count` batches of an epoch; the first call also pays for starting the threads. */
 async function run(epoch: number, count: number): Promise<number> {
@@ -43,7 +52,7 @@ const started = performance.now();
 const images = await run(1, loader.batchesPerEpoch);
 const seconds = (performance.now() - started) / 1000;
 const { user, system } = process.cpuUsage(cpuBefore);
-await loader.close();
+await close();
 
 const round = (value: number): number => Math.round(value * 100) / 100;
 const result = {

@@ -4,7 +4,7 @@ import { everyWord, humanNumbersModels, lastWord, scoresLastWord } from '../../m
 import { mnistNets } from '../../models/mnist.ts';
 import { smallEncoder } from '../../models/small-encoder.ts';
 import { restoreUnet, restoreUnetDefaults, unetMultiple } from '../../models/unet.ts';
-import { restoreTask } from '../../tasks/restore/net.node.ts';
+import { restoreTask } from '../../tasks/restore/net.ts';
 import { ensure } from '../../training/core/errors.ts';
 import { type Tensor, zeros } from '../../training/core/tensor.ts';
 import { type Loss, type Model, taskOf } from '../../training/learner/compiled.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { zooDir } from '../../server/store/paths.ts';
 import type { ModelConfig } from '../../tasks/config.ts';
 import { restoreCard } from '../../tasks/restore/card.ts';
-import { exportRestore } from '../../tasks/restore/net.node.ts';
+import { exportRestore } from '../../tasks/restore/net.ts';
 import type { RestoreRunConfig, RestoreRunResult } from '../../tasks/restore/recipe.node.ts';
 import type { Progress } from '../../training/loop/recorder.ts';
 import { listImages } from '../../training/pictures/items.node.ts';

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { writeDurably } from '../../training/core/durable.node.ts';
-import { FettleError } from '../../training/core/errors.ts';
 import { dataBlock } from '../../training/data/block.node.ts';
 import { byFunction } from '../../training/data/labellers.ts';
 import { openLoaders } from '../../training/data/loaders.node.ts';
@@ -30,6 +29,7 @@ import { runFolder } from '../../training/runs/run-folder.node.ts';
 import {
   describedStore,
   hashOfWeights,
+  needEpochs,
   needFresh,
   stopCallback,
   withLearner,
@@ -168,7 +168,7 @@ async function openData({ config, data, workers = 1 }: ClassifyLearnerOptions) {
     stages: config.stages,
     passes: Math.max(1, Math.round(config.samplesPerEpoch / (perPass * batchSize))),
     open: openSize,
-    perPass,
+    perPass: () => perPass,
   });
   return { train, validation: await openSize({ size: config.validSize }) };
 }
@@ -243,11 +243,7 @@ async function train(learner: Learner, options: ClassifyRunOptions): Promise<rea
       ? await learner.fitOneCycle(epochs, config.lr, fit)
       : await learner.fineTune(epochs, { ...fit, baseLr: config.lr, freezeEpochs, lrMult: 10 });
   const expected = start === undefined ? epochs : epochs + freezeEpochs;
-  if (rows.length < expected)
-    throw new FettleError(
-      'stopped',
-      `classify: expected ${expected} epochs, got stopped in epoch ${rows.length}; --resume goes on`,
-    );
+  needEpochs('classify', out, rows, expected);
   return rows;
 }
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { unetGroups } from '../../models/dynamic-unet.ts';
 import { smallEncoder } from '../../models/small-encoder.ts';
-import { ensure, FettleError } from '../../training/core/errors.ts';
+import { ensure } from '../../training/core/errors.ts';
 import { dataBlock } from '../../training/data/block.node.ts';
 import { mask } from '../../training/data/labellers.ts';
 import { openLoaders } from '../../training/data/loaders.node.ts';
@@ -25,6 +25,7 @@ import {
   describedStore,
   hashOfWeights,
   keptStart,
+  needEpochs,
   needFresh,
   readBest,
   stopCallback,
@@ -215,7 +216,7 @@ async function openData({ config, data, workers = 1 }: SegmentLearnerOptions) {
     stages: config.stages,
     passes: config.passes,
     open: openStage,
-    perPass: Math.floor(data.train.length / config.batchSize),
+    perPass: () => Math.floor(data.train.length / config.batchSize),
   });
   const { valid, vocab, statistics, spec } = validation;
   return {
@@ -287,11 +288,7 @@ async function train(learner: Learner, options: SegmentRunOptions) {
         ...common,
       })
     : await learner.fitOneCycle(epochs, lr, common);
-  if (rows.length < epochs)
-    throw new FettleError(
-      'stopped',
-      `segment: expected ${epochs} epochs, got stopped in epoch ${rows.length}; --resume goes on`,
-    );
+  needEpochs('segment', out, rows, epochs);
   return { rows, phase: fineTune ? { folder: join(out, 'all'), rows: rows.slice(frozen) } : { folder: out, rows } };
 }
 

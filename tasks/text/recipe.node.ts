@@ -8,7 +8,6 @@ import {
   openTextModel,
 } from '../../training/apps/text.ts';
 import { writeDurably } from '../../training/core/durable.node.ts';
-import { FettleError } from '../../training/core/errors.ts';
 import { generateText } from '../../training/generate/generate.ts';
 import { gradientClip } from '../../training/learner/callbacks/gradients.ts';
 import type { RunStore } from '../../training/learner/options.ts';
@@ -22,6 +21,7 @@ import { runFolder } from '../../training/runs/run-folder.node.ts';
 import {
   describedStore,
   hashOfWeights,
+  needEpochs,
   needFresh,
   readBest,
   stopCallback,
@@ -205,7 +205,7 @@ export async function runText(options: TextRunOptions): Promise<TextRunResult> {
 /** From the start one cycle; from a trained model first the decoder and embedding alone, then everything. */
 async function train(
   { learner }: LanguageModel,
-  { config, start }: TextRunOptions,
+  { config, start, out }: TextRunOptions,
   store: RunStore,
   callbacks: readonly Callback[],
 ): Promise<readonly EpochRow[]> {
@@ -214,7 +214,6 @@ async function train(
     start === undefined
       ? await learner.fitOneCycle(epochs, lr, { pctStart, divFinal: 1e4, callbacks, store })
       : await learner.fineTune(epochs, { baseLr: lr, freezeEpochs: 1, lrMult: 20, callbacks, store });
-  const wanted = epochs + (start === undefined ? 0 : 1);
-  if (rows.length === wanted) return rows;
-  throw new FettleError('stopped', `text: stopped in epoch ${rows.length} of ${wanted}; add --resume to go on`);
+  needEpochs('text', out, rows, epochs + (start === undefined ? 0 : 1));
+  return rows;
 }

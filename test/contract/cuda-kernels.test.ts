@@ -8,7 +8,7 @@ import { resnet, resnetConfigs, resnetEncoder } from '../../models/resnet.ts';
 import { smallEncoder } from '../../models/small-encoder.ts';
 import { restoreUnetDefaults } from '../../models/unet.ts';
 import { vgg, vggConfigs } from '../../models/vgg.ts';
-import { restoreTask } from '../../tasks/restore/net.node.ts';
+import { restoreTask } from '../../tasks/restore/net.ts';
 import { segmentNet, segmentNetDefaults } from '../../tasks/segment/net.ts';
 import { backward } from '../../training/grad/backward.ts';
 import { buildUpdate } from '../../training/loop/compile.ts';

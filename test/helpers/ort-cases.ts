@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { mnistBasic } from '../../models/mnist.ts';
 import { type RestoreUnetConfig, restoreUnetDefaults } from '../../models/unet.ts';
-import { restoreTask } from '../../tasks/restore/net.node.ts';
+import { restoreTask } from '../../tasks/restore/net.ts';
 import { createRng } from '../../training/core/rng.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
 import { taskOf } from '../../training/learner/compiled.ts';

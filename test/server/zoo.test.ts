@@ -10,7 +10,7 @@ import { packageRoot, zooDir } from '../../server/store/paths.ts';
 import { type ModelVersion, openStore } from '../../server/store/store.ts';
 import { specOf } from '../../tasks/config.ts';
 import { restoreContract } from '../../tasks/restore/contract.ts';
-import { restoreConfigOf } from '../../tasks/restore/net.node.ts';
+import { restoreConfigOf } from '../../tasks/restore/net.ts';
 
 /** Where the number stands in the page's sample, as shares of its size: left, top, width, height. */
 const numberBox = [0.04, 0.12, 0.18, 0.16] as const;

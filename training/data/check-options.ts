@@ -19,6 +19,7 @@ const blockNames = namesOf<DataBlockOptions<unknown, PictureItem, LabelKind>>({
   batchSize: true,
   validBatchSize: true,
   lastBatch: true,
+  samplesPerEpoch: true,
 });
 
 const loaderNames = namesOf<LoaderOptions>({
@@ -50,12 +51,23 @@ export function checkBlockOptions<S, I extends PictureItem, K extends LabelKind>
 ): void {
   const where = 'dataBlock';
   knownKeys(where, options, blockNames);
-  const { size, presize, batchSize, validBatchSize, resize, lastBatch, channels, normalise, transforms } = options;
+  const {
+    size,
+    presize,
+    batchSize,
+    validBatchSize,
+    samplesPerEpoch,
+    resize,
+    lastBatch,
+    channels,
+    normalise,
+    transforms,
+  } = options;
   const { width, height } = typeof size === 'object' ? size : { width: size, height: size };
   ensure(typeof size !== 'object' || (width !== undefined && height !== undefined), 'bad-argument', () => {
     return `${where}: expected a number or { width, height } for size, got ${JSON.stringify(size)}`;
   });
-  needWhole(where, { size: width, 'height of size': height, presize, batchSize, validBatchSize });
+  needWhole(where, { size: width, 'height of size': height, presize, batchSize, validBatchSize, samplesPerEpoch });
   needOneOf(where, 'resize', resize, ['crop', 'squish', 'pad']);
   needOneOf(where, 'lastBatch', lastBatch, ['drop', 'keep', 'fill']);
   needOneOf(where, 'channels', channels, [1, 3]);

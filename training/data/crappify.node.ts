@@ -6,7 +6,7 @@ import { createWorkerPool } from '../core/worker-pool.node.ts';
 import { parseDamages } from '../pictures/damage/registry.node.ts';
 import { type ImageItem, listImages, withoutExtension } from '../pictures/items.node.ts';
 import type { CrappifyTask, CrappifyThreadData } from './crappify-worker.node.ts';
-import type { ItemFailure } from './loader.node.ts';
+import type { Failure } from './fill.ts';
 
 export interface CrappifyOptions {
   /** Folder of pictures, read with its subfolders. */
@@ -29,7 +29,7 @@ export interface CrappifyResult {
   /** Pictures that an earlier run had finished. */
   readonly skipped: number;
   /** Pictures that could not be read. */
-  readonly failed: readonly ItemFailure[];
+  readonly failed: readonly Failure[];
 }
 
 /** Says in the output folder how its pictures were made, so that one folder never mixes two recipes. */
@@ -93,7 +93,7 @@ async function runTasks(
   { damage, seed, onProgress }: CrappifyOptions,
   workers: number,
   total: number,
-): Promise<ItemFailure[]> {
+): Promise<Failure[]> {
   const url = new URL('./crappify-worker.node.js', import.meta.url);
   const threadData: CrappifyThreadData = { damage, seed };
   const pool = createWorkerPool<CrappifyTask, string | undefined>(url, workers, threadData);

@@ -1,17 +1,7 @@
 import { ensure, FettleError, messageOf } from '../core/errors.ts';
-import { createRng } from '../core/rng.ts';
 import type { Statistics } from '../pictures/transforms/normalise.ts';
 import type { Draw } from './order.ts';
-import {
-  type DecodedItem,
-  type Part,
-  type SampleSpec,
-  type SampleViews,
-  writeSample,
-  xLength,
-  yDType,
-  yLength,
-} from './sample.ts';
+import { type Part, type SampleSpec, type SampleViews, xLength, yDType, yLength } from './sample.ts';
 import type { LabelledItem } from './types.ts';
 
 /** One batch to fill: `buffer` holds x then y of `draws.length` samples, 4 bytes an element. */
@@ -40,8 +30,21 @@ export interface FillReply {
 export interface FillerData {
   readonly items: Readonly<Record<Part, readonly LabelledItem[]>>;
   readonly spec: SampleSpec;
-  readonly seed: number;
 }
+
+/** Which sample an item is for. Its random choices are keyed by it, so the same place gives the same bytes in any thread. */
+export interface Place extends Draw {
+  readonly part: Part;
+  readonly epoch: number;
+}
+
+/** Makes an item's sample in `views`; x is normalised if `statistics` are given. Throws when the item cannot be read. */
+export type Sampler = (
+  item: LabelledItem,
+  place: Place,
+  views: SampleViews,
+  statistics: Statistics | undefined,
+) => Promise<void>;
 
 /** Fills batches one after another. */
 export type Filler = (task: FillTask) => Promise<FillReply>;
@@ -58,24 +61,19 @@ export function viewsOf(spec: SampleSpec, buffer: ArrayBuffer, count: number, in
 }
 
 /**
- * createFiller: makes samples, keyed by (seed, epoch, round, name), whoever asks. An item that cannot be read is tried once: in
+ * createFiller: makes the samples of batches. An item that cannot be read is tried once: in
  * training the next readable one takes its place, in validation it is left out; either way it is reported.
  */
-export function createFiller(
-  { items, spec, seed }: FillerData,
-  decode: (item: LabelledItem) => Promise<DecodedItem>,
-): Filler {
+export function createFiller({ items, spec }: FillerData, sample: Sampler): Filler {
   const failed = { train: new Map<number, string>(), valid: new Map<number, string>() };
   /** How many of them have been reported: a task that throws reports none, and the next one does. */
   const reported = { train: 0, valid: 0 };
 
-  const tryItem = async (index: number, { round }: Draw, task: FillTask, views: SampleViews): Promise<boolean> => {
+  const tryItem = async (index: number, draw: Draw, task: FillTask, views: SampleViews): Promise<boolean> => {
     const { part, epoch, statistics } = task;
     if (failed[part].has(index)) return false;
-    const item = items[part][index]!;
     try {
-      const rng = createRng(seed, 'sample', part, epoch, round, item.name);
-      writeSample(await decode(item), spec, part, rng, views, statistics);
+      await sample(items[part][index]!, { ...draw, part, epoch }, views, statistics);
       return true;
     } catch (error) {
       // Options that cannot work are the caller's mistake, not the file's.

@@ -1,6 +1,7 @@
 import { ensure } from '../core/errors.ts';
 import type { Image } from '../core/image.ts';
 import type { MaskForm } from '../pictures/masks/mask-form.ts';
+import type { DamageSpec } from './damage-spec.ts';
 import type { Named } from './split.ts';
 import type { ArrayItem, Labeller, RowItem } from './types.ts';
 
@@ -105,6 +106,23 @@ export const pairedImage = <I>(pictureOf: (item: I) => string | Image): Labeller
   kind: 'image',
   describe: 'paired picture',
   label: pictureOf,
+});
+
+export interface DamagedOptions<I> extends Partial<DamageSpec> {
+  /** The damaged copy of an item, a path or pixels; where there is none, the item is damaged by the recipes. */
+  readonly copyOf?: (item: I) => string | Image | undefined;
+}
+
+/**
+ * damaged: y is the item's own picture, x a damaged copy of it: f32[B,3,size,size] 0..1 each. A training sample is a random crop of the photo
+ * at a random size, mirrored or not, a validation sample one from its middle; other transforms are not applied.
+ */
+export const damaged = <I>({ copyOf, ...damage }: DamagedOptions<I> = {}): Labeller<I, 'damaged'> => ({
+  kind: 'damaged',
+  describe:
+    copyOf === undefined ? 'the picture itself, x damaged by recipes' : 'the picture itself, x its damaged copy',
+  label: (item) => copyOf?.(item),
+  damage,
 });
 
 export interface MaskOptions {

@@ -4,7 +4,7 @@ import { type Tensor, tensor } from '../core/tensor.ts';
 import { createWorkerPool } from '../core/worker-pool.node.ts';
 import { channelStatistics, type Statistics } from '../pictures/transforms/normalise.ts';
 import { checkLoaderOptions } from './check-options.ts';
-import { itemDecoder } from './decode.node.ts';
+import { samplerOf } from './decode.node.ts';
 import { bufferBytes, createFiller, type Failure, type FillReply, type FillTask } from './fill.ts';
 import type { FillThreadData } from './fill-worker.node.ts';
 import { type Draw, epochOrder } from './order.ts';
@@ -62,13 +62,15 @@ function openSource<K extends LabelKind>(
   plan: BlockPlan<K>,
   { seed = 1, workers = 1, cacheBytes = 0 }: LoaderOptions,
 ): Source {
-  const data = { items: { train: plan.train, valid: plan.valid }, spec: plan.spec, seed };
+  const data = { items: { train: plan.train, valid: plan.valid }, spec: plan.spec };
+  // Made here too, so that options that cannot work are reported before threads start.
+  const sampler = samplerOf(plan.spec, seed, 0);
   const onDisk = [...plan.train, ...plan.valid].some(
     ({ source, target }) => typeof source === 'string' || typeof target === 'string',
   );
-  if (!onDisk) return { fill: createFiller(data, itemDecoder(plan.spec, 0)), close: async () => {} };
+  if (!onDisk) return { fill: createFiller(data, sampler), close: async () => {} };
   const url = new URL('./fill-worker.node.js', import.meta.url);
-  const threadData: FillThreadData = { ...data, cacheBytes: cacheBytes / workers };
+  const threadData: FillThreadData = { ...data, seed, cacheBytes: cacheBytes / workers };
   const pool = createWorkerPool<FillTask, FillReply>(url, workers, threadData);
   return { fill: (task) => pool.run(task, [task.buffer]), close: () => pool.close() };
 }
@@ -87,13 +89,14 @@ function toBatch<K extends LabelKind>({ buffer, names }: FillReply, spec: Sample
 
 /** Which items each batch of an epoch shows. */
 function batchDraws<K extends LabelKind>(
-  { train, valid, batchSize, lastBatch }: BlockPlan<K>,
+  { train, valid, batchSize, lastBatch, samplesPerEpoch }: BlockPlan<K>,
   part: Part,
   seed: number,
 ) {
   const count = part === 'train' ? train.length : valid.length;
   const size = batchSize[part];
-  const whole = part === 'train' && lastBatch === 'drop' ? Math.floor(count / size) : Math.ceil(count / size);
+  const wanted = part === 'train' ? samplesPerEpoch : count;
+  const whole = part === 'train' && lastBatch === 'drop' ? Math.floor(wanted / size) : Math.ceil(wanted / size);
   const samples = part === 'train' && lastBatch !== 'keep' ? whole * size : count;
   const order = (epoch: number): Draw[] =>
     part === 'train'

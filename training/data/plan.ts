@@ -6,6 +6,7 @@ import { checkTransforms, noTransforms, type TransformSet } from '../pictures/tr
 import type { ResizeMethod } from '../pictures/transforms/frame.ts';
 import { imagenetStatistics, type Statistics } from '../pictures/transforms/normalise.ts';
 import { checkBlockOptions } from './check-options.ts';
+import { damageSpecOf } from './damage-spec.ts';
 import type { SampleSpec } from './sample.ts';
 import type { Split } from './split.ts';
 import type { Splitter } from './splitters.ts';
@@ -53,6 +54,8 @@ export interface DataBlockOptions<S, I extends PictureItem, K extends LabelKind>
   readonly validBatchSize?: number;
   /** What happens to training items that fill no batch; default `drop`. `fill` adds items of a further shuffle. */
   readonly lastBatch?: 'drop' | 'keep' | 'fill';
+  /** Training samples of an epoch, rounded up to whole batches: shuffle after shuffle of the items. Default: each item once. */
+  readonly samplesPerEpoch?: number;
 }
 
 /** A source's items with their labels, and all that samples are made by. */
@@ -65,6 +68,7 @@ export interface BlockPlan<K extends LabelKind> {
   readonly normalise: 'batch' | 'none' | Statistics;
   readonly batchSize: { readonly train: number; readonly valid: number };
   readonly lastBatch: 'drop' | 'keep' | 'fill';
+  readonly samplesPerEpoch: number;
   readonly batchTransforms: readonly BatchTransform<K>[];
 }
 
@@ -98,6 +102,7 @@ function targetOf(
   name: string,
 ): Target {
   if (kind === 'numbers') return value as readonly number[];
+  if (kind === 'damaged') return (value as string | Image | undefined) ?? [];
   if (kind === 'image' || kind === 'mask') return value as string | Image;
   return [value as string | readonly string[]].flat().map((label) => {
     const id = ids.get(label);
@@ -163,6 +168,7 @@ function specOf<S, I extends PictureItem, K extends LabelKind>(
       return "dataBlock: expected ignoreId for masks padded with 'zeros', got none; what lies outside has no class";
     },
   );
+  if (label.kind === 'damaged') checkDamaged(options, known);
   return {
     size: { width: known.width, height: known.height },
     channels: options.channels ?? (inMemory?.channels === 1 ? 1 : 3),
@@ -176,8 +182,24 @@ function specOf<S, I extends PictureItem, K extends LabelKind>(
       values: label.kind === 'numbers' ? valueCount(items) : 0,
       ignoreId: label.ignoreId,
       ...(label.maskForm === undefined ? {} : { maskForm: label.maskForm }),
+      ...(label.damage === undefined ? {} : { damage: damageSpecOf(label.damage, known.width) }),
     },
   };
+}
+
+/** Throws `bad-argument` for options that damaged pictures do not have: they are square, of three channels, and come about in their own way. */
+function checkDamaged<S, I extends PictureItem, K extends LabelKind>(
+  { channels = 3, transforms = noTransforms, resize, presize, normalise = 'none' }: DataBlockOptions<S, I, K>,
+  { width, height }: Size,
+): void {
+  ensure(width === height && channels === 3, 'bad-argument', () => {
+    return `dataBlock: expected square crops of 3 channels for labels.damaged, got ${width}x${height} of ${channels}`;
+  });
+  const plain =
+    transforms.train.length + transforms.valid.length === 0 && resize === undefined && presize === undefined;
+  ensure(plain && normalise === 'none', 'bad-argument', () => {
+    return 'dataBlock: expected no transforms, resize, presize or normalise with labels.damaged, got some; its own options say how pictures are cropped';
+  });
 }
 
 /** Throws `bad-argument` unless there is a finite mean and a deviation above 0 for each channel. */
@@ -209,6 +231,7 @@ export function finishPlan<S, I extends PictureItem, K extends LabelKind>(
     validBatchSize = batchSize,
     normalise = 'none',
     lastBatch = 'drop',
+    samplesPerEpoch,
     batchTransforms = [],
   } = options;
   ensure(
@@ -218,7 +241,8 @@ export function finishPlan<S, I extends PictureItem, K extends LabelKind>(
   );
   const { train, valid, vocab } = labelItems(split, options.label);
   const spec = specOf(options, [...train, ...valid], vocab.length);
-  ensure(lastBatch !== 'drop' || train.length >= batchSize, 'bad-argument', () => {
+  const whole = lastBatch !== 'drop' || samplesPerEpoch !== undefined || train.length >= batchSize;
+  ensure(whole, 'bad-argument', () => {
     return `dataBlock: expected at least one batch of ${batchSize} training items, got ${train.length}; lower batchSize or say lastBatch: 'fill'`;
   });
   const statistics = normalise === 'imagenet' ? imagenetStatistics : normalise;
@@ -230,7 +254,8 @@ export function finishPlan<S, I extends PictureItem, K extends LabelKind>(
     spec,
     normalise: statistics,
     batchSize: { train: batchSize, valid: validBatchSize },
-    lastBatch,
+    lastBatch: samplesPerEpoch === undefined ? lastBatch : 'fill',
+    samplesPerEpoch: samplesPerEpoch ?? train.length,
     batchTransforms,
   };
 }

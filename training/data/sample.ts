@@ -10,6 +10,7 @@ import type { ResizeMethod } from '../pictures/transforms/frame.ts';
 import { saturate } from '../pictures/transforms/lighting.ts';
 import type { Statistics } from '../pictures/transforms/normalise.ts';
 import { type ByteTable, sampleMask, samplePlanes } from '../pictures/transforms/resample.ts';
+import type { DamageSpec } from './damage-spec.ts';
 import type { LabelKind } from './types.ts';
 
 export type Part = 'train' | 'valid';
@@ -37,6 +38,8 @@ export interface LabelSpec {
   readonly ignoreId: number | undefined;
   /** How the files of masks say the ids; as they are when left out. */
   readonly maskForm?: MaskForm;
+  /** How x is made from y, of damaged pictures. */
+  readonly damage?: DamageSpec;
 }
 
 /** xDims: of one sample, [C,H,W]. */
@@ -50,6 +53,7 @@ export function yDims({ label, size, channels }: SampleSpec): number[] {
     numbers: [label.values],
     image: [channels, size.height, size.width],
     mask: [size.height, size.width],
+    damaged: [channels, size.height, size.width],
   };
   return dims[label.kind];
 }

@@ -109,7 +109,8 @@ export function batchPicture(
   const zoom = Math.max(1, Math.ceil(LEAST / Math.min(width, height)));
   const count = Math.min(batch.items.length, options.count ?? 16);
   const columns = Math.min(count, options.columns ?? Math.ceil(Math.sqrt(count)));
-  const pictures = kind === 'image' || kind === 'mask' ? 2 : 1;
+  const paired = kind === 'image' || kind === 'damaged';
+  const pictures = paired || kind === 'mask' ? 2 : 1;
   const colorOf = (id: number): readonly number[] => options.colors?.[id] ?? classColor(id);
   const captioned = pictures === 1 || options.captions !== undefined;
   const cell = { width: pictures * zoom * width + GAP, height: zoom * height + GAP + (captioned ? CAPTION : 0) };
@@ -119,7 +120,7 @@ export function batchPicture(
     const [left, top] = [GAP + (i % columns) * cell.width, GAP + Math.floor(i / columns) * cell.height];
     const picture = pictureOf(x, i, zoom);
     paste(grid, picture, left, top);
-    if (kind === 'image') paste(grid, pictureOf(batch.y as Tensor<'float32'>, i, zoom), left + picture.width, top);
+    if (paired) paste(grid, pictureOf(batch.y as Tensor<'float32'>, i, zoom), left + picture.width, top);
     if (kind === 'mask') {
       const ids = (batch.y as Tensor<'int32'>).data.subarray(i * width * height, (i + 1) * width * height);
       paste(grid, overlayMask(picture, ids, { zoom, ignoreId, colorOf }), left + picture.width, top);

@@ -6,7 +6,7 @@ import type { Transform } from '../pictures/transforms/augment.ts';
 import { mapPoint } from '../pictures/transforms/geometry.ts';
 import type { Lighting } from '../pictures/transforms/lighting.ts';
 import { channelStatistics } from '../pictures/transforms/normalise.ts';
-import { itemDecoder } from './decode.node.ts';
+import { itemDecoder, samplerOf } from './decode.node.ts';
 import { bufferBytes, viewsOf } from './fill.ts';
 import { openLoaders } from './loaders.node.ts';
 import { type BlockPlan, type DataBlockOptions, finishPlan, getItems } from './plan.ts';
@@ -35,12 +35,13 @@ function transformText({ kind, ...numbers }: Transform): string {
 
 function labelText({ target }: LabelledItem, kind: LabelKind, vocab: readonly string[]): string {
   if (typeof target === 'string') return target;
+  if (kind === 'damaged' && !('data' in target)) return 'damaged on the fly';
   if ('data' in target) return pictureText(target);
   return kind === 'numbers' ? rounded(target) : target.map((id) => `${vocab[id]} (${id})`).join(', ') || 'no class';
 }
 
 function classesText(kind: LabelKind, vocab: readonly string[]): string {
-  if (kind === 'image' || kind === 'numbers') return kind;
+  if (kind === 'image' || kind === 'numbers' || kind === 'damaged') return kind;
   return `${kind}, ${vocab.length} classes (${vocab.slice(0, 5).join(', ')}${vocab.length > 5 ? ', ...' : ''})`;
 }
 
@@ -111,9 +112,31 @@ async function sampleSteps<K extends LabelKind>(
   const { spec } = plan;
   const item = plan.train[0]!;
   const file = typeof item.source === 'string' ? item.source : `'${item.name}'`;
-  const decoded: DecodedItem = await step('read', file, () => itemDecoder(spec, 0)(item));
-  say('read', `x ${pictureText(decoded.x)}${'data' in decoded.y ? `, y ${pictureText(decoded.y)}` : ''}`);
   const views: SampleViews = viewsOf(spec, new ArrayBuffer(bufferBytes(spec, 1)), 1, 0);
+  const { damage } = spec.label;
+  if (damage !== undefined) {
+    const place = { part: 'train', epoch: 0, round: 0, item: 0 } as const;
+    await step('damage', file, () => samplerOf(spec, 1, 0)(item, place, views, undefined));
+    const { recipes, shortSide } = damage;
+    const list = recipes.map((one) => `${one.weight} ${one.damage}${one.scale === 1 ? '' : ` at 1/${one.scale}`}`);
+    say('damage', `${list.join('; ')}; short side ${shortSide.min}..${shortSide.max} px`);
+  } else await transformStep(plan, views, file, say);
+  const { mean } = channelStatistics({ dtype: 'float32', dims: [1, ...xDims(spec)], data: views.x });
+  say(
+    'sample',
+    `x float32[${xDims(spec)}] ${rangeText(views.x)}, mean ${rounded(mean)}; y ${yDType(spec)}[${yDims(spec)}] ${rangeText(views.y)}`,
+  );
+}
+
+/** Reads the first item and transforms it. */
+async function transformStep<K extends LabelKind>(
+  { spec, train }: BlockPlan<K>,
+  views: SampleViews,
+  file: string,
+  say: (name: string, text: string) => void,
+): Promise<void> {
+  const decoded: DecodedItem = await step('read', file, () => itemDecoder(spec, 0)(train[0]!));
+  say('read', `x ${pictureText(decoded.x)}${'data' in decoded.y ? `, y ${pictureText(decoded.y)}` : ''}`);
   const drawn = await step('transform', file, () =>
     writeSample(decoded, spec, 'train', createRng(1, 'summary'), views),
   );
@@ -123,10 +146,5 @@ async function sampleSteps<K extends LabelKind>(
   say(
     'transform',
     `${list}; ${spec.resize}, padding ${spec.transforms.padding}; drawn: centre to (${round(x)}, ${round(y)}) px${light}`,
-  );
-  const { mean } = channelStatistics({ dtype: 'float32', dims: [1, ...xDims(spec)], data: views.x });
-  say(
-    'sample',
-    `x float32[${xDims(spec)}] ${rangeText(views.x)}, mean ${rounded(mean)}; y ${yDType(spec)}[${yDims(spec)}] ${rangeText(views.y)}`,
   );
 }

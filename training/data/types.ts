@@ -1,6 +1,7 @@
 import type { Image } from '../core/image.ts';
 import type { Tensor } from '../core/tensor.ts';
 import type { MaskForm } from '../pictures/masks/mask-form.ts';
+import type { DamageSpec } from './damage-spec.ts';
 import type { Named } from './split.ts';
 
 /** A picture on disk. */
@@ -25,8 +26,8 @@ export type PictureItem = FileItem | ArrayItem;
 /** Finds the items of a source; they keep the order in which it returns them. */
 export type Getter<S, I> = (source: S) => Promise<readonly I[]> | readonly I[];
 
-/** What a label is: a class, several classes, numbers, another picture, or a class for every pixel. */
-export type LabelKind = 'category' | 'multi' | 'numbers' | 'image' | 'mask';
+/** What a label is: a class, several classes, numbers, another picture, a class for every pixel, or the picture itself, of which x is a damaged copy. */
+export type LabelKind = 'category' | 'multi' | 'numbers' | 'image' | 'mask' | 'damaged';
 
 /** What a labeller says of an item: names of classes, numbers, or where the picture is (a path, or the pixels). */
 export interface LabelValues {
@@ -35,15 +36,18 @@ export interface LabelValues {
   readonly numbers: readonly number[];
   readonly image: string | Image;
   readonly mask: string | Image;
+  /** The damaged copy, where there is one already. */
+  readonly damaged: string | Image | undefined;
 }
 
-/** What becomes of it in a batch of B: i32[B], f32[B,classes], f32[B,K], f32[B,C,H,W], i32[B,H,W]. */
+/** What becomes of it in a batch of B: i32[B], f32[B,classes], f32[B,K], f32[B,C,H,W], i32[B,H,W], f32[B,3,H,W]. */
 export interface LabelDTypes {
   readonly category: 'int32';
   readonly multi: 'float32';
   readonly numbers: 'float32';
   readonly image: 'float32';
   readonly mask: 'int32';
+  readonly damaged: 'float32';
 }
 
 /** Says what an item's label is. */
@@ -58,6 +62,8 @@ export interface Labeller<I, K extends LabelKind> {
   readonly ignoreId?: number;
   /** Of masks: how their files say the ids; as they are when left out. */
   readonly maskForm?: MaskForm;
+  /** Of damaged pictures: how x is made from y. */
+  readonly damage?: Partial<DamageSpec>;
 }
 
 /** A label as a sample is made from it: class ids or numbers, or a picture (its path or pixels). */

@@ -13,8 +13,8 @@ import type { Learner } from './learner.ts';
 /** The task of a learner at the shapes of its first training batch. */
 async function taskOfLearner(learner: Learner): Promise<Task> {
   // Loops run on the CPU alone; the artifacts are for every device.
-  for await (const batch of batchesOf('exportTraining', learner.options.data.train))
-    return taskOf({ ...learner.options, loops: 'unrolled' }, batch);
+  for await (const { x, y } of batchesOf('exportTraining', learner.options.data.train))
+    return taskOf({ ...learner.options, loops: 'unrolled' }, { x, y });
   ensure(false, 'bad-data', () => 'exportTraining: expected a training loader with batches, got an empty one');
 }
 

@@ -1,4 +1,5 @@
 import { ensure } from '../core/errors.ts';
+import { type Shape, symDim } from '../core/shape.ts';
 import { sizeOf, type Tensor } from '../core/tensor.ts';
 import {
   type CompiledEvaluation,
@@ -33,6 +34,8 @@ export interface ModelParts {
   readonly loss: Loss;
   readonly activation: Activation;
   readonly loops?: LoopForm;
+  /** See the option of learners; of graphs that evaluate. */
+  readonly freeSize?: number;
 }
 
 const softmax: Activation = (prediction) => o.softmax(prediction, 1);
@@ -50,19 +53,23 @@ export const activationOf = (loss: Loss): Activation => activations.get(loss) ??
 /** What the model makes of x; throws `bad-argument` when that is no value of the graph. */
 export const applyModel = (model: Model, scope: Scope, x: Value): Value => needValue('model', model(scope, x));
 
+/** The shape of a graph's input for a tensor: its own, or that of pictures whose height and width are any multiples of `freeSize`. */
+const shapeFor = ({ dims }: Tensor, freeSize: number): Shape =>
+  freeSize > 0 && dims.length === 4 ? [dims[0]!, dims[1]!, symDim('H', freeSize), symDim('W', freeSize)] : dims;
+
 /** Inputs of a graph for the tensors of a batch. */
-export const inputsOf = (batch: Tensors): Task['inputs'] =>
-  Object.entries(batch).map(([name, { dtype, dims }]) => ({ name, dtype, shape: dims }));
+const inputsOf = (batch: Tensors, freeSize = 0): Task['inputs'] =>
+  Object.entries(batch).map(([name, one]) => ({ name, dtype: one.dtype, shape: shapeFor(one, freeSize) }));
 
 /**
  * The loss; for a mixed batch (see `mixup`) the same mixture of two losses: mix loss(p, y) + (1 - mix) loss(p, y2).
  * The prediction is an output beside it.
  */
-export function taskOf({ name, model, loss, loops }: ModelParts, batch: Tensors): Task {
+export function taskOf({ name, model, loss, loops }: ModelParts, batch: Tensors, freeSize = 0): Task {
   return {
     name,
     ...(loops === undefined ? {} : { loops }),
-    inputs: inputsOf(batch),
+    inputs: inputsOf(batch, freeSize),
     forward: (scope, { x, y, y2, mix }) => {
       const prediction = applyModel(model, scope, x!);
       const first = loss(prediction, y!);
@@ -73,10 +80,10 @@ export function taskOf({ name, model, loss, loops }: ModelParts, batch: Tensors)
 }
 
 /** The graph of `activation(model(x))`: output `prediction`; parameters are inputs. */
-function forwardGraph({ name, model, activation }: ModelParts, x: Tensor): Graph {
+function forwardGraph({ name, model, activation, freeSize = 0 }: ModelParts, x: Tensor): Graph {
   const graph = new Graph(`${name}_forward`);
   const scope = createScope(graph, { training: false });
-  graph.output('prediction', activation(applyModel(model, scope, graph.input('x', x.dtype, x.dims))));
+  graph.output('prediction', activation(applyModel(model, scope, graph.input('x', x.dtype, shapeFor(x, freeSize)))));
   outputUpdates(graph, scope);
   return graph;
 }
@@ -139,15 +146,17 @@ export class CompiledModels {
   }
 
   async evaluation(batch: Tensors): Promise<CompiledEvaluation> {
-    const make = () => compileEvaluation(taskOf(this.#parts, batch), this.#open);
-    const evaluation = await this.#get('evaluation', batch, make);
+    const { freeSize = 0 } = this.#parts;
+    const make = () => compileEvaluation(taskOf(this.#parts, batch, freeSize), this.#open);
+    const evaluation = await this.#get('evaluation', batch, make, freeSize);
     this.#checkLabels(batch);
     return evaluation;
   }
 
   /** activation(model(x)). */
   async forward(state: TrainState, x: Tensor): Promise<Tensor<'float32'>> {
-    const session = await this.#get('forward', { x }, () => this.#open(toOnnx(forwardGraph(this.#parts, x))));
+    const make = () => this.#open(toOnnx(forwardGraph(this.#parts, x)));
+    const session = await this.#get('forward', { x }, make, this.#parts.freeSize);
     const results = await runWith(session, state, { x });
     keepUpdates(state, results);
     return results.prediction as Tensor<'float32'>;
@@ -177,8 +186,8 @@ export class CompiledModels {
     checkLabels(batch, rules);
   }
 
-  async #get<T extends Releasable>(kind: string, batch: Tensors, make: () => Promise<T>): Promise<T> {
-    const key = JSON.stringify([kind, ...inputsOf(batch)]);
+  async #get<T extends Releasable>(kind: string, batch: Tensors, make: () => Promise<T>, freeSize = 0): Promise<T> {
+    const key = JSON.stringify([kind, ...inputsOf(batch, freeSize)]);
     const kept = this.#kept.get(key);
     if (kept === undefined) needInput(batch.x!, this.#sample, (x) => specsOf(this.#parts, x).specs);
     const known = kept ?? (await make());

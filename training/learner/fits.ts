@@ -3,7 +3,7 @@ import { mixSeed } from '../core/rng.ts';
 import { type Callback, fitLoop } from '../loop/fit-loop.ts';
 import { type EpochRow, newProgress, type Progress } from '../loop/recorder.ts';
 import type { LearningRate } from './groups.ts';
-import { trainBatches } from './input.ts';
+import { batchesIn, trainBatches } from './input.ts';
 import type { Learner } from './learner.ts';
 import type { FitCallOptions, History } from './options.ts';
 import type { Policy } from './policies.ts';
@@ -108,15 +108,15 @@ export class Fits {
     const { train, valid } = data;
     const measured = valid !== undefined && valid.batchesPerEpoch > 0;
     const first = this.#epochs;
+    const updates = Array.from({ length: epochs }, (_, i) => Math.ceil(batchesIn(train, first + i) / run.accumulate));
     return fitLoop({
       state: learner.state,
-      optimizer: { update: (_state, hyper) => learner.update(hyper) },
+      step: learner,
       epochs,
-      totalBatches: epochs * Math.ceil(train.batchesPerEpoch / run.accumulate),
-      sourceOf: () => ({
-        step: { gradients: (_state, batch, random) => learner.gradients(batch, random?.seed ?? seed) },
-        batchesPerEpoch: train.batchesPerEpoch,
-        batches: (epoch, fromBatch) => trainBatches(train, first + epoch, fromBatch),
+      totalBatches: updates.reduce((sum, count) => sum + count, 0),
+      sourceOf: (epoch) => ({
+        batchesPerEpoch: batchesIn(train, first + epoch),
+        batches: (fromBatch) => trainBatches(train, first + epoch, fromBatch),
       }),
       hyperAt: (done) => learner.hyperAt(done, lr, policy, run.wd),
       // Of a data set without validation items there is nothing to measure.

@@ -25,27 +25,30 @@ function needTensor(where: string, name: string, value: Tensor): void {
   ensure(sizeOf(dims) === data.length, 'bad-data', () => `${wanted} ${data.length} values for ${showTensor(value)}`);
 }
 
-/** x and y of the batches of an epoch of `loader`, from `fromBatch` on; throws `bad-data` for one that does not hold them as tensors. */
-export async function* batchesOf(where: string, loader: Loader, epoch = 0, fromBatch = 0): AsyncGenerator<XY> {
+/** The batches of an epoch of `loader`, from `fromBatch` on; throws `bad-data` for one that does not hold x and y as tensors. */
+export async function* batchesOf(where: string, loader: Loader, epoch = 0, fromBatch = 0): AsyncGenerator<Batch> {
   let at = fromBatch;
-  for await (const { x, y } of loader.epoch(epoch, { fromBatch })) {
-    needTensor(`${where}, batch ${at}`, 'x', x);
-    needTensor(`${where}, batch ${at}`, 'y', y);
+  for await (const batch of loader.epoch(epoch, { fromBatch })) {
+    needTensor(`${where}, batch ${at}`, 'x', batch.x);
+    needTensor(`${where}, batch ${at}`, 'y', batch.y);
     at += 1;
-    yield { x, y };
+    yield batch;
   }
 }
 
-/** {@link batchesOf} of the training data; throws `bad-data` when there are not as many as `batchesPerEpoch` states. */
+/** batchesIn: how many batches a loader states for an epoch. */
+export const batchesIn = (loader: Loader, epoch: number): number => loader.batchesIn?.(epoch) ?? loader.batchesPerEpoch;
+
+/** x and y of {@link batchesOf} the training data; throws `bad-data` when there are not as many as `batchesPerEpoch` states. */
 export async function* trainBatches(loader: Loader, epoch: number, fromBatch: number): AsyncGenerator<XY> {
-  const stated = loader.batchesPerEpoch;
+  const stated = batchesIn(loader, epoch);
   const fail = (got: string): string =>
     `data.train, epoch ${epoch}: expected ${stated} batches, as its batchesPerEpoch states, got ${got}; correct it, schedules count on it`;
   let count = fromBatch;
-  for await (const batch of batchesOf(`data.train, epoch ${epoch}`, loader, epoch, fromBatch)) {
+  for await (const { x, y } of batchesOf(`data.train, epoch ${epoch}`, loader, epoch, fromBatch)) {
     count += 1;
     ensure(count <= stated, 'bad-data', () => fail('more'));
-    yield batch;
+    yield { x, y };
   }
   ensure(count === stated, 'bad-data', () => fail(String(count)));
 }

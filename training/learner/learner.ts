@@ -254,19 +254,20 @@ export class Learner {
     const runs = this.options.metrics.map((metric) => ({ name: metric.name, run: metric.start() }));
     const { countTargets } = this.options;
     let [batches, lossSum, targets] = [0, 0, 0];
-    for await (const { x, y } of batchesOf('validate', loader)) {
+    for await (const batch of batchesOf('validate', loader)) {
+      const { x, y } = batch;
       const place = `validation batch ${batches}`;
       const { evaluate } = await this.compiled.evaluation({ x, y }).catch((error: unknown) => {
         throw atPlace(place, error);
       });
       const results = await evaluate(this.state, { x, y });
-      const [loss, count] = [Number(results.loss!.data[0]), countTargets(y)];
+      const [loss, count] = [Number(results.loss!.data[0]), countTargets(y, batch)];
       // A batch without any says nothing, whatever its loss.
       if (count > 0) lossSum += loss * count;
       if (count > 0 && !Number.isFinite(loss)) notFinite(evaluationTrouble(this.state, place, { x, y }, results));
       targets += count;
       batches += 1;
-      for (const { run } of runs) run.add(results.prediction as Tensor<'float32'>, y);
+      for (const { run } of runs) run.add(results.prediction as Tensor<'float32'>, y, batch);
     }
     if (targets === 0) notFinite(`there is nothing to measure in ${batches} validation batches`);
     return { valid_loss: lossSum / targets, ...Object.fromEntries(runs.map(({ name, run }) => [name, run.value()])) };

@@ -33,9 +33,9 @@ async function* endless(learner: Learner): AsyncGenerator<Tensors> {
   const { train } = learner.options.data;
   for (let epoch = 0; ; epoch++) {
     let any = false;
-    for await (const batch of batchesOf('lrFind', train, epoch)) {
+    for await (const { x, y } of batchesOf('lrFind', train, epoch)) {
       any = true;
-      yield batch;
+      yield { x, y };
     }
     ensure(any, 'bad-data', () => 'lrFind: expected a training loader with batches, got an empty one');
   }

@@ -3,11 +3,12 @@ import type { Image } from '../core/image.ts';
 import { sizeOf, type Tensor } from '../core/tensor.ts';
 import { ssim as imageSsim } from '../pictures/quality.ts';
 import { writeWindow } from '../pictures/transforms/pixels.ts';
+import type { Batch } from './options.ts';
 
 /** Adds up one metric over the batches of a validation pass. */
 export interface MetricRun {
-  /** Raw predictions (before any activation) and targets of one batch. */
-  add(prediction: Tensor<'float32'>, target: Tensor): void;
+  /** Raw predictions (before any activation) and targets of one batch, and the batch itself. */
+  add(prediction: Tensor<'float32'>, target: Tensor, batch?: Batch): void;
   /** Over everything that was added: batches of unequal size count by their items. */
   value(): number;
 }
@@ -21,7 +22,11 @@ export interface Metric {
 /** A metric that is a mean: `measure` says the sum over a batch and how many things were counted. */
 export function meanMetric(
   name: string,
-  measure: (prediction: Tensor<'float32'>, target: Tensor) => { readonly sum: number; readonly count: number },
+  measure: (
+    prediction: Tensor<'float32'>,
+    target: Tensor,
+    batch?: Batch,
+  ) => { readonly sum: number; readonly count: number },
   finish: (mean: number) => number = (mean) => mean,
 ): Metric {
   return {
@@ -30,8 +35,8 @@ export function meanMetric(
       let total = 0;
       let counted = 0;
       return {
-        add: (prediction, target) => {
-          const { sum, count } = measure(prediction, target);
+        add: (prediction, target, batch) => {
+          const { sum, count } = measure(prediction, target, batch);
           total += sum;
           counted += count;
         },

@@ -11,7 +11,7 @@ import type { Activation, Loss, Model } from './compiled.ts';
 import type { LearningRate, ParamSplitter } from './groups.ts';
 import type { Metric } from './metrics.ts';
 
-/** Inputs x[N,...] and targets y[N,...]; other keys are ignored. */
+/** Inputs x[N,...] and targets y[N,...]; other keys are for metrics alone. */
 export interface Batch {
   readonly x: Tensor;
   readonly y: Tensor;
@@ -20,6 +20,8 @@ export interface Batch {
 /** What a learner asks of data: batches of an epoch, the same for the same number, entered anywhere. */
 export interface Loader {
   readonly batchesPerEpoch: number;
+  /** Batches of one epoch, where epochs differ. */
+  readonly batchesIn?: (epoch: number) => number;
   epoch(epoch: number, options?: { readonly fromBatch?: number }): AsyncIterable<Batch>;
 }
 
@@ -71,7 +73,12 @@ export interface LearnerOptions {
    * How many targets of a batch its loss is a mean over, which is its weight in `valid_loss`; all elements of y when left
    * out. A loss that ignores some, or looks at the last word alone, has fewer.
    */
-  readonly countTargets?: (y: Tensor) => number;
+  readonly countTargets?: (y: Tensor, batch: Batch) => number;
+  /**
+   * Pictures of a validation set may have any height and width that are multiples of this: one graph serves all. 0 (the default): a graph
+   * is compiled for each size.
+   */
+  readonly freeSize?: number;
   readonly callbacks?: readonly Callback[];
   /** Parameter groups; one when omitted. See {@link splitByPrefix}. */
   readonly splitter?: ParamSplitter;

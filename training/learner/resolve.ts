@@ -129,6 +129,7 @@ const learnerTable: OptionTable<
   wdNormBias: { default: false, check: needFlag },
   moms: { default: [0.95, 0.85, 0.95], ...moms },
   metrics: { default: [], check: (where, _name, value) => checkMetrics(where, value) },
+  freeSize: { default: 0, check: needCount },
   countTargets: { default: (y) => sizeOf(y.dims), check: needFunction(' (y) => number') },
   callbacks,
   splitter: { default: () => 0, check: needFunction(' (name) => group') },

@@ -228,13 +228,15 @@ async function openHostUpdate(
 
 /**
  * Builds and opens `def` for those segments of `state` that `isTrained` accepts. Segments without weight decay get wd 0. A
- * hyper-parameter `maxNorm` clips the gradients by their norm over all these segments, in the graph; it opens another.
+ * hyper-parameter `maxNorm` clips the gradients by their norm over all these segments, in the graph; it opens another. `ownUpdates` gives how
+ * many of the first `step` updates of the state are this optimiser's, where several share it: Adam's correction of its averages counts them.
  */
 export async function compileOptimizer(
   def: OptimizerDef,
   state: TrainState,
   open: OpenGraph,
   isTrained: (segment: Segment) => boolean = () => true,
+  ownUpdates: (step: number) => number = (step) => step,
 ): Promise<CompiledOptimizer> {
   const segments = state.segments.filter(isTrained);
   ensure(
@@ -251,7 +253,7 @@ export async function compileOptimizer(
         (name) => [`${name}.${i}`, scalar(name === 'wd' && !decay ? 0 : hyperOf(def, hyper, name, group))] as const,
       ),
     );
-    return { ...Object.fromEntries(values), step: scalar(state.step + 1) };
+    return { ...Object.fromEntries(values), step: scalar(ownUpdates(state.step) + 1) };
   };
   const apply = async (hyper: Hyper): Promise<void> => {
     const feeds = hypersOf(hyper);

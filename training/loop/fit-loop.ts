@@ -2,7 +2,7 @@ import { ensure } from '../core/errors.ts';
 import { mixSeed } from '../core/rng.ts';
 import type { Tensors } from '../run/session.ts';
 import type { NumberGroup, TrainState } from '../step/state.ts';
-import type { CompiledOptimizer, CompiledStep, Hyper } from './compile.ts';
+import type { Hyper } from './compile.ts';
 import { atPlace, firstBadTensor } from './health.ts';
 import { type EpochRow, newProgress, type Progress } from './recorder.ts';
 import { keepResident } from './resident.ts';
@@ -73,19 +73,26 @@ export type Callback = {
 export const inOrder = (callbacks: readonly Callback[]): readonly Callback[] =>
   callbacks.toSorted((a, b) => (a.order ?? 0) - (b.order ?? 0));
 
-/** What one epoch trains on and with. Stages of progressive resizing differ in both. */
+/** What is trained: one compiled graph with its optimiser, or several that take turns (see `takeTurns`). */
+export interface TrainStep {
+  /** Forward and backward of one batch; gradients land in the state. `seed` decides what is random in the graph. Returns the loss. */
+  gradients(batch: Tensors, seed: number): Promise<number>;
+  /** One update from those gradients, counted by `step` of the state. */
+  update(hyper: Hyper): Promise<void>;
+}
+
+/** What one epoch trains on. Stages of progressive resizing differ. */
 export interface EpochSource {
-  readonly step: Pick<CompiledStep, 'gradients'>;
   readonly batchesPerEpoch: number;
-  /** Batches `fromBatch`.. of epoch `epoch`: the same for the same epoch, whoever asks. */
-  batches(epoch: number, fromBatch: number): AsyncIterable<Tensors>;
+  /** Batches `fromBatch`.. of the epoch: the same whoever asks. */
+  batches(fromBatch: number): AsyncIterable<Tensors>;
 }
 
 export interface FitOptions {
   readonly state: TrainState;
-  readonly optimizer: Pick<CompiledOptimizer, 'update'>;
+  readonly step: TrainStep;
   readonly epochs: number;
-  readonly sourceOf: (epoch: number) => EpochSource | Promise<EpochSource>;
+  readonly sourceOf: (epoch: number) => EpochSource;
   /** Hyper-parameters at a share 0..1 of all updates of the run. */
   readonly hyperAt: (done: number) => Hyper;
   /** Updates of all epochs together: batches, unless gradients are accumulated. */
@@ -100,7 +107,7 @@ export interface FitOptions {
   /** See {@link FitContext}. */
   readonly metricNames?: readonly string[];
   readonly callbacks?: readonly Callback[];
-  /** Where to go on; from the beginning when left out. */
+  /** Where to continue; by default from the beginning. */
   readonly progress?: Progress;
 }
 
@@ -142,18 +149,18 @@ async function epochsOf(options: FitOptions, progress: Progress, run: Run, emit:
   const { state, epochs } = options;
   await emit('beforeFit');
   while (progress.epoch < epochs && !run.stopped) {
-    const source = await options.sourceOf(progress.epoch);
+    const source = options.sourceOf(progress.epoch);
     run.batches = source.batchesPerEpoch;
     await emit('beforeEpoch');
     let started = performance.now();
-    for await (const batch of source.batches(progress.epoch, progress.batch)) {
+    for await (const batch of source.batches(progress.batch)) {
       run.batch = batch;
       run.skipped = false;
       run.hyper = hyperNow(options, progress);
       await emit('beforeBatch');
       // The batches of one update draw their random numbers apart; the first of them by the seed itself.
       const seed = run.pending === 0 ? options.seed : mixSeed(options.seed, run.pending);
-      run.loss = await source.step.gradients(state, run.batch, { seed }).catch((error: unknown) => {
+      run.loss = await options.step.gradients(run.batch, seed).catch((error: unknown) => {
         throw atPlace(`epoch ${progress.epoch}, batch ${progress.batch}`, error);
       });
       await emit('afterGradients');
@@ -161,7 +168,7 @@ async function epochsOf(options: FitOptions, progress: Progress, run: Run, emit:
       await needFiniteLoss(run, state, progress);
       run.pending += 1;
       if (!run.skipped) {
-        await options.optimizer.update(state, run.hyper);
+        await options.step.update(run.hyper);
         run.pending = 0;
       }
       progress.batch += 1;

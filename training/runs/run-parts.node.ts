@@ -91,6 +91,13 @@ export async function withLearner<T extends object>(
   }
 }
 
+/** Throws `stopped` unless a run has all its epochs. */
+export function needEpochs(where: string, out: string, rows: readonly EpochRow[], epochs: number): void {
+  ensure(rows.length >= epochs, 'stopped', () => {
+    return `${where}: expected ${epochs} epochs, got stopped in epoch ${rows.length}; what is done is in ${out}, the same command with --resume goes on`;
+  });
+}
+
 /** Row and weights of the best epoch of a run that is kept in `folder`. */
 export async function readBest(
   folder: string,

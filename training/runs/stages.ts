@@ -15,17 +15,17 @@ interface StageLoaders {
   close(): Promise<void>;
 }
 
-export interface StagedOptions {
-  readonly stages: readonly SizeStage[];
-  /** Passes over the data that make an epoch. */
-  readonly passes: number;
-  /** Batches of a pass, the same in every stage. */
-  readonly perPass: number;
-  readonly open: (stage: SizeStage) => Promise<StageLoaders>;
+export interface StagedOptions<S> {
+  readonly stages: readonly S[];
+  /** Passes over the data that make an epoch; default 1. */
+  readonly passes?: number;
+  /** Batches of a pass. */
+  readonly perPass: (stage: S) => number;
+  readonly open: (stage: S) => Promise<StageLoaders>;
 }
 
 /** stageOf: the place in the list of the stage that an epoch belongs to; the last one for those after the end. */
-export function stageOf(stages: readonly SizeStage[], epoch: number): number {
+export function stageOf(stages: readonly { readonly epochs: number }[], epoch: number): number {
   let before = 0;
   const found = stages.findIndex((stage) => {
     before += stage.epochs;
@@ -38,7 +38,12 @@ export function stageOf(stages: readonly SizeStage[], epoch: number): number {
  * stagedLoader: training batches whose size grows from stage to stage. The loaders of a stage are opened when its first epoch
  * begins and let go when another's does.
  */
-export function stagedLoader({ stages, passes, perPass, open }: StagedOptions): {
+export function stagedLoader<S extends { readonly epochs: number }>({
+  stages,
+  passes = 1,
+  perPass,
+  open,
+}: StagedOptions<S>): {
   readonly loader: Loader;
   close(): Promise<void>;
 } {
@@ -57,8 +62,10 @@ export function stagedLoader({ stages, passes, perPass, open }: StagedOptions): 
   };
   async function* batches(epoch: number, { fromBatch = 0 } = {}): AsyncGenerator<Batch, void> {
     const { train } = await loadersOf(epoch);
-    for (let pass = Math.floor(fromBatch / perPass); pass < passes; pass++)
-      yield* train.epoch(epoch * passes + pass, { fromBatch: Math.max(0, fromBatch - pass * perPass) });
+    const length = perPass(stages[stageOf(stages, epoch)]!);
+    for (let pass = Math.floor(fromBatch / length); pass < passes; pass++)
+      yield* train.epoch(epoch * passes + pass, { fromBatch: Math.max(0, fromBatch - pass * length) });
   }
-  return { loader: { batchesPerEpoch: passes * perPass, epoch: batches }, close };
+  const batchesIn = (epoch: number): number => passes * perPass(stages[stageOf(stages, epoch)]!);
+  return { loader: { batchesPerEpoch: batchesIn(0), batchesIn, epoch: batches }, close };
 }

@@ -179,7 +179,7 @@ async function storeSource(reference: string, { store: dir, batch, size, opset }
     await Promise.all([
       import('../../../server/store/store.ts'),
       import('../../../server/store/paths.ts'),
-      import('../../../tasks/restore/net.node.ts'),
+      import('../../../tasks/restore/net.ts'),
       import('../../../training/onnx/weights.ts'),
       import('../../../training/nn/import.ts'),
       import('../../../training/step/train-step.ts'),

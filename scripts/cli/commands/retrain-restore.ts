@@ -42,7 +42,7 @@ export async function retrainRestore(
 ): Promise<void> {
   const [{ restoreRunDefaults }, app, { initializersOf }] = await Promise.all([
     import('../../../tasks/restore/recipe.node.ts'),
-    import('../../../tasks/restore/net.node.ts'),
+    import('../../../tasks/restore/net.ts'),
     import('../../../training/onnx/weights.ts'),
   ]);
   const origin = await originOf(store, options.from, 'restore');

@@ -271,7 +271,7 @@ async function run(command: Command, task: string, options: TrainOptions & { rea
     throw new FettleError('bad-argument', `--from: expected the task segment, got ${task}; fettle retrain fine-tunes`);
   const [{ restoreRunDefaults }, { exportRestore }, { writeDurably }] = await Promise.all([
     import('../../../tasks/restore/recipe.node.ts'),
-    import('../../../tasks/restore/net.node.ts'),
+    import('../../../tasks/restore/net.ts'),
     import('../../../training/core/durable.node.ts'),
   ]);
   const config = runConfig(restoreRunDefaults, options);

@@ -1,19 +1,19 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { createValidationPairs } from '../../../tasks/restore/held-out.node.ts';
 import type { Tensor } from '../../../training/core/tensor.ts';
-import {
-  createPairLoader,
-  type PairBatch,
-  type PairLoaderOptions,
-  type Recipe,
-} from '../../../training/data/loader.node.ts';
-import { createValidationPairs } from '../../../training/data/validation.node.ts';
+import { createDataLoaders, dataBlock } from '../../../training/data/block.node.ts';
+import type { DamageSpec, Recipe } from '../../../training/data/damage-spec.ts';
+import { damaged } from '../../../training/data/labellers.ts';
+import type { LoaderOptions } from '../../../training/data/loaders.node.ts';
+import { noSplit } from '../../../training/data/splitters.ts';
+import type { BlockBatch } from '../../../training/data/types.ts';
 import { drawNumber } from '../../../training/pictures/damage/draw-digits.ts';
 import { decodeRgb } from '../../../training/pictures/decode.node.ts';
 import { pictureGrid, showBatch } from '../../../training/pictures/grid.node.ts';
 import { resizeImage } from '../../../training/pictures/image-io.node.ts';
-import { type ImageItem, listImages, listPairs } from '../../../training/pictures/items.node.ts';
+import { type ImageItem, listImages, listPairs, type PairItem } from '../../../training/pictures/items.node.ts';
 import { cachedDecoder } from '../../../training/pictures/photo-cache.ts';
 import { plainImage, wavyImage, withFolder, writePhoto } from '../../helpers/photos.ts';
 
@@ -26,17 +26,43 @@ async function writePhotos(folder: string, count: number): Promise<ImageItem[]> 
 }
 
 /** A batch's bytes, copied: its tensors are reused after the next step. */
-const copyOf = ({ x, y, items }: PairBatch) => ({ x: x.data.slice(), y: y.data.slice(), items });
+const copyOf = ({ x, y, items }: BlockBatch<'damaged'>) => ({ x: x.data.slice(), y: y.data.slice(), items });
+
+interface Options extends Partial<DamageSpec>, LoaderOptions {
+  readonly items: readonly (ImageItem | PairItem)[];
+  readonly size: number;
+  readonly batchSize: number;
+  readonly samplesPerEpoch?: number;
+}
+
+/** Loaders of items that are damaged on the fly, or have their copies; an epoch is at least all items. */
+function openLoaders({ items, size, batchSize, samplesPerEpoch = items.length, ...options }: Options) {
+  const { seed, workers, prefetch, cacheBytes, onFailure, ...damage } = options;
+  const given = Object.entries({ seed, workers, prefetch, cacheBytes, onFailure });
+  const block = dataBlock({
+    get: (all: readonly (ImageItem | PairItem)[]) => all,
+    split: noSplit(),
+    label: damaged<ImageItem | PairItem>({
+      ...damage,
+      copyOf: (item) => ('damagedPath' in item ? item.damagedPath : undefined),
+    }),
+    size,
+    batchSize,
+    samplesPerEpoch,
+  });
+  const known = given.filter(([, value]) => value !== undefined);
+  return createDataLoaders(block, items, Object.fromEntries(known) as LoaderOptions);
+}
 
 /** Every batch of an epoch, copied. */
-async function collect(options: PairLoaderOptions, epoch = 0, fromBatch = 0) {
-  const loader = await createPairLoader(options);
+async function collect(options: Options, epoch = 0, fromBatch = 0) {
+  const { train, close } = await openLoaders(options);
   const batches = [];
   try {
-    for await (const batch of loader.epoch(epoch, { fromBatch })) batches.push(copyOf(batch));
-    return { batches, failures: loader.failures, batchesPerEpoch: loader.batchesPerEpoch };
+    for await (const batch of train.epoch(epoch, { fromBatch })) batches.push(copyOf(batch));
+    return { batches, failures: train.failures, batchesPerEpoch: train.batchesPerEpoch };
   } finally {
-    await loader.close();
+    await close();
   }
 }
 
@@ -51,9 +77,9 @@ function shiftedError(x: Float32Array, y: Float32Array, size: number, dx: number
   return sum;
 }
 
-const base = { size: 32, batchSize: 4, shortSideMin: 40, shortSideMax: 64, seed: 11 };
+const base = { size: 32, batchSize: 4, shortSide: { min: 40, max: 64 }, seed: 11 };
 
-describe('pair loader', () => {
+describe('loader of damaged pictures', () => {
   it('gives the same bytes with one thread and with three, and from the middle of an epoch', () =>
     withFolder(async (folder) => {
       const items = await writePhotos(folder, 10);
@@ -89,8 +115,7 @@ describe('pair loader', () => {
         items,
         batchSize: 1,
         size: 48,
-        shortSideMin: 48,
-        shortSideMax: 48,
+        shortSide: { min: 48, max: 48 },
         recipes: only('none', 1),
       };
       for (const flip of [0, 1]) {
@@ -127,8 +152,7 @@ describe('pair loader', () => {
         items: await listImages(folder),
         batchSize: 1,
         size: 64,
-        shortSideMin: 64,
-        shortSideMax: 64,
+        shortSide: { min: 64, max: 64 },
       };
       const { batches } = await collect({ ...options, flip: 1, recipes: only('number-text:value=47', 1) });
       const red = [...batches[0]!.x.subarray(0, 64 * 64)].map((value) => Math.round(value * 255));
@@ -144,7 +168,7 @@ describe('pair loader', () => {
   it('text bias crops more often where numbers are', () =>
     withFolder(async (folder) => {
       await writePhoto(folder, 'black.png', plainImage(96, 96, 0));
-      const options = { ...base, items: await listImages(folder), size: 32, shortSideMin: 96, shortSideMax: 96 };
+      const options = { ...base, items: await listImages(folder), size: 32, shortSide: { min: 96, max: 96 } };
       const inked = async (textBias: number): Promise<number> => {
         const recipes = only('number-text', 1);
         const { batches } = await collect({ ...options, textBias, recipes, batchSize: 1, samplesPerEpoch: 60 });
@@ -177,7 +201,7 @@ describe('pair loader', () => {
     withFolder(async (folder) => {
       await writeFile(join(folder, 'a.jpg'), 'no');
       const error = await collect({ ...base, items: await listImages(folder) }).catch((e: Error) => e);
-      expect(error).to.be.an('error').with.property('message').that.includes('got none in 1 files (a.jpg: ');
+      expect(error).to.be.an('error').with.property('message').that.includes('got none of 1 (a.jpg: ');
       expect(error).to.have.property('code', 'bad-data');
     }));
 
@@ -185,11 +209,11 @@ describe('pair loader', () => {
     withFolder(async (folder) => {
       const items = await writePhotos(folder, 12);
       const expected = (await collect({ ...base, items }, 1)).batches;
-      const loader = await createPairLoader({ ...base, items, workers: 2 });
-      for await (const _ of loader.epoch(0)) break;
+      const { train, close } = await openLoaders({ ...base, items, workers: 2 });
+      for await (const _ of train.epoch(0)) break;
       const batches = [];
-      for await (const batch of loader.epoch(1)) batches.push(copyOf(batch));
-      await loader.close();
+      for await (const batch of train.epoch(1)) batches.push(copyOf(batch));
+      await close();
       expect(batches).to.deep.equal(expected);
     }));
 
@@ -219,13 +243,13 @@ describe('pair loader', () => {
 
   it('refuses what cannot work', async () => {
     const items = [{ name: 'a.jpg', path: 'a.jpg' }];
-    const messageOf = (options: Partial<PairLoaderOptions>): Promise<string> =>
-      createPairLoader({ ...base, items, ...options }).then(
+    const messageOf = (options: Partial<Options>): Promise<string> =>
+      openLoaders({ ...base, items, ...options }).then(
         () => 'no error',
         (error: Error) => error.message,
       );
-    expect(await messageOf({ items: [] })).to.include('expected pictures, got an empty list');
-    expect(await messageOf({ shortSideMax: 20, shortSideMin: 20 })).to.include('size <= shortSideMax, got 32 and 20');
+    expect(await messageOf({ items: [] })).to.include('expected items, got none');
+    expect(await messageOf({ shortSide: { min: 20, max: 20 } })).to.include('size <= shortSide.max, got 32 and 20');
     expect(await messageOf({ recipes: [] })).to.include('expected recipes of positive weight');
     expect(await messageOf({ recipes: only('blur', 1) })).to.include("got 'blur'");
   });
@@ -234,7 +258,7 @@ describe('pair loader', () => {
     withFolder(async (folder) => {
       const items = await writePhotos(folder, 1);
       const error = await collect({ ...base, items, recipes: only('shrink:shortSide=9', 1) }).catch((e: Error) => e);
-      expect(error).to.be.an('error').with.property('message').that.includes('leave out its shortSide');
+      expect(error).to.be.an('error').with.property('message').that.includes('omit its shortSide');
     }));
 });
 

@@ -260,7 +260,7 @@ describe('a loader whose pictures grow', () => {
         close: async () => void events.push(`close ${width}`),
       };
     };
-    const staged = stagedLoader({ stages, passes: 2, perPass: 3, open });
+    const staged = stagedLoader({ stages, passes: 2, perPass: () => 3, open });
     const batches = async (epoch: number, fromBatch = 0): Promise<string[]> => {
       const out: string[] = [];
       for await (const { x } of staged.loader.epoch(epoch, { fromBatch })) out.push([...x.data].join('/'));

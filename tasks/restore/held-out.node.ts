@@ -1,11 +1,12 @@
-import { ensure } from '../core/errors.ts';
-import type { Image } from '../core/image.ts';
-import { createRng } from '../core/rng.ts';
-import { applyDamages, damagedImage, parseDamages } from '../pictures/damage/registry.node.ts';
-import { decodeRgb } from '../pictures/decode.node.ts';
-import { resizeImage } from '../pictures/image-io.node.ts';
-import type { ImageItem, PairItem } from '../pictures/items.node.ts';
-import { scaleSize, shortSideOf, sizeForShortSide } from '../pictures/sizes.ts';
+import { ensure, messageOf } from '../../training/core/errors.ts';
+import type { Image } from '../../training/core/image.ts';
+import { createRng } from '../../training/core/rng.ts';
+import type { Failure } from '../../training/data/fill.ts';
+import { applyDamages, damagedImage, parseDamages } from '../../training/pictures/damage/registry.node.ts';
+import { decodeRgb } from '../../training/pictures/decode.node.ts';
+import { resizeImage } from '../../training/pictures/image-io.node.ts';
+import type { ImageItem, PairItem } from '../../training/pictures/items.node.ts';
+import { scaleSize, shortSideOf, sizeForShortSide } from '../../training/pictures/sizes.ts';
 
 /** A whole photo and its damaged copy; the target is exactly twice the damaged picture's size. */
 export interface ValidationPair {
@@ -67,4 +68,25 @@ async function storedPair({ name, damagedPath }: PairItem, photo: Image, shortSi
   const size = sizeForShortSide(photo, Math.min(shortSide, shortSideOf(photo)));
   const damaged = await resizeImage(await decodeRgb(damagedPath), size, { kernel: 'linear' });
   return { name, target: await resizeImage(photo, size, { kernel: 'linear' }), damaged };
+}
+
+/** readPairs: held-out pictures with their pairs, kept in memory at 8 bits; unreadable ones are reported. Throws `bad-data` when no picture is left. */
+export async function readPairs<T extends ImageItem | PairItem>(
+  items: readonly T[],
+  seed: number,
+  onFailure: (failure: Failure) => void,
+): Promise<{ readonly item: T; readonly pair: ValidationPair }[]> {
+  const source = createValidationPairs({ items, shortSide: 192, damage: 'lesson', seed });
+  const pairs: { readonly item: T; readonly pair: ValidationPair }[] = [];
+  for (const [i, item] of items.entries()) {
+    try {
+      pairs.push({ item, pair: await source.pair(i) });
+    } catch (error) {
+      onFailure({ name: item.name, reason: messageOf(error) });
+    }
+  }
+  ensure(pairs.length > 0, 'bad-data', () => {
+    return `train restore: expected a readable held-out picture, got none of ${items.length}; add pictures`;
+  });
+  return pairs;
 }
