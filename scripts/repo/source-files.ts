@@ -24,7 +24,7 @@ export interface SourceFile {
 
 const skipped = new Set(['node_modules', 'dist', 'zoo', 'fixtures', '.git']);
 
-/** Paths under `folder` (from `root`, with `/`) that end in one of `endings`, sorted; build output and data are left out. */
+/** Paths under `folder` (from `root`, with `/`) that end in one of `endings`, sorted; build output and data are omitted. */
 export function listFiles(root: string, folder: string, endings: readonly string[]): string[] {
   const found: string[] = [];
   const walk = (dir: string): void => {

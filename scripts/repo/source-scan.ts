@@ -159,7 +159,7 @@ const isSuite = (head: string): boolean => /\bdescribe\b/.test(head);
 
 /**
  * Functions of a source text that have a block body or span lines, found by brackets alone. One-line arrow expressions
- * are left out (they would flatter the percentiles), and so are the `describe` blocks of tests.
+ * are omitted (they would flatter the percentiles), and so are the `describe` blocks of tests.
  */
 export function functionsOf(source: string): FunctionSpan[] {
   const code = maskSource(source, { strings: true });

@@ -50,22 +50,22 @@ const isActivationNorm = (norm: BlockNorm): boolean => norm === 'batch' || norm 
 
 export interface ConvBlockOptions {
   readonly filters: number;
-  /** 3 when left out. */
+  /** 3 by default. */
   readonly kernel?: number;
   readonly stride?: number;
-  /** (kernel - 1) / 2, rounded down, when left out; 0 for a transposed convolution. */
+  /** (kernel - 1) / 2, rounded down, by default; 0 for a transposed convolution. */
   readonly padding?: number;
-  /** `batch` when left out. */
+  /** `batch` by default. */
   readonly norm?: BlockNorm;
   /** ReLU (true), leaky ReLU of this slope, or none (false). */
   readonly activation?: boolean | number;
-  /** Only where no norm of the activations adds one, when left out. */
+  /** Only where no norm of the activations adds one, by default. */
   readonly bias?: boolean;
   /** conv -> norm -> activation as in fastai v2, not conv -> activation -> norm as in v1 and the lessons. */
   readonly normFirst?: boolean;
   readonly transpose?: boolean;
   readonly selfAttention?: boolean;
-  /** First weights of the convolution; {@link conv2d}'s when left out. */
+  /** First weights of the convolution; {@link conv2d}'s by default. */
   readonly init?: Init;
 }
 
@@ -115,7 +115,7 @@ export function convBlock(scope: Scope, x: Value, options: ConvBlockOptions): Va
 export interface ResBlockOptions {
   /** The same as norm `weight`. */
   readonly weightNorm?: boolean;
-  /** `none` when left out. With `batch`, the second norm starts at zero unless the block is dense: fastai's BatchZero. */
+  /** `none` by default. With `batch`, the second norm starts at zero unless the block is dense: fastai's BatchZero. */
   readonly norm?: BlockNorm;
   /** Concatenates instead of adding: C channels become 2C. */
   readonly dense?: boolean;
@@ -153,7 +153,7 @@ export interface ResNetBlockOptions {
   readonly stride?: number;
   /** Whether the last norm starts at zero, so that the block starts as its shortcut (Goyal et al. 2017). */
   readonly zeroLast?: boolean;
-  /** Of the convolutions; {@link conv2d}'s when left out. */
+  /** Of the convolutions; {@link conv2d}'s by default. */
   readonly init?: Init;
 }
 

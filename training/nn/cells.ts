@@ -11,7 +11,7 @@ export interface CellWeights {
 }
 
 /*
- * What tells one recurrent layer from another, forward and backward. Here states are columns, h[H,N], and so are slices of
+ * What distinguishes recurrent layers, forward and backward. Here states are columns, h[H,N], and so are slices of
  * time: the product W h of a wide matrix and a narrow one is twice as fast as h Wᵀ on the CPU, and blocks of gates are
  * contiguous rows. `(..., R, N)` below stands for one time step [R,N] or for all of them, [T,R,N].
  */

@@ -15,11 +15,11 @@ type PerAxis = number | readonly number[];
 
 export interface ConvLayerOptions {
   readonly filters: number;
-  /** 3 when left out. */
+  /** 3 by default. */
   readonly kernel?: PerAxis;
   readonly stride?: PerAxis;
   /**
-   * Zeros on each side; (kernel - 1) / 2 * dilation, rounded down, when left out. `same` keeps the size at stride 1 for even
+   * Zeros on each side; (kernel - 1) / 2 * dilation, rounded down, by default. `same` keeps the size at stride 1 for even
    * kernels too (PyTorch's: the odd one at the end). A list names each axis, or all starts then all ends.
    */
   readonly padding?: PerAxis | 'same';
@@ -31,7 +31,7 @@ export interface ConvLayerOptions {
   /** Spectral normalisation (Miyato et al. 2018): w / its largest singular value; see `spectralNormed`. */
   readonly spectralNorm?: boolean;
   readonly init?: Init;
-  /** First value of the bias; zeros when left out. */
+  /** First value of the bias; zeros by default. */
   readonly biasInit?: Init;
 }
 export type Conv2dOptions = ConvLayerOptions;
@@ -112,10 +112,10 @@ export const conv1d = (scope: Scope, x: Value, options: Conv1dOptions): Value =>
 
 export interface ConvTranspose2dOptions {
   readonly filters: number;
-  /** 3 when left out. */
+  /** 3 by default. */
   readonly kernel?: PerAxis;
   readonly stride?: PerAxis;
-  /** Taken away on each side of the result; 0 when left out. */
+  /** Taken away on each side of the result; 0 by default. */
   readonly padding?: PerAxis;
   /** Rows and columns added at the end: which of the sizes that a stride makes alike is meant. */
   readonly outputPadding?: PerAxis;
@@ -179,7 +179,7 @@ export function pixelShuffle(scope: Scope, x: Value, factor = 2): Value {
 
 export interface PixelShuffleOptions {
   readonly filters: number;
-  /** 2 when left out. */
+  /** 2 by default. */
   readonly factor?: number;
   readonly blur?: boolean;
   readonly weightNorm?: boolean;

@@ -12,10 +12,10 @@ export interface DenseBlockOptions {
   readonly layers: number;
   /** Channels that every layer adds: DenseNet's k. */
   readonly growth: number;
-  /** A 1x1 convolution to this many times `growth` channels before each 3x3 one (DenseNet-B, 4 there); none when left out. */
+  /** A 1x1 convolution to this many times `growth` channels before each 3x3 one (DenseNet-B, 4 there); none by default. */
   readonly bottleneck?: number;
   readonly dropout?: number;
-  /** Of the convolutions; {@link conv2d}'s when left out. */
+  /** Of the convolutions; {@link conv2d}'s by default. */
   readonly init?: Init;
 }
 
@@ -62,7 +62,7 @@ export function denseBlock(scope: Scope, x: Value, options: DenseBlockOptions): 
 }
 
 /**
- * What stands between two dense blocks: norm, ReLU, 1x1 convolution to `filters` channels (half of them when left out), 2x2
+ * What stands between two dense blocks: norm, ReLU, 1x1 convolution to `filters` channels (half of them by default), 2x2
  * average. x[N,C,H,W] -> [N,filters,H/2,W/2]; torchvision's names `norm`, `conv`.
  */
 export function denseTransition(

@@ -22,7 +22,7 @@ export interface LabelRule extends Omit<LabelNote, 'labels'> {
 
 const notes = new WeakMap<Graph, LabelNote[]>();
 
-/** noteLabels: says what a loss expects of its labels, an int32 value. */
+/** noteLabels: states what a loss expects of its labels, an int32 value. */
 export function noteLabels(note: LabelNote): void {
   const { graph } = note.labels;
   const known = notes.get(graph);

@@ -11,7 +11,7 @@ import { normedWeight } from './weights.ts';
 export interface LinearOptions {
   readonly bias?: boolean;
   readonly init?: Init;
-  /** Zeros when left out. */
+  /** Zeros by default. */
   readonly biasInit?: Init;
   /** Spectral normalisation of the weight (Miyato et al. 2018). */
   readonly spectralNorm?: boolean;

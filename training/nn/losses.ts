@@ -68,7 +68,7 @@ export function bceWithLogitsLoss(
 /**
  * Focal loss of binary logits with targets f32, each 0 or 1, of the same shape -> f32[]: mean of
  * a (1 - p)^gamma (-log p), p the probability of the target, a = alpha for ones and 1 - alpha for zeros (1 for both when
- * alpha is left out). Source: Lin et al. 2017; torchvision's sigmoid_focal_loss.
+ * alpha is omitted). Source: Lin et al. 2017; torchvision's sigmoid_focal_loss.
  */
 export function binaryFocalLoss(
   logits: Value,

@@ -41,7 +41,7 @@ export function batchNorm(scope: Scope, x: Value, options: BatchNormOptions = {}
     const factor = o.div(perChannel(gamma, x), o.sqrt(o.add(perChannel(runningVar, x), eps)));
     return o.add(o.mul(o.sub(x, perChannel(runningMean, x)), factor), perChannel(beta, x));
   }
-  // A norm that is used several times in one pass goes on from what its last use left.
+  // A norm that is used several times in one pass continues from what its last use left.
   const mean0 = scope.latest('running_mean', runningMean);
   const var0 = scope.latest('running_var', runningVar);
   const { y, mean, variance, count } = normalisedBatch(x, gamma, beta, eps);
@@ -100,13 +100,13 @@ function standardised(x: Value, axes: readonly number[], eps: number): Value {
 
 export interface NormOptions {
   readonly eps?: number;
-  /** Whether there is a trained scale and bias; true when left out. */
+  /** Whether there is a trained scale and bias; true by default. */
   readonly affine?: boolean;
 }
 
 const normNames = namesOf<NormOptions>({ eps: true, affine: true });
 
-/** `y` times a trained scale plus a trained bias, as many as `shape` says, laid out by `like`. */
+/** `y` times a trained scale plus a trained bias, as many as in `shape`, laid out by `like`. */
 function affined(
   scope: Scope,
   y: Value,
@@ -121,7 +121,7 @@ function affined(
 }
 
 /**
- * Layer normalisation of x over its last `axes` axes (1 when left out), each position on its own. Parameters `weight`, `bias` of the
+ * Layer normalisation of x over its last `axes` axes (1 by default), each position on its own. Parameters `weight`, `bias` of the
  * shape of those axes. Source: Ba et al. 2016; PyTorch's LayerNorm.
  */
 export function layerNorm(scope: Scope, x: Value, options: NormOptions & { readonly axes?: number } = {}): Value {

@@ -49,7 +49,7 @@ function averageAlong(x: Value, axis: number, size: number, out: number): Value 
 
 /**
  * Average over windows of nearly equal length: x[N,C,H,W] -> [N,C,...size] (or [N,C,L] -> [N,C,size]), any size, larger
- * ones than the input too; 1 when left out. Static shapes, but for size 1. PyTorch's AdaptiveAvgPool2d.
+ * ones than the input too; 1 by default. Static shapes, but for size 1. PyTorch's AdaptiveAvgPool2d.
  */
 export function adaptiveAveragePool(x: Value, size: number | readonly number[] = 1): Value {
   if (target(size, x.shape.length - 2).every((n) => n === 1)) return globalAveragePool(x);
@@ -69,7 +69,7 @@ function maxAlong(x: Value, axis: number, size: number, out: number): Value {
 }
 
 /**
- * Maximum over windows of nearly equal length: x[N,C,H,W] -> [N,C,...size], any size, 1 when left out. Static shapes, but for
+ * Maximum over windows of nearly equal length: x[N,C,H,W] -> [N,C,...size], any size, 1 by default. Static shapes, but for
  * size 1. Where the windows differ in length, equal maxima of a window share its gradient (PyTorch gives it to the first).
  */
 export function adaptiveMaxPool(x: Value, size: number | readonly number[] = 1): Value {
@@ -80,6 +80,6 @@ export function adaptiveMaxPool(x: Value, size: number | readonly number[] = 1):
   return from.reduce((y, length, i) => maxAlong(y, i + 2, length, to[i]!), x);
 }
 
-/** fastai's AdaptiveConcatPool: maxima, then means, x[N,C,...] -> [N,2C,...size]; size 1 when left out. */
+/** fastai's AdaptiveConcatPool: maxima, then means, x[N,C,...] -> [N,2C,...size]; size 1 by default. */
 export const adaptiveConcatPool = (x: Value, size: number | readonly number[] = 1): Value =>
   o.concat([adaptiveMaxPool(x, size), adaptiveAveragePool(x, size)], 1);

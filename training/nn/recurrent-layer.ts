@@ -27,7 +27,7 @@ type Gradients = readonly (Value | undefined)[];
 export interface Kept {
   /** The output. */
   readonly y: Sequence;
-  /** What `cell.step` said. */
+  /** The result of `cell.step`. */
   readonly rest: readonly Sequence[];
 }
 
@@ -44,7 +44,7 @@ function flat(x: Value): Value {
 /** Time steps `start` to `end` of x[T,H,N]. */
 const steps = (x: Value, start: number, end: number): Value => o.slice(x, { axes: [0], starts: [start], ends: [end] });
 
-/** dy[T,H,N] (zeros when left out) with `last` added to its last step. */
+/** dy[T,H,N] (zeros by default) with `last` added to its last step. */
 function withLast(dy: Value | undefined, last: Value | undefined, y: Value): Value {
   const all = dy ?? o.expand(y.graph.scalar(0), y.shape as number[]);
   if (last === undefined) return all;

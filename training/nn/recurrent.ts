@@ -13,7 +13,7 @@ import type { Scope } from './scope.ts';
 export interface RecurrentOptions {
   /** H: numbers in the state. */
   readonly hidden: number;
-  /** Layers, one on the outputs of the other; 1 when left out. */
+  /** Layers, one on the outputs of the other; 1 by default. */
   readonly layers?: number;
   readonly bias?: boolean;
   /** Dropout on the outputs of every layer but the last, while training. */
@@ -141,7 +141,7 @@ function splitLayers(state: Value, layers: number): readonly Value[] {
 
 /**
  * Elman's network: x[N,T,C] -> output [N,T,H], h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or ReLU. `state` [layers,N,H] is the
- * first one, zeros when left out. Parameters as PyTorch's nn.RNN: `weight_ih_l0` [H,C], `weight_hh_l0` [H,H], `bias_ih_l0`,
+ * first one, zeros by default. Parameters as PyTorch's nn.RNN: `weight_ih_l0` [H,C], `weight_hh_l0` [H,H], `bias_ih_l0`,
  * `bias_hh_l0` [H], and so on. Training needs static N and T; an exported graph runs ONNX's RNN and takes any. Throws `bad-shape`.
  */
 export function rnn(

@@ -37,7 +37,7 @@ export interface ScopeOptions {
   readonly training: boolean;
   /** With weights, parameters become constants of the graph (inference export); without, graph inputs. */
   readonly weights?: Weights;
-  /** How loops over time are written; unrolled when left out. */
+  /** How loops over time are written; unrolled by default. */
   readonly loops?: LoopForm;
 }
 
@@ -137,7 +137,7 @@ export class Scope {
   }
 
   /**
-   * Says what buffer `name` becomes after this step. Running statistics are updated while training only; a state that is
+   * States what buffer `name` becomes after this step. Running statistics are updated while training only; a state that is
    * carried from batch to batch (of a recurrent net) is updated in evaluation too.
    */
   update(name: string, value: Value): void {

@@ -66,8 +66,7 @@ export const formatOf = (bytes: Uint8Array): InputFormat | undefined =>
 
 /** unreadReason: why a file without a {@link formatOf} is not read, and what to do. */
 export const unreadReason = (bytes: Uint8Array): string =>
-  unread.find(([test]) => test(bytes))?.[1] ??
-  'expected JPEG, PNG, WebP, GIF, TIFF or AVIF, got bytes that are none of them';
+  unread.find(([test]) => test(bytes))?.[1] ?? 'expected JPEG, PNG, WebP, GIF, TIFF or AVIF, got other bytes';
 
 /** writtenFormat: the format that a picture of this one comes back in: itself where it is written, else png. */
 export const writtenFormat = (format: InputFormat | undefined): WrittenFormat =>

@@ -71,7 +71,7 @@ function tileOf(column: Span, row: Span): Tile {
 export type RunPlanes = (planes: Float32Array, dims: readonly [1, 3, number, number]) => Promise<Float32Array>;
 
 export interface RestoreOptions {
-  /** Largest side of a tile in pixels; {@link defaultTile} when not given. */
+  /** Largest side of a tile in pixels; {@link defaultTile} by default. */
   readonly tile?: number;
   /** Looked at before every tile. */
   readonly signal?: AbortSignal;

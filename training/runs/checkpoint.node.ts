@@ -26,7 +26,7 @@ const extrasOf = (state: TrainState): Map<string, Tensor<'float32'>> =>
 
 const format = 'fettle-checkpoint-1';
 
-/** Hash of all that a checkpoint says, so that damage is seen wherever it is. */
+/** Hash of all that a checkpoint states, so that damage is seen wherever it is. */
 function checksum({ tensors, metadata }: SafetensorsFile): string {
   const { sha256: _, ...facts } = metadata;
   const hash = createHash('sha256').update(JSON.stringify(Object.entries(facts).sort()));
@@ -36,7 +36,7 @@ function checksum({ tensors, metadata }: SafetensorsFile): string {
   return hash.digest('hex');
 }
 
-/** The bytes of a checkpoint: all that is needed to go on exactly. `run` describes the run, best as JSON; resuming demands the same. */
+/** The bytes of a checkpoint: all that is needed to continue exactly. `run` describes the run, best as JSON; resuming demands the same. */
 export function encodeCheckpoint(state: TrainState, progress: Progress, run: string): Uint8Array {
   const tensors = new Map([...tensorsOf(state), ...extrasOf(state)]);
   const metadata = { format, run, step: String(state.step), progress: JSON.stringify(progress) };
@@ -157,7 +157,7 @@ async function keepPrevious(folder: string): Promise<void> {
   if (failed === 'ENOENT') return;
   if (failed !== undefined) return writeDurably(previous, await readFile(latest));
   await rename(temporary, previous);
-  // Where both are links to one file already, rename does nothing and says nothing (POSIX).
+  // Where both are links to one file already, rename does nothing and reports nothing (POSIX).
   await rm(temporary, { force: true });
 }
 
@@ -167,9 +167,9 @@ export interface CheckpointOptions {
   readonly run: string;
   /** At most this long between checkpoints, seconds. */
   readonly intervalS: number;
-  /** The metric whose best epoch is kept apart, and whether more is better; the lowest `valid_loss`, else `train_loss`, when left out. */
+  /** The metric whose best epoch is kept apart, and whether more is better; the lowest `valid_loss`, else `train_loss`, by default. */
   readonly best?: { readonly metric: string; readonly higher: boolean };
-  /** Checkpoints of the last so many epochs are kept, as `epoch-NNN.safetensors`; 0 when left out. */
+  /** Checkpoints of the last so many epochs are kept, as `epoch-NNN.safetensors`; 0 by default. */
   readonly keep?: number;
 }
 
@@ -184,7 +184,7 @@ async function keepEpoch(folder: string, checkpoint: Uint8Array, epoch: number, 
   }
 }
 
-/** What `manifest.json` says: where the run stands, and every file of weights with its hash. Written after all of them. */
+/** What `manifest.json` states: where the run stands, and every file of weights with its hash. Written after all of them. */
 export interface RunManifest {
   readonly format: 'fettle-run-1';
   readonly epoch: number;

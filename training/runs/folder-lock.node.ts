@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { ensure, FettleError } from '../core/errors.ts';
 
-/** The file that says which process works in a folder. */
+/** The file that states which process works in a folder. */
 export const lockName = 'run.lock';
 
-/** What a lock says. `born` tells apart two processes that had the same pid, one after the other; '' where it is unknown. */
+/** The content of a lock. `born` distinguishes two processes that had the same pid, one after the other; '' where it is unknown. */
 interface Holder {
   readonly pid: number;
   readonly host: string;
@@ -46,7 +46,7 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** Whether the process that wrote a lock is over. Of another machine's nobody here can tell, so it is not. */
+/** Whether the process that wrote a lock is over. That of another machine's process is not known, so it counts as running. */
 function isOver({ pid, host, born }: Holder, path: string): boolean {
   if (host !== hostname()) return false;
   if (!isRunning(pid)) return true;
@@ -55,7 +55,7 @@ function isOver({ pid, host, born }: Holder, path: string): boolean {
   return pid === process.pid && !held.has(path);
 }
 
-/** What a lock says; undefined when a crash of the machine has cut it short. */
+/** The content of a lock; undefined when a crash of the machine has cut it short. */
 function parseHolder(text: string): Holder | undefined {
   try {
     const holder = JSON.parse(text) as Holder;
@@ -88,7 +88,7 @@ async function makeLock(path: string, text: string): Promise<boolean> {
   }
 }
 
-/** Removes the lock that says `text`. Another, which a process has made in the meantime, is put back. */
+/** Removes the lock with the content `text`. Another, which a process has made in the meantime, is put back. */
 async function removeStale(path: string, text: string): Promise<void> {
   const aside = `${path}.stale.${process.pid}.tmp`;
   const moved = await rename(path, aside).then(() => true, unless('ENOENT', false));

@@ -4,7 +4,7 @@ const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
 const isNames = (value: unknown): value is readonly string[] =>
   Array.isArray(value) && value.every((one) => typeof one === 'string');
 
-/** Lists of file names are long: only what came and what went is said. */
+/** Lists of file names are long: only what was added and removed is reported. */
 function namesDifference(path: string, before: readonly string[], now: readonly string[]): string {
   const [old, fresh] = [new Set(before), new Set(now)];
   const added = now.filter((name) => !old.has(name));
@@ -16,10 +16,10 @@ function namesDifference(path: string, before: readonly string[], now: readonly 
   return `${path}: ${[...show('new', added), ...show('gone', gone)].join('; ') || 'another order'}`;
 }
 
-/** What is said of facts whose values tell a user nothing. */
+/** What is reported of facts whose values mean nothing to a user. */
 const sayings: Readonly<Record<string, string>> = {
   graph:
-    'the graph of model and loss is another (a layer, an option of the model or of the loss has changed, or this version of fettle builds it otherwise: then go on with the version that began the run)',
+    'the graph of model and loss is another (a layer, an option of the model or of the loss has changed, or this version of fettle builds it otherwise: then continue with the version that began the run)',
 };
 
 function differences(path: string, before: unknown, now: unknown): string[] {

@@ -4,9 +4,9 @@ import type { RunStore } from '../learner/learner.ts';
 import { type CheckpointOptions, checkpointCallback, prepareRunFolder, resumeFrom } from './checkpoint.node.ts';
 
 export interface RunFolderOptions extends Partial<Omit<CheckpointOptions, 'folder' | 'run'>> {
-  /** Goes on from what is there; true when left out. Else what is there is written over. */
+  /** Continues from what is there; true by default. Else what is there is written over. */
   readonly resume?: boolean;
-  /** Words for the user: about a damaged checkpoint that was passed over, or a run that is finished; on stderr when left out. */
+  /** Words for the user: about a damaged checkpoint that was skipped, or a run that is finished; on stderr by default. */
   readonly onNote?: (text: string) => void;
 }
 
@@ -15,7 +15,7 @@ const optionNames = namesOf<RunFolderOptions>({ resume: true, onNote: true, inte
 const tell = (text: string): void => void process.stderr.write(`${text}\n`);
 
 /**
- * Keeps a run in a folder: `checkpoint.safetensors`, all that is needed to go on exactly, every `intervalS` seconds (120)
+ * Keeps a run in a folder: `checkpoint.safetensors`, all that is needed to continue exactly, every `intervalS` seconds (120)
  * and after every epoch; `best.safetensors`, the weights of the best epoch by `best.metric` (lowest `valid_loss`, or `train_loss` without validation); the
  * checkpoints of the last `keep` epochs (0); `manifest.json`, written last, with the hash of each.
  */

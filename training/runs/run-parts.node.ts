@@ -14,7 +14,7 @@ import { checkpointFiles, hasCheckpoint } from './checkpoint.node.ts';
 
 /* What the runs of several tasks share. */
 
-/** Ends the run when the signal says so. */
+/** Ends the run when the signal is aborted. */
 export function stopCallback(signal: AbortSignal | undefined): Callback {
   const look: NonNullable<Callback['afterBatch']> = ({ stop }) => {
     if (signal?.aborted) stop();
@@ -30,7 +30,7 @@ export function hashOfWeights(weights: Weights): string {
   return hash.digest('hex');
 }
 
-/** A run's folder whose checkpoints also say which settings and data they belong to. */
+/** A run's folder whose checkpoints also state which settings and data they belong to. */
 export function describedStore(store: RunStore, facts: object): RunStore {
   const whole = (run: string): string => JSON.stringify({ ...facts, fit: JSON.parse(run) });
   return {
@@ -45,7 +45,7 @@ export function describedStore(store: RunStore, facts: object): RunStore {
 export async function needFresh(where: string, out: string, resume: boolean): Promise<void> {
   const taken = (await hasCheckpoint(out)) || (await hasCheckpoint(join(out, 'head')));
   ensure(resume || !taken, 'exists', () => {
-    return `${where}: expected a new folder, got ${out} with a checkpoint; add --resume to go on, or choose another --out`;
+    return `${where}: expected a new folder, got ${out} with a checkpoint; add --resume to continue, or choose another --out`;
   });
 }
 

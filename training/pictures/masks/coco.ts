@@ -31,7 +31,7 @@ export interface CocoMasks {
   maskOf(name: string): Image;
 }
 
-/** parseJson: the content of a file of JSON, whose path is `where`. Throws `bad-data` when it is none. */
+/** parseJson: the content of a file of JSON, whose path is `where`. Throws `bad-data` when it is not valid JSON. */
 export function parseJson(text: string, where: string): unknown {
   try {
     return JSON.parse(text);

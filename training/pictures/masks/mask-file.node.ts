@@ -16,7 +16,7 @@ async function readIds(bytes: Uint8Array, path: string): Promise<Image> {
   if (places !== undefined) return places;
   const { fit, got } = await idNumbers(bytes);
   ensure(fit, 'bad-data', () => {
-    return `decodeMask: expected one channel of 8-bit class ids in ${path}, got ${got}; say which colours are which classes, or save masks as grey PNG`;
+    return `decodeMask: expected one channel of 8-bit class ids in ${path}, got ${got}; state which colours are which classes, or save masks as grey PNG`;
   });
   const image = await decodeNumbers(bytes, 'grey');
   // The library spreads few bits over 0..255, as greys want it: by 255, 85 or 17.

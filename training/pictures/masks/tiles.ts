@@ -76,7 +76,7 @@ function moved(part: Part | undefined, rect: Rect, classes: number): Part {
   return { ...rect, data };
 }
 
-/** Adds what one tile says, by its weights. */
+/** Adds the values of one tile, by its weights. */
 function add(part: Part, { data, dims }: Tensor<'float32'>, xs: Span, ys: Span): void {
   const [, classes = 0, height = 0, width = 0] = dims;
   for (let c = 0; c < classes; c++) {

@@ -86,7 +86,7 @@ export const randPad = (padding: number, mode: Padding = 'reflection'): Transfor
   padding: mode,
 });
 
-/** randomResizedCrop: for a transform list; area share 0.08..1 and ratio 3/4..4/3 unless told. */
+/** randomResizedCrop: for a transform list; area share 0.08..1 and ratio 3/4..4/3 by default. */
 export const randomResizedCrop = (area: Range = [0.08, 1], ratio: Range = [3 / 4, 4 / 3]): Transform => ({
   kind: 'randomResizedCrop',
   area,

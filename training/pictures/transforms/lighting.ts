@@ -32,7 +32,7 @@ export function lightingTables({ shift, contrast, tint }: Lighting, channels: 1 
 
 /**
  * saturate: planes f32[3,H W] 0..1, changed in place: the distance from the luma times `factor`, clipped to 0..1. Where the planes are
- * normalised, `statistics` say how.
+ * normalised, `statistics` state how.
  */
 export function saturate(planes: Float32Array, factor: number, statistics: Statistics = plain): void {
   const { mean, std } = statistics;

@@ -79,7 +79,7 @@ function resampleChannel(
 /**
  * sampleWindow: image u8, scale, window in the enlarged picture -> planes f32[3,h,w] 0..1 (in `out` when given).
  * The picture is enlarged bilinearly (half-pixel centres, edges clamped; scale 1 copies). The window may reach past the
- * right and bottom edges of the enlarged picture, where it is reflected. Grey is repeated; alpha is left out.
+ * right and bottom edges of the enlarged picture, where it is reflected. Grey is repeated; alpha is omitted.
  */
 export function sampleWindow(image: Image, scale: Scale, window: Rect, out?: Float32Array): Float32Array {
   const size = window.width * window.height;
