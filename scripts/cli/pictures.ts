@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { PictureAnswer } from '../../server/serve/pictures.ts';
-import type { PictureTask, QueryOf } from '../../server/serve/tasks/types.ts';
+import type { PictureTask, QueryOf } from '../../server/serve/task.ts';
 import type { ModelVersion } from '../../server/store/store.ts';
 import { ensure, FettleError, messageOf } from '../../training/core/errors.ts';
 import type { NodeDevice } from '../../training/run/ort.node.ts';

@@ -1,11 +1,11 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { probabilitiesOf } from '../../server/serve/tasks/segment.ts';
 import { storeDirOf, zooDir } from '../../server/store/paths.ts';
 import { openStore } from '../../server/store/store.ts';
 import { specOf } from '../../tasks/config.ts';
 import { segmentContract } from '../../tasks/segment/contract.ts';
 import { maskTiles, segmentPicture } from '../../tasks/segment/infer.ts';
+import { probabilitiesOf } from '../../tasks/segment/serve.node.ts';
 import type { Image } from '../../training/core/image.ts';
 import { decodeRgb } from '../../training/pictures/decode.node.ts';
 import { openSession } from '../../training/run/ort.node.ts';

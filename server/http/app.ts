@@ -9,13 +9,13 @@ import express, {
 } from 'express';
 import helmet from 'helmet';
 import { pinoHttp } from 'pino-http';
+import { generateRoutes } from '../../tasks/text/serve.node.ts';
 import type { ErrorBody } from '../contract.ts';
 import { asRequestError, RequestError } from '../errors.ts';
 import { limits } from '../serve/images.ts';
 import type { Deps } from './deps.ts';
 import { classifyRoutes } from './routes/classify.ts';
 import { completionRoutes } from './routes/completions.ts';
-import { generateRoutes } from './routes/generate.ts';
 import { healthRoutes } from './routes/health.ts';
 import { modelRoutes } from './routes/models.ts';
 import { pageRoutes } from './routes/page.ts';

@@ -1,10 +1,10 @@
 import type { AnyConfig } from '../../tasks/config.ts';
 import { contracts } from '../../tasks/contracts.ts';
+import { isPictureTask, pictureTasks } from '../../tasks/served.ts';
 import { ensure } from '../../training/core/errors.ts';
 import type { AnyModelInfo } from '../contract.ts';
 import type { ModelEntry, ModelStore, ModelVersion } from '../store/store.ts';
 import type { Pool } from './pool.ts';
-import { isPictureTask, pictureTasks } from './tasks/table.ts';
 import type { WorkerModel } from './worker/protocol.ts';
 
 type Task = AnyConfig['task'];

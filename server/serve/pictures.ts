@@ -1,9 +1,9 @@
+import { pictureTasks } from '../../tasks/served.ts';
 import type { ModelVersion } from '../store/store.ts';
 import { keyOf } from './host.ts';
 import { inspect, type PictureInfo } from './images.ts';
 import type { JobOptions, Pool, PoolResult } from './pool.ts';
-import { pictureTasks } from './tasks/table.ts';
-import type { PictureTask, QueryOf, TaskRow } from './tasks/types.ts';
+import type { PictureTask, QueryOf, TaskRow } from './task.ts';
 
 export interface PictureAnswer<T extends PictureTask> {
   readonly result: PoolResult<T>;

@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { FettleError } from '../../training/core/errors.ts';
 import type { Device } from '../../training/run/session.ts';
 import { fromPlain, RequestError } from '../errors.ts';
-import type { JobOf, PictureJob, PictureResult, PictureTask, ResultOf } from './tasks/types.ts';
+import type { JobOf, PictureJob, PictureResult, PictureTask, ResultOf } from './task.ts';
 import {
   type FromWorker,
   type ToWorker,

@@ -7,7 +7,7 @@ import { pino } from 'pino';
 import sharp from 'sharp';
 import type { ErrorBody } from '../../server/contract.ts';
 import { type RunningServer, type ServerOptions, startServer } from '../../server/main.ts';
-import type { PictureTask, SpecOf } from '../../server/serve/tasks/types.ts';
+import type { PictureTask, SpecOf } from '../../server/serve/task.ts';
 import { type ModelStore, openStore } from '../../server/store/store.ts';
 import type { ClassifyModelSpec } from '../../tasks/classify/contract.ts';
 import type { SegmentModelSpec } from '../../tasks/segment/contract.ts';

@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import sharp from 'sharp';
 import type { ErrorBody } from '../../server/contract.ts';
 import type { RunningServer } from '../../server/main.ts';
-import type { PictureTask } from '../../server/serve/tasks/types.ts';
+import type { PictureTask } from '../../server/serve/task.ts';
 import type { ClassifyBody } from '../../tasks/classify/contract.ts';
 import { readPaletteIds } from '../../training/pictures/masks/palette-png.node.ts';
 import { type Bench, createBench, photosDir, send } from './harness.ts';

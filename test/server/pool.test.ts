@@ -3,7 +3,7 @@ import sharp from 'sharp';
 import { RequestError } from '../../server/errors.ts';
 import { inspect } from '../../server/serve/images.ts';
 import { createPool, type Pool } from '../../server/serve/pool.ts';
-import type { JobOf, PictureTask } from '../../server/serve/tasks/types.ts';
+import type { JobOf, PictureTask } from '../../server/serve/task.ts';
 import { tinyRestoreModel } from '../helpers/tiny-model.ts';
 import { brightestChannel, flat, until } from './harness.ts';
 

@@ -1,7 +1,7 @@
 import { Router } from 'express';
 import { type ClassifyBody, classifyQuery } from '../../../tasks/classify/contract.ts';
 import type { Deps } from '../deps.ts';
-import { pictureRoute } from './picture.ts';
+import { pictureRoute } from './pictures.ts';
 
 /** `POST /v1/classify`: a picture in, what it shows out. */
 export function classifyRoutes(deps: Deps): Router {

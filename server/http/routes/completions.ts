@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type ErrorRequestHandler, type Request, type Response, Router } from 'express';
 import { asRequestError, RequestError } from '../../errors.ts';
 import type { TextPiece, TextResult } from '../../serve/text/protocol.ts';
+import type { Deps } from '../deps.ts';
 import {
   type CompletionBody,
   type CompletionChoice,
@@ -9,19 +10,9 @@ import {
   checkCompletion,
   completionError,
   completionRequest,
-} from '../completions.ts';
-import type { Deps } from '../deps.ts';
-import {
-  admitText,
-  beginEvents,
-  drawSeed,
-  holdPlace,
-  jsonBody,
-  loadedKey,
-  parseBody,
-  sendEvent,
-} from '../text-route.ts';
-import { untilClosed } from './picture.ts';
+} from '../openai.ts';
+import { untilClosed } from './pictures.ts';
+import { admitText, beginEvents, drawSeed, holdPlace, jsonBody, loadedKey, parseBody, sendEvent } from './texts.ts';
 
 /** `POST /v1/completions`: what OpenAI's clients call. */
 export function completionRoutes(deps: Deps): Router {

@@ -2,7 +2,7 @@ import { Router } from 'express';
 import { restoreQuery } from '../../../tasks/restore/contract.ts';
 import { outputFormat } from '../../serve/images.ts';
 import type { Deps } from '../deps.ts';
-import { pictureRoute, sendFile } from './picture.ts';
+import { pictureRoute, sendFile } from './pictures.ts';
 
 /** `POST /v1/restore`: a picture in, the restored picture out. */
 export function restoreRoutes(deps: Deps): Router {

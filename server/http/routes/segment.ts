@@ -1,7 +1,7 @@
 import { Router } from 'express';
 import { segmentQuery } from '../../../tasks/segment/contract.ts';
 import type { Deps } from '../deps.ts';
-import { pictureRoute, sendFile } from './picture.ts';
+import { pictureRoute, sendFile } from './pictures.ts';
 
 /** `POST /v1/segment`: a picture in, the class of every pixel out. */
 export function segmentRoutes(deps: Deps): Router {

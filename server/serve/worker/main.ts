@@ -1,11 +1,11 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { pictureTasks } from '../../../tasks/served.ts';
 import { ensure, FettleError } from '../../../training/core/errors.ts';
 import { sizeOf } from '../../../training/core/tensor.ts';
 import { openSession } from '../../../training/run/ort.node.ts';
 import type { Session } from '../../../training/run/session.ts';
 import { toPlain } from '../../errors.ts';
-import { pictureTasks } from '../tasks/table.ts';
-import type { JobOf, PictureTask, SpecOf, TaskRow } from '../tasks/types.ts';
+import type { JobOf, PictureTask, SpecOf, TaskRow } from '../task.ts';
 import { lowerPriority } from './priority.ts';
 import { type FromWorker, type ToWorker, transferable, type WorkerModelOf, type WorkerSettings } from './protocol.ts';
 

@@ -1,6 +1,6 @@
 import type { Device } from '../../../training/run/session.ts';
 import type { PlainError } from '../../errors.ts';
-import type { PictureJob, PictureResult, PictureTask, SpecOf } from '../tasks/types.ts';
+import type { PictureJob, PictureResult, PictureTask, SpecOf } from '../task.ts';
 
 /** What a worker thread is started with. */
 export interface WorkerSettings {

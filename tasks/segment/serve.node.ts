@@ -1,15 +1,15 @@
-import { specOf } from '../../../tasks/config.ts';
-import type { SegmentBody, SegmentClass, SegmentModelSpec, SegmentQuery } from '../../../tasks/segment/contract.ts';
-import { segmentContract } from '../../../tasks/segment/contract.ts';
-import { type RunProbabilities, segmentPicture } from '../../../tasks/segment/infer.ts';
-import type { Image } from '../../../training/core/image.ts';
-import type { Tensor } from '../../../training/core/tensor.ts';
-import { encodePaletteIds } from '../../../training/pictures/masks/palette-png.node.ts';
-import { encodeRles } from '../../../training/pictures/masks/rle.ts';
-import { inColour } from '../../../training/pictures/transforms/opaque.ts';
-import type { Session } from '../../../training/run/session.ts';
-import { decode, encode, type PictureInfo } from '../images.ts';
-import type { FileResult, JobHooks, JobOf, TaskRow } from './types.ts';
+import { decode, encode, type PictureInfo } from '../../server/serve/images.ts';
+import type { FileResult, JobHooks, JobOf, TaskRow } from '../../server/serve/task.ts';
+import type { Image } from '../../training/core/image.ts';
+import type { Tensor } from '../../training/core/tensor.ts';
+import { encodePaletteIds } from '../../training/pictures/masks/palette-png.node.ts';
+import { encodeRles } from '../../training/pictures/masks/rle.ts';
+import { inColour } from '../../training/pictures/transforms/opaque.ts';
+import type { Session } from '../../training/run/session.ts';
+import { specOf } from '../config.ts';
+import type { SegmentBody, SegmentClass, SegmentModelSpec, SegmentQuery } from './contract.ts';
+import { segmentContract } from './contract.ts';
+import { type RunProbabilities, segmentPicture } from './infer.ts';
 
 /** A session and its contract -> what segmentPicture calls for each tile. */
 export const probabilitiesOf =

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { candidateCount, promptText, stopTexts, textLimits, textSeed, tokenCount } from '../../tasks/text/contract.ts';
 import type { RequestError } from '../errors.ts';
-import { explainIssue, FieldError } from './text-route.ts';
+import { explainIssue, FieldError } from './routes/texts.ts';
 
 // OpenAI's shape of `POST /v1/completions`. Source: OpenAI's API reference, Completions.
 

@@ -1,10 +1,10 @@
-import type { ClassifyBody, ClassifyModelSpec, ClassifyQuery } from '../../../tasks/classify/contract.ts';
-import type { AnyConfig } from '../../../tasks/config.ts';
-import type { ImageModelSpec } from '../../../tasks/pictures.ts';
-import type { RestoreQuery } from '../../../tasks/restore/contract.ts';
-import type { SegmentModelSpec, SegmentQuery } from '../../../tasks/segment/contract.ts';
-import type { Session } from '../../../training/run/session.ts';
-import type { PictureInfo } from '../images.ts';
+import type { ClassifyBody, ClassifyModelSpec, ClassifyQuery } from '../../tasks/classify/contract.ts';
+import type { AnyConfig } from '../../tasks/config.ts';
+import type { ImageModelSpec } from '../../tasks/pictures.ts';
+import type { RestoreQuery } from '../../tasks/restore/contract.ts';
+import type { SegmentModelSpec, SegmentQuery } from '../../tasks/segment/contract.ts';
+import type { Session } from '../../training/run/session.ts';
+import type { PictureInfo } from './images.ts';
 
 /** Milliseconds by stage; `model` is everything between decoded pixels and those that are encoded. */
 export interface StageTimings {

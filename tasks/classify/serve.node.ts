@@ -1,11 +1,11 @@
-import type { ClassifyModelSpec } from '../../../tasks/classify/contract.ts';
-import { classifyContract } from '../../../tasks/classify/contract.ts';
-import { classifyInput, topLabels } from '../../../tasks/classify/infer.ts';
-import { specOf } from '../../../tasks/config.ts';
-import type { Tensor } from '../../../training/core/tensor.ts';
-import type { Session } from '../../../training/run/session.ts';
-import { decode } from '../images.ts';
-import type { JobOf, LabelsResult, TaskRow } from './types.ts';
+import { decode } from '../../server/serve/images.ts';
+import type { JobOf, LabelsResult, TaskRow } from '../../server/serve/task.ts';
+import type { Tensor } from '../../training/core/tensor.ts';
+import type { Session } from '../../training/run/session.ts';
+import { specOf } from '../config.ts';
+import type { ClassifyModelSpec } from './contract.ts';
+import { classifyContract } from './contract.ts';
+import { classifyInput, topLabels } from './infer.ts';
 
 /** Decode, run, the likeliest labels, with the time of each. */
 async function run(

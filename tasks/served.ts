@@ -1,8 +1,8 @@
-import type { AnyConfig } from '../../../tasks/config.ts';
-import { classifyTask } from './classify.ts';
-import { restoreTask } from './restore.ts';
-import { segmentTask } from './segment.ts';
-import type { PictureTask, TaskRow } from './types.ts';
+import type { PictureTask, TaskRow } from '../server/serve/task.ts';
+import { classifyTask } from './classify/serve.node.ts';
+import type { AnyConfig } from './config.ts';
+import { restoreTask } from './restore/serve.node.ts';
+import { segmentTask } from './segment/serve.node.ts';
 
 /** Every task that a picture is sent to. A new one is a row here, its types in {@link PictureTasks}, and a route. */
 export const pictureTasks: { readonly [T in PictureTask]: TaskRow<T> } = {

@@ -1,10 +1,10 @@
-import { specOf } from '../../../tasks/config.ts';
-import type { ImageModelSpec } from '../../../tasks/pictures.ts';
-import { restoreContract } from '../../../tasks/restore/contract.ts';
-import { type RunPlanes, restoreImage } from '../../../training/pictures/tiles.ts';
-import type { Session } from '../../../training/run/session.ts';
-import { checkOutput, decode, encode } from '../images.ts';
-import type { FileResult, JobHooks, JobOf, TaskRow } from './types.ts';
+import { checkOutput, decode, encode } from '../../server/serve/images.ts';
+import type { FileResult, JobHooks, JobOf, TaskRow } from '../../server/serve/task.ts';
+import { type RunPlanes, restoreImage } from '../../training/pictures/tiles.ts';
+import type { Session } from '../../training/run/session.ts';
+import { specOf } from '../config.ts';
+import type { ImageModelSpec } from '../pictures.ts';
+import { restoreContract } from './contract.ts';
 
 /**
  * runOf: a session and its contract -> the function that the tiler calls for each tile. The result is written into one

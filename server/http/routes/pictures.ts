@@ -4,7 +4,7 @@ import type { ModelConfig } from '../../../tasks/config.ts';
 import { RequestError } from '../../errors.ts';
 import type { ModelHost } from '../../serve/host.ts';
 import { type PictureAnswer, runPicture } from '../../serve/pictures.ts';
-import type { PictureTask, QueryOf, ResultOf } from '../../serve/tasks/types.ts';
+import type { PictureTask, QueryOf, ResultOf } from '../../serve/task.ts';
 import type { ModelVersion } from '../../store/store.ts';
 import type { Deps } from '../deps.ts';
 import { uploadImage } from '../upload.ts';

@@ -1,8 +1,7 @@
 import { type Request, type Response, Router } from 'express';
-import { type GenerateBody, type GenerateEvent, generateRequest } from '../../../tasks/text/contract.ts';
-import { asRequestError } from '../../errors.ts';
-import type { TextJob } from '../../serve/text/protocol.ts';
-import type { Deps } from '../deps.ts';
+import { asRequestError } from '../../server/errors.ts';
+import type { Deps } from '../../server/http/deps.ts';
+import { untilClosed } from '../../server/http/routes/pictures.ts';
 import {
   admitText,
   beginEvents,
@@ -12,8 +11,9 @@ import {
   loadedKey,
   parseBody,
   sendEvent,
-} from '../text-route.ts';
-import { untilClosed } from './picture.ts';
+} from '../../server/http/routes/texts.ts';
+import type { TextJob } from '../../server/serve/text/protocol.ts';
+import { type GenerateBody, type GenerateEvent, generateRequest } from './contract.ts';
 
 /** `POST /v1/generate`: texts that go on where a prompt ends. */
 export function generateRoutes(deps: Deps): Router {

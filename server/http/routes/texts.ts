@@ -1,11 +1,11 @@
 import { randomInt } from 'node:crypto';
 import express, { type Request, type RequestHandler, type Response } from 'express';
 import type { ZodType, z } from 'zod';
-import { textLimits } from '../../tasks/text/contract.ts';
-import { RequestError } from '../errors.ts';
-import { keyOf } from '../serve/host.ts';
-import type { Deps } from './deps.ts';
-import { notReady } from './routes/picture.ts';
+import { textLimits } from '../../../tasks/text/contract.ts';
+import { RequestError } from '../../errors.ts';
+import { keyOf } from '../../serve/host.ts';
+import type { Deps } from '../deps.ts';
+import { notReady } from './pictures.ts';
 
 // What the routes that write texts share.
 
