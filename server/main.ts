@@ -1,34 +1,13 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
-import { type Logger, pino } from 'pino';
-import type { Device } from '../training/run/session.ts';
-import { createApp } from './http/app.ts';
-import { pictureHolders, StoreHost } from './serve/host.ts';
-import { createPool } from './serve/pool.ts';
-import { TextWriter, textHolders } from './serve/text/writer.ts';
-import { clientDir, storeDirOf, zooDir } from './store/paths.ts';
-import { openStore } from './store/store.ts';
+import { createService, type ServiceOptions } from './service.ts';
 
-export interface ServerOptions {
-  /** 8080 when not given; 0 takes a free one. */
+export interface ServerOptions extends ServiceOptions {
+  /** 8080 by default; 0 takes a free one. */
   readonly port?: number;
-  /** 127.0.0.1 when not given: nobody else can reach it. */
+  /** 127.0.0.1 by default: nobody else can reach it. */
   readonly host?: string;
-  readonly storeDir?: string;
-  readonly zooDir?: string;
-  readonly clientDir?: string;
-  readonly device?: Device;
-  readonly workers?: number;
-  /** Requests in the house at once; 16 more than workers when not given. */
-  readonly capacity?: number;
-  readonly log?: Logger;
-  /** How often the store is looked at for a changed active version. */
-  readonly pollMs?: number;
-  /** The worker's script; another one only in tests. */
-  readonly workerScript?: URL;
-  /** Steps by which the thread that writes texts yields to the one that serves HTTP, 0..19; 10 when not given. */
-  readonly niceness?: number;
 }
 
 export interface RunningServer {
@@ -40,37 +19,24 @@ export interface RunningServer {
 }
 
 /** startServer: loads what should serve, then listens. Without a model it starts too, and is not ready. */
-export async function startServer(options: ServerOptions = {}): Promise<RunningServer> {
-  const log = options.log ?? pino({ name: 'fettle' });
-  const store = openStore({ zooDir: options.zooDir ?? zooDir, storeDir: storeDirOf(options.storeDir) });
-  const pool = createPool({ ...options, log });
-  const texts = new TextWriter({ ...options, log });
-  const host = new StoreHost(store, { ...pictureHolders(pool), ...textHolders(texts) }, log, options.pollMs);
-  await host.sync();
-  const inFlight = (): number => pool.admitted + texts.admitted;
-  let draining = false;
-  const app = createApp({
-    store,
-    host,
-    pool,
-    texts,
-    log,
-    clientDir: options.clientDir ?? clientDir,
-    isDraining: () => draining,
-  });
+export async function startServer({
+  port = 8080,
+  host = '127.0.0.1',
+  ...options
+}: ServerOptions = {}): Promise<RunningServer> {
+  const service = await createService(options);
   const server = createServer(
     { headersTimeout: 10_000, requestTimeout: 60_000, connectionsCheckingInterval: 5000 },
-    app,
+    service.app,
   );
-  await listen(server, options.port ?? 8080, options.host ?? '127.0.0.1');
+  await listen(server, port, host);
   return {
     url: urlOf(server),
-    inFlight,
+    inFlight: () => service.inFlight(),
     close: async () => {
-      draining = true;
-      await drain(server, inFlight);
-      host.close();
-      await Promise.all([pool.close(), texts.close()]);
+      service.drain();
+      await drain(server, () => service.inFlight());
+      await service.close();
     },
   };
 }

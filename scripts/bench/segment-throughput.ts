@@ -9,7 +9,7 @@ import { pino } from 'pino';
 import sharp from 'sharp';
 import { startServer } from '../../server/main.ts';
 import { decode, inspect } from '../../server/serve/images.ts';
-import { threadsOf } from '../../server/serve/pool.ts';
+import { threadsOf } from '../../server/serve/pictures.ts';
 import { storeDirOf, zooDir } from '../../server/store/paths.ts';
 import { openStore } from '../../server/store/store.ts';
 import { specOf } from '../../tasks/config.ts';
@@ -60,7 +60,6 @@ async function serveParts({ photo, threads }: ThreadData): Promise<void> {
   const spec = specOf(segmentContract, version.config);
   const session = await openSession(await store.read(version, 'model.onnx'), { threads, spin: false });
   const job = {
-    task: 'segment',
     key: '',
     bytes: photo,
     info: await inspect(photo),

@@ -1,9 +1,9 @@
 import { mkdir, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
-import type { PictureAnswer } from '../../server/serve/pictures.ts';
-import type { PictureTask, QueryOf } from '../../server/serve/task.ts';
+import type { PictureAnswer } from '../../server/serve/task.ts';
 import type { ModelVersion } from '../../server/store/store.ts';
+import type { AskedOf, PictureTask, ResultOf } from '../../tasks/served.ts';
 import { ensure, FettleError, messageOf } from '../../training/core/errors.ts';
 import type { NodeDevice } from '../../training/run/ort.node.ts';
 import { announceDevice, deviceOption, note, parseWhole, report } from './cli.ts';
@@ -35,7 +35,7 @@ export interface Failure {
 /** One picture after the other: the way of the server, with a model that stays loaded. */
 export interface PictureRunner<T extends PictureTask> {
   readonly workers: number;
-  run(path: string, query: QueryOf<T>): Promise<PictureAnswer<T>>;
+  run(path: string, query: AskedOf<T>): Promise<PictureAnswer<ResultOf<T>>>;
   close(): Promise<void>;
 }
 
@@ -50,14 +50,14 @@ function withWayOut(error: unknown, task: PictureTask): unknown {
 
 /** Loads a model in worker threads, as the server has it. */
 export async function openRunner<T extends PictureTask>(task: T, options: PictureOptions): Promise<PictureRunner<T>> {
-  const [{ createPool }, { keyOf, workerModel }, { openStore }, { storeDirOf, zooDir }, { runPicture }] =
+  const [{ createPicturePool, keyOf, pictureModel, runPicture }, { openStore }, { storeDirOf, zooDir }, { rowOf }] =
     await Promise.all([
-      import('../../server/serve/pool.ts'),
-      import('../../server/serve/host.ts'),
+      import('../../server/serve/pictures.ts'),
       import('../../server/store/store.ts'),
       import('../../server/store/paths.ts'),
-      import('../../server/serve/pictures.ts'),
+      import('../../tasks/served.ts'),
     ]);
+  const row = rowOf(task);
   const store = openStore({ zooDir, storeDir: storeDirOf(options.store) });
   const version = await store.resolve(options.model).catch((error: unknown) => Promise.reject(withWayOut(error, task)));
   ensure(version.config.task === task, 'bad-argument', () => {
@@ -66,9 +66,9 @@ export async function openRunner<T extends PictureTask>(task: T, options: Pictur
   const device = await announceDevice(options.device);
   const workers = options.workers === undefined ? {} : { workers: options.workers };
   const log = { warn: (details: object, message: string) => note(`${message}: ${JSON.stringify(details)}`) };
-  const pool = createPool({ device, log, ...workers });
+  const pool = createPicturePool({ device, log, ...workers });
   try {
-    await pool.load(workerModel(version, await store.read(version, 'model.onnx')));
+    await pool.load(pictureModel(row.contract, version, await store.read(version, 'model.onnx')));
   } catch (error) {
     await pool.close();
     throw error;
@@ -76,7 +76,7 @@ export async function openRunner<T extends PictureTask>(task: T, options: Pictur
   const loaded = (): ModelVersion => version;
   return {
     workers: pool.size,
-    run: async (path, query) => runPicture(pool, loaded, { task, bytes: await readFile(path), query }),
+    run: async (path, query) => runPicture(pool, row, loaded, { bytes: await readFile(path), query }),
     close: () => pool.close(),
   };
 }
@@ -251,7 +251,7 @@ export async function makeFiles<T extends 'restore' | 'segment'>(
   input: string,
   { tasks, single }: FileTasks,
   options: PictureOptions & { readonly force: boolean },
-  queryOf: (task: FileTask) => QueryOf<T>,
+  queryOf: (task: FileTask) => AskedOf<T>,
 ): Promise<void> {
   const started = performance.now();
   const word = task === 'restore' ? 'restored' : 'segmented';
@@ -271,7 +271,7 @@ async function makeAll<T extends 'restore' | 'segment'>(
   task: T,
   todo: readonly FileTask[],
   options: PictureOptions,
-  queryOf: (task: FileTask) => QueryOf<T>,
+  queryOf: (task: FileTask) => AskedOf<T>,
 ): Promise<Failure[]> {
   const { writeDurably } = await import('../../training/core/durable.node.ts');
   const runner = await openRunner(task, options);

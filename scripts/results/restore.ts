@@ -1,12 +1,12 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { keyOf, workerModel } from '../../server/serve/host.ts';
-import { runPicture } from '../../server/serve/pictures.ts';
-import { createPool, type Pool } from '../../server/serve/pool.ts';
+import { createPicturePool, keyOf, type PicturePool, pictureModel, runPicture } from '../../server/serve/pictures.ts';
 import { storeDirOf, zooDir } from '../../server/store/paths.ts';
 import { type ModelVersion, openStore } from '../../server/store/store.ts';
+import { restoreContract } from '../../tasks/restore/contract.ts';
 import { createValidationPairs } from '../../tasks/restore/held-out.node.ts';
 import { restoreRunDefaults } from '../../tasks/restore/recipe.node.ts';
+import { restoreTask } from '../../tasks/restore/serve.node.ts';
 import type { Image } from '../../training/core/image.ts';
 import { randomSplit } from '../../training/data/split.ts';
 import { decodeRgb } from '../../training/pictures/decode.node.ts';
@@ -29,15 +29,15 @@ const option = (name: string, fallback: string): string => {
   return at < 0 ? fallback : (process.argv[at + 1] ?? fallback);
 };
 
-async function openModel(reference: string): Promise<{ readonly pool: Pool; readonly version: ModelVersion }> {
+async function openModel(reference: string): Promise<{ readonly pool: PicturePool; readonly version: ModelVersion }> {
   const store = openStore({ zooDir, storeDir: storeDirOf() });
   const version = await store.resolve(reference);
-  const pool = createPool({
+  const pool = createPicturePool({
     device: 'cpu',
     workers: 1,
     log: { warn: (details, message) => console.warn(message, details) },
   });
-  await pool.load(workerModel(version, await store.read(version, 'model.onnx')));
+  await pool.load(pictureModel(restoreContract, version, await store.read(version, 'model.onnx')));
   return { pool, version };
 }
 
@@ -131,7 +131,7 @@ async function main(): Promise<void> {
   const { pool, version } = await openModel(option('model', 'restore@1'));
   const restore = async (image: Image, scale: Scale): Promise<Image> => {
     const query = { scale, format: 'png', quality: 90, metadata: 'strip' } as const;
-    const { result } = await runPicture(pool, () => version, { task: 'restore', bytes: await encodePng(image), query });
+    const { result } = await runPicture(pool, restoreTask, () => version, { bytes: await encodePng(image), query });
     return decodeRgb(result.file);
   };
   const { validShare, seed } = restoreRunDefaults;

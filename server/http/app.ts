@@ -1,40 +1,38 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import express, {
-  type ErrorRequestHandler,
-  type Express,
-  type Request,
-  type RequestHandler,
-  type Response,
-} from 'express';
+import express, { type Express, type RequestHandler } from 'express';
 import helmet from 'helmet';
 import { pinoHttp } from 'pino-http';
-import { generateRoutes } from '../../tasks/text/serve.node.ts';
+import { routeOf } from '../../tasks/task.ts';
 import type { ErrorBody } from '../contract.ts';
-import { asRequestError, RequestError } from '../errors.ts';
-import { limits } from '../serve/images.ts';
+import { RequestError } from '../errors.ts';
 import type { Deps } from './deps.ts';
-import { classifyRoutes } from './routes/classify.ts';
+import { answerErrors } from './fault.ts';
 import { completionRoutes } from './routes/completions.ts';
 import { healthRoutes } from './routes/health.ts';
 import { modelRoutes } from './routes/models.ts';
 import { pageRoutes } from './routes/page.ts';
-import { restoreRoutes } from './routes/restore.ts';
-import { segmentRoutes } from './routes/segment.ts';
+import { pictureRoutes } from './routes/pictures.ts';
+import { textRoutes } from './routes/texts.ts';
 
 /** createApp: the application, not listening yet. */
 export function createApp(deps: Deps): Express {
   const app = express();
   app.disable('x-powered-by');
   app.set('query parser', 'simple');
-  app.use(requestLog(deps), securityHeaders());
-  const pictures = [restoreRoutes, segmentRoutes, classifyRoutes];
-  const all = [healthRoutes, modelRoutes, ...pictures, generateRoutes, completionRoutes, pageRoutes];
-  for (const routes of all) app.use(routes(deps));
+  app.use(requestLog(deps), securityHeaders(), healthRoutes(deps), modelRoutes(deps));
+  for (const task of deps.tasks) {
+    const { contract } = task;
+    if (task.kind === 'picture') app.use(pictureRoutes(deps, task));
+    else app.use(textRoutes(deps, { ...task, path: routeOf(contract), task: contract.name, body: contract.query }));
+  }
+  app.use(completionRoutes(deps), pageRoutes(deps));
   app.use((request) => {
-    throw new RequestError(404, 'not-found', `nothing answers ${request.method} ${request.path}`);
+    throw new RequestError('not-found', `nothing answers ${request.method} ${request.path}`);
   });
-  app.use(answerError(deps));
+  app.use(
+    answerErrors(deps.log, ({ code, message }, requestId): ErrorBody => ({ error: { code, message }, requestId })),
+  );
   return app;
 }
 
@@ -80,20 +78,4 @@ function securityHeaders(): RequestHandler {
     crossOriginResourcePolicy: { policy: 'same-origin' },
     strictTransportSecurity: false, // plain HTTP; whoever puts TLS in front adds it there
   });
-}
-
-/** Faults of the request explain themselves; ours are logged under the request id and say nothing. */
-function answerError({ log }: Deps): ErrorRequestHandler {
-  return (error: unknown, request: Request, response: Response, _next) => {
-    const fault = asRequestError(error);
-    if (fault.status >= 500 && !(error instanceof RequestError))
-      log.error({ err: error, requestId: request.id }, 'request failed');
-    if (response.headersSent || response.destroyed) return void response.destroy();
-    if (fault.retryAfterSeconds !== undefined) response.set('Retry-After', String(fault.retryAfterSeconds));
-    // The rest of a refused upload is read and dropped, so that the client gets to see the answer, unless it has no end.
-    if (!(Number(request.headers['content-length'] ?? 0) <= 2 * limits.uploadBytes))
-      response.set('Connection', 'close');
-    const body: ErrorBody = { error: { code: fault.code, message: fault.message }, requestId: String(request.id) };
-    response.status(fault.status).json(body);
-  };
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { candidateCount, promptText, stopTexts, textLimits, textSeed, tokenCount } from '../../tasks/text/contract.ts';
-import type { RequestError } from '../errors.ts';
-import { explainIssue, FieldError } from './routes/texts.ts';
+import { candidateCount, promptText, stopTexts, textLimits, textSeed, tokenCount } from '../../tasks/texts.ts';
+import { explainError } from '../../training/core/explain.ts';
+import { type Fault, RequestError } from '../errors.ts';
 
 // OpenAI's shape of `POST /v1/completions`. Source: OpenAI's API reference, Completions.
 
@@ -24,7 +24,6 @@ const prompts = z.union([
 ]);
 
 export const completionRequest = z.strictObject({
-  model: orNull(z.string()),
   prompt: z
     .union([z.string(), z.array(z.unknown())], 'expected a text, or a list of texts')
     .transform((value, context) => parsePrompts(value, context)),
@@ -62,19 +61,20 @@ function parsePrompts(value: unknown, context: z.RefinementCtx): readonly string
   const isTokens = Array.isArray(value) && value.some((one) => typeof one !== 'string');
   const parsed = (Array.isArray(value) ? prompts.options[1] : prompts.options[0]).safeParse(value);
   if (parsed.success) return parsed.data;
-  const message = isTokens
-    ? 'expected text, got tokens; send a string or strings'
-    : explainIssue(parsed.error.issues[0]!, value);
+  const message = isTokens ? 'expected text, got tokens; send a string or strings' : explainError(parsed.error, value);
   context.addIssue({ code: 'custom', message });
   return z.NEVER;
 }
 
+const fieldError = (field: string, message: string): RequestError =>
+  new RequestError('bad-request', message, { field });
+
 /** What fields say only together. */
 export function checkCompletion({ prompt, n = 1, best_of }: CompletionRequest): void {
   if (prompt.length * n > textLimits.candidates)
-    throw new FieldError('n', `expected at most ${textLimits.candidates} texts in all, got ${prompt.length * n}`);
+    throw fieldError('n', `expected at most ${textLimits.candidates} texts in all, got ${prompt.length * n}`);
   if (best_of !== undefined && best_of !== null && best_of !== n)
-    throw new FieldError('best_of', 'is not supported; leave it out, or give it the value of n');
+    throw fieldError('best_of', 'is not supported; leave it out, or give it the value of n');
 }
 
 export interface CompletionChoice {
@@ -103,12 +103,20 @@ export interface CompletionBody {
   readonly usage?: CompletionUsage | null;
 }
 
+/** Where OpenAI has a code of its own: its status and code. */
+const openAiCodes: Partial<Record<Fault['code'], readonly [number, string]>> = {
+  'model-not-found': [404, 'model_not_found'],
+  'model-not-active': [404, 'model_not_found'],
+};
+
+export const completionStatus = ({ code, status }: Fault): number => openAiCodes[code]?.[0] ?? status;
+
 /** OpenAI's shape of an error. */
-export const completionError = (error: RequestError) => ({
+export const completionError = ({ code, status, message, field }: Fault) => ({
   error: {
-    message: error.message,
-    type: error.status >= 500 ? 'server_error' : 'invalid_request_error',
-    param: error instanceof FieldError ? error.field : null,
-    code: error.code,
+    message,
+    type: status >= 500 ? 'server_error' : 'invalid_request_error',
+    param: field ?? null,
+    code: openAiCodes[code]?.[1] ?? code,
   },
 });

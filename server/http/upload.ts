@@ -22,11 +22,7 @@ const receive = multer({
 export const uploadImage: RequestHandler = (request, response, next) => {
   if (!request.is('multipart/form-data')) {
     return next(
-      new RequestError(
-        415,
-        'unsupported-media-type',
-        'expected multipart/form-data with the picture in the field image',
-      ),
+      new RequestError('unsupported-media-type', 'expected multipart/form-data with the picture in the field image'),
     );
   }
   receive(request, response, (error: unknown) => next(error === undefined ? undefined : explain(error)));
@@ -34,8 +30,7 @@ export const uploadImage: RequestHandler = (request, response, next) => {
 
 function explain(error: unknown): RequestError {
   const code = error instanceof MulterError ? error.code : undefined;
-  if (code === 'LIMIT_FILE_SIZE')
-    return new RequestError(413, 'file-too-large', 'image: expected at most 40 MB, got more');
+  if (code === 'LIMIT_FILE_SIZE') return new RequestError('file-too-large', 'image: expected at most 40 MB, got more');
   const text = messageOf(error);
-  return new RequestError(400, 'bad-upload', `expected one file in the field image and nothing else, got: ${text}`);
+  return new RequestError('bad-upload', `expected one file in the field image and nothing else, got: ${text}`);
 }

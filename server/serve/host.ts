@@ -1,20 +1,27 @@
-import type { AnyConfig } from '../../tasks/config.ts';
-import { contracts } from '../../tasks/contracts.ts';
-import { isPictureTask, pictureTasks } from '../../tasks/served.ts';
-import { ensure } from '../../training/core/errors.ts';
+import type { TaskContract } from '../../tasks/task.ts';
 import type { AnyModelInfo } from '../contract.ts';
-import type { ModelEntry, ModelStore, ModelVersion } from '../store/store.ts';
+import { RequestError } from '../errors.ts';
+import { type ModelEntry, type ModelStore, type ModelVersion, parseReference } from '../store/store.ts';
+import { keyOf } from './pictures.ts';
 import type { Pool } from './pool.ts';
-import type { WorkerModel } from './worker/protocol.ts';
+import type { ServedTask } from './task.ts';
+import type { Keyed, KeyedModel } from './worker/protocol.ts';
 
-type Task = AnyConfig['task'];
-
-/** Which version answers for each task's route, and how the others come and go while requests run. */
+/** Which version of each model answers, and how the others come and go while requests run. */
 export interface ModelHost {
-  /** The loaded version of the model that answers for a task, whose name it has; undefined when none is. */
-  loaded(task: Task): ModelVersion | undefined;
-  /** Why not all that should serve is loaded, or what should serve for one task; undefined when it is. */
-  whyNotReady(task?: Task): string | undefined;
+  /** The loaded version of a model; undefined when none is. */
+  loaded(name: string): ModelVersion | undefined;
+  /** The loaded version that answers for a task where a request names no model: that of the model with the task's name. */
+  defaultOf(task: string): ModelVersion | undefined;
+  /**
+   * The loaded version that answers a request for NAME or NAME@VERSION, or for no model in particular. Throws a RequestError where there is
+   * none, or it is of another task.
+   */
+  pick(task: string, reference?: string): ModelVersion;
+  /** Names of the loaded models of a task. */
+  namesOf(task: string): readonly string[];
+  /** Why not all models that should serve are loaded, or this one is not; undefined when it is. */
+  unavailableReason(name?: string): string | undefined;
   /** Loads what the store says should serve, where that is not what does; what does not load leaves the old one. */
   sync(): Promise<void>;
   list(): Promise<AnyModelInfo[]>;
@@ -26,45 +33,48 @@ export interface HostLog {
   readonly error: (details: object, message: string) => void;
 }
 
-/** What keeps the loaded models of some tasks and runs them. */
+/** What keeps the loaded models of a kind of task and runs them. */
 export interface ModelHolder {
-  /** Loads a version; `read` gives its files, verified. Throws the reason where it cannot. */
-  load(version: ModelVersion, read: (file: string) => Promise<Uint8Array>): Promise<void>;
+  /** Loads a version; `model` are the verified bytes of its model.onnx. Throws the reason where it cannot. */
+  load(contract: TaskContract, version: ModelVersion, model: Uint8Array): Promise<void>;
   /** Frees a version (NAME@VERSION) that nothing uses. */
   unload(key: string): void;
   isUsing(key: string): boolean;
 }
 
-/** Who holds the models of each task that is served; models of others are listed and not loaded. */
-export type ModelHolders = Readonly<Partial<Record<Task, ModelHolder>>>;
+export type ModelHolders = Readonly<Record<ServedTask['kind'], ModelHolder>>;
 
-export const keyOf = ({ config }: ModelVersion): string => `${config.name}@${config.version}`;
+/** holderOf: a pool, and how a version becomes what its workers load. */
+export const holderOf = <Model extends KeyedModel, Job extends Keyed, Result extends object, Event>(
+  pool: Pool<Model, Job, Result, Event>,
+  modelOf: (contract: TaskContract, version: ModelVersion, model: Uint8Array) => Model,
+): ModelHolder => ({
+  load: (contract, version, model) => pool.load(modelOf(contract, version, model)),
+  unload: (key) => pool.unload(key),
+  isUsing: (key) => pool.isUsing(key),
+});
 
-/** workerModel: a version and its model.onnx -> what a worker loads. Throws `bad-model` where config.json does not say how it is fed. */
-export function workerModel(version: ModelVersion, model: Uint8Array): WorkerModel {
-  const { task } = version.config;
-  const spec = isPictureTask(task) ? pictureTasks[task].specOf(version.config) : undefined;
-  ensure(spec !== undefined, 'bad-model', () => {
-    return `${keyOf(version)}: expected config.json to say how ${task} is fed, got nothing of it`;
-  });
-  return { task, key: keyOf(version), model, spec } as WorkerModel;
+export interface HostOptions {
+  readonly store: ModelStore;
+  readonly tasks: readonly ServedTask[];
+  readonly holders: ModelHolders;
+  readonly log: HostLog;
+  /** How often the store is looked at for a changed active version. */
+  readonly pollMs?: number | undefined;
 }
 
-/** pictureHolders: the pool for every task that a picture is sent to. */
-export function pictureHolders(pool: Pool): ModelHolders {
-  const holder: ModelHolder = {
-    load: async (version, read) => pool.load(workerModel(version, await read('model.onnx'))),
-    unload: (key) => pool.unload(key),
-    isUsing: (key) => pool.isUsing(key),
-  };
-  return Object.fromEntries(Object.keys(pictureTasks).map((task) => [task, holder]));
+interface Serving {
+  readonly version: ModelVersion;
+  readonly holder: ModelHolder;
 }
 
 export class StoreHost implements ModelHost {
   readonly #store: ModelStore;
+  readonly #tasks: readonly ServedTask[];
   readonly #holders: ModelHolders;
   readonly #log: HostLog;
-  readonly #serving = new Map<string, ModelVersion>();
+  /** By the name of the model. */
+  readonly #serving = new Map<string, Serving>();
   /** Versions that should serve and did not load, by the name of their model; the log has the reasons. */
   #failed: ReadonlyMap<string, string> = new Map();
   readonly #retiring = new Map<string, ModelHolder>();
@@ -72,21 +82,46 @@ export class StoreHost implements ModelHost {
   #again = false;
   readonly #stopWatching: () => void;
 
-  constructor(store: ModelStore, holders: ModelHolders, log: HostLog, pollMs?: number) {
-    [this.#store, this.#holders, this.#log] = [store, holders, log];
+  constructor({ store, tasks, holders, log, pollMs }: HostOptions) {
+    [this.#store, this.#tasks, this.#holders, this.#log] = [store, tasks, holders, log];
     this.#stopWatching = store.watch(() => void this.sync(), pollMs);
   }
 
-  loaded(task: Task): ModelVersion | undefined {
-    const version = this.#serving.get(task);
-    return version?.config.task === task ? version : undefined;
+  loaded(name: string): ModelVersion | undefined {
+    return this.#serving.get(name)?.version;
   }
 
-  whyNotReady(task?: Task): string | undefined {
-    const missing = [...this.#failed].filter(([name]) => !this.#serving.has(name) && (task ?? name) === name);
+  defaultOf(task: string): ModelVersion | undefined {
+    return this.loaded(task);
+  }
+
+  pick(task: string, reference?: string): ModelVersion {
+    const { name, version } = reference === undefined ? { name: task } : parseAsked(reference);
+    const loaded = this.loaded(name);
+    if (loaded === undefined && (reference === undefined || this.#failed.has(name))) throw this.#notReady(task, name);
+    const others = this.namesOf(task).join(', ') || 'none';
+    if (loaded === undefined) {
+      const text = `model: expected an active model of the task ${task} (${others}), got ${name}; fettle models use ${name}@VERSION makes a version active`;
+      throw new RequestError('model-not-found', text);
+    }
+    if (loaded.config.task !== task) {
+      const text = `model: expected a model of the task ${task} (${others}), got ${name}, which is of the task ${loaded.config.task}`;
+      throw new RequestError('model-not-found', text);
+    }
+    if (version === undefined || version === loaded.config.version) return loaded;
+    const text = `model: expected ${name} or ${keyOf(loaded)}, which is active, got ${reference}; fettle models use ${reference} makes it active`;
+    throw new RequestError('model-not-active', text);
+  }
+
+  namesOf(task: string): readonly string[] {
+    return [...this.#serving].filter(([, { version }]) => version.config.task === task).map(([name]) => name);
+  }
+
+  unavailableReason(name?: string): string | undefined {
+    const missing = [...this.#failed].filter(([one]) => !this.#serving.has(one) && (name ?? one) === one);
     if (missing.length > 0) return `${missing.map(([, key]) => key).join(', ')} did not load; the log says why`;
-    if (task === undefined ? this.#serving.size > 0 : this.loaded(task) !== undefined) return undefined;
-    const what = task === undefined ? 'model' : `${task} model`;
+    if (name === undefined ? this.#serving.size > 0 : this.#serving.has(name)) return undefined;
+    const what = name === undefined ? 'model' : `${name} model`;
     return `there is no ${what}; make one with fettle retrain, or choose one with fettle models use`;
   }
 
@@ -106,6 +141,13 @@ export class StoreHost implements ModelHost {
 
   close(): void {
     this.#stopWatching();
+  }
+
+  #notReady(task: string, name: string): RequestError {
+    const others = this.namesOf(task);
+    const wayOut = others.length === 0 ? '' : `; or ask for model=${others.join(' or model=')}`;
+    const reason = `${this.unavailableReason(name) ?? `no ${task} model is loaded`}${wayOut}`;
+    return new RequestError('not-ready', `cannot ${task} yet: ${reason}`, { retryAfterSeconds: 10 });
   }
 
   async #syncAll(): Promise<void> {
@@ -129,24 +171,23 @@ export class StoreHost implements ModelHost {
     if (problem !== undefined) this.#log.error({ model: name, problem }, 'which version serves cannot be read');
     const key = `${name}@${active}`;
     const before = this.#serving.get(name);
-    if (active === undefined || (before !== undefined && keyOf(before) === key)) return true;
+    const serving = before && keyOf(before.version);
+    if (active === undefined || serving === key) return true;
     const retiring = this.#retiring.get(key);
     this.#retiring.delete(key); // it comes back: nobody may free it from here on
     try {
       const version = await this.#store.resolve(key);
-      const holder = this.#holders[version.config.task];
-      if (holder === undefined) return true;
-      await holder.load(version, (file) => this.#store.read(version, file));
-      this.#serving.set(name, version);
-      if (before !== undefined) this.#retiring.set(keyOf(before), this.#holders[before.config.task]!);
-      this.#log.info({ model: key, before: before && keyOf(before) }, 'model serves');
+      const task = this.#tasks.find(({ contract }) => contract.name === version.config.task);
+      if (task === undefined) return true;
+      const holder = this.#holders[task.kind];
+      await holder.load(task.contract, version, await this.#store.read(version, 'model.onnx'));
+      this.#serving.set(name, { version, holder });
+      if (before !== undefined && serving !== undefined) this.#retiring.set(serving, before.holder);
+      this.#log.info({ model: key, before: serving }, 'model serves');
       return true;
     } catch (error) {
       if (retiring !== undefined) this.#retiring.set(key, retiring);
-      this.#log.error(
-        { model: key, serving: before && keyOf(before), err: error },
-        'model did not load; nothing changes',
-      );
+      this.#log.error({ model: key, serving, err: error }, 'model did not load; nothing changes');
       return false;
     }
   }
@@ -162,7 +203,7 @@ export class StoreHost implements ModelHost {
   }
 
   async #describe(entry: ModelEntry): Promise<AnyModelInfo | undefined> {
-    const loaded = this.#serving.get(entry.name);
+    const loaded = this.loaded(entry.name);
     const shown = loaded ?? entry.versions.find((one) => one.config.version === entry.active) ?? entry.versions.at(-1);
     if (shown === undefined) return undefined;
     const { createdAt: _at, metrics: _numbers, ...config } = shown.config;
@@ -173,9 +214,18 @@ export class StoreHost implements ModelHost {
     return {
       ...config,
       active: loaded !== undefined,
-      inputs: contracts.find(({ name }) => name === config.task)?.inputs ?? [],
+      inputs: this.#tasks.find(({ contract }) => contract.name === config.task)?.contract.inputs ?? [],
       card,
       versions: entry.versions.map((one) => one.config.version),
     };
+  }
+}
+
+/** What a request asks for. */
+function parseAsked(reference: string): ReturnType<typeof parseReference> {
+  try {
+    return parseReference(reference);
+  } catch {
+    throw new RequestError('model-not-found', `model: expected NAME or NAME@VERSION, got ${reference.slice(0, 80)}`);
   }
 }

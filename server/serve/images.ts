@@ -1,5 +1,4 @@
-import type { OutputFormat } from '../../tasks/pictures.ts';
-import type { RestoreQuery } from '../../tasks/restore/contract.ts';
+import type { OutputFormat, OutputQuery } from '../../tasks/pictures.ts';
 import { messageOf } from '../../training/core/errors.ts';
 import type { Image } from '../../training/core/image.ts';
 import {
@@ -35,7 +34,7 @@ export interface PictureInfo {
   readonly exif: Uint8Array | undefined;
 }
 
-const tooLarge = (text: string): RequestError => new RequestError(413, 'image-too-large', `image: expected ${text}`);
+const tooLarge = (text: string): RequestError => new RequestError('image-too-large', `image: expected ${text}`);
 
 const decodeLimits: DecodeLimits = { strict: true, pixels: limits.inputPixels, seconds: limits.decodeSeconds };
 
@@ -66,7 +65,7 @@ function checkGifScreen(bytes: Uint8Array): void {
 }
 
 const badImage = (reason: string): RequestError =>
-  new RequestError(400, 'bad-image', `image: expected a whole picture, got one that cannot be decoded: ${reason}`);
+  new RequestError('bad-image', `image: expected a whole picture, got one that cannot be decoded: ${reason}`);
 
 /** libvips' words for what is wrong, as an answer to whoever sent the picture. */
 function refuse(error: unknown): never {
@@ -76,11 +75,10 @@ function refuse(error: unknown): never {
 }
 
 /** checkOutput: throws 413 or 400 when the restored picture cannot be made in that size or format. */
-export function checkOutput(info: PictureInfo, query: RestoreQuery): void {
+export function checkOutput(info: PictureInfo, query: OutputQuery & { readonly scale: number }): void {
   const [width, height] = [info.width * query.scale, info.height * query.scale];
   if (width * height > limits.outputPixels) {
     throw new RequestError(
-      413,
       'output-too-large',
       `scale: expected at most 100 megapixels of output, got ${width} x ${height}; use a smaller scale`,
     );
@@ -89,7 +87,6 @@ export function checkOutput(info: PictureInfo, query: RestoreQuery): void {
   const longest = Math.max(width, height);
   if (longest > longestSide[format]) {
     throw new RequestError(
-      413,
       'output-too-large',
       `format: expected sides of at most ${longestSide[format]} pixels for ${format}, got ${longest}; use format=png`,
     );
@@ -99,7 +96,7 @@ export function checkOutput(info: PictureInfo, query: RestoreQuery): void {
 const longestSide: Readonly<Record<OutputFormat, number>> = { png: 2 ** 20, jpeg: 65_500, webp: 16_383 };
 
 /** The format asked for, else the input's where it is one we write, else png. */
-export const outputFormat = (info: Pick<PictureInfo, 'format'>, query: RestoreQuery): OutputFormat =>
+export const outputFormat = (info: Pick<PictureInfo, 'format'>, query: OutputQuery): OutputFormat =>
   query.format ?? writtenFormat(info.format);
 
 /** decode: a file's bytes -> upright sRGB u8, 3 channels or 4 with straight alpha; 16 bits are rounded, the first frame taken. */
@@ -110,7 +107,7 @@ export async function decode(bytes: Uint8Array): Promise<Image> {
 }
 
 /** encode: restored pixels (sRGB u8) -> a file in the format and with the metadata that the query asks for. */
-export async function encode(image: Image, info: PictureInfo, query: RestoreQuery): Promise<Uint8Array> {
+export async function encode(image: Image, info: PictureInfo, query: OutputQuery): Promise<Uint8Array> {
   const { width, height, channels, data } = image;
   const format = outputFormat(info, query);
   const pixels = sharp(data, { raw: { width, height, channels }, limitInputPixels: limits.outputPixels });

@@ -1,38 +1,100 @@
-import { pictureTasks } from '../../tasks/served.ts';
+import { availableParallelism } from 'node:os';
+import { specOf } from '../../tasks/config.ts';
+import type { QueryOf, TaskContract } from '../../tasks/task.ts';
+import type { Device } from '../../training/run/session.ts';
 import type { ModelVersion } from '../store/store.ts';
-import { keyOf } from './host.ts';
-import { inspect, type PictureInfo } from './images.ts';
-import type { JobOptions, Pool, PoolResult } from './pool.ts';
-import type { PictureTask, QueryOf, TaskRow } from './task.ts';
+import { inspect } from './images.ts';
+import { type JobOptions, Pool, type PoolOptions } from './pool.ts';
+import type { PictureAnswer, PictureJob, PictureResult, PictureSpec, ServedPictureTask } from './task.ts';
+import type { KeyedModel, WorkerSettings } from './worker/protocol.ts';
 
-export interface PictureAnswer<T extends PictureTask> {
-  readonly result: PoolResult<T>;
-  readonly info: PictureInfo;
-  /** NAME@VERSION of the model that did it. */
-  readonly key: string;
+/** Tiles that are done, and all there are. */
+export interface Progress {
+  readonly done: number;
+  readonly total: number;
 }
 
-/** What to do with a picture. */
-export interface PictureRequest<T extends PictureTask> {
-  readonly task: T;
-  readonly bytes: Uint8Array;
-  readonly query: QueryOf<T>;
+/** A model as it goes to the workers, with how it is fed. */
+export interface PictureModel extends KeyedModel {
+  readonly task: string;
+  readonly spec: PictureSpec;
 }
+
+export interface PictureSettings extends WorkerSettings {
+  /** Address of the module with the table of tasks. */
+  readonly tasks: string;
+}
+
+export type PicturePool = Pool<PictureModel, PictureJob, PictureResult, Progress>;
+
+export interface PicturePoolChoices {
+  readonly log: PoolOptions['log'];
+  /** The module with the table of tasks (`servedTasks`); fettle's own by default. */
+  readonly tasks?: URL | undefined;
+  readonly device?: Device | undefined;
+  readonly workers?: number | undefined;
+  /** 16 more than workers by default. */
+  readonly capacity?: number | undefined;
+  /** The worker's script; another one only in tests. */
+  readonly workerScript?: URL | undefined;
+}
+
+/** fettle's own table of tasks. */
+export const ownTasks = new URL('../../tasks/served.js', import.meta.url);
+
+/** Threads of ONNX Runtime in each of so many workers. */
+export function threadsOf(workers: number): number {
+  const cores = availableParallelism();
+  return Math.min(cores, Math.ceil((2 * cores) / workers));
+}
+
+/**
+ * createPicturePool: two workers at least, so that a large photo does not stop everyone; each may use all cores when it is
+ * alone, and all of them yield to the thread that serves HTTP. On WebGPU it is one: ONNX Runtime's provider keeps one
+ * device per process, and running it from two threads at once ends the process.
+ */
+export function createPicturePool(choices: PicturePoolChoices): PicturePool {
+  const { device = 'cpu', tasks = ownTasks, log } = choices;
+  const wanted = choices.workers ?? Math.max(2, Math.floor(availableParallelism() / 4));
+  const workers = device === 'webgpu' ? 1 : wanted;
+  const workerData: PictureSettings = { device, threads: threadsOf(workers), niceness: 10, tasks: tasks.href };
+  return new Pool({
+    name: 'a worker',
+    script: choices.workerScript ?? new URL('./worker/pictures.js', import.meta.url),
+    workerData,
+    workers,
+    atOnce: 1,
+    capacity: choices.capacity ?? workers + 16,
+    silenceMs: 15 * 60_000,
+    log,
+  });
+}
+
+export const keyOf = ({ config }: ModelVersion): string => `${config.name}@${config.version}`;
+
+/** pictureModel: a version and its model.onnx -> what a worker loads. Throws `bad-model` where the version is of another task. */
+export const pictureModel = (contract: TaskContract, version: ModelVersion, model: Uint8Array): PictureModel => ({
+  task: contract.name,
+  key: keyOf(version),
+  model,
+  spec: specOf(contract, version.config) as PictureSpec,
+});
 
 /**
  * runPicture: a file's bytes -> the task's answer; the one path of the server and of the command line. `loaded` is
  * asked after the headers are checked, so that the version is the one that serves when the job enters the queue.
  */
-export async function runPicture<T extends PictureTask>(
-  pool: Pool,
+export async function runPicture<C extends TaskContract, Result extends PictureResult>(
+  pool: PicturePool,
+  task: ServedPictureTask<C, Result>,
   loaded: () => ModelVersion,
-  { task, bytes, query }: PictureRequest<T>,
-  options: JobOptions = {},
-): Promise<PictureAnswer<T>> {
+  { bytes, query }: { readonly bytes: Uint8Array; readonly query: QueryOf<C> },
+  options: JobOptions<Progress> = {},
+): Promise<PictureAnswer<Result>> {
   const info = await inspect(bytes);
-  const row: TaskRow<T> = pictureTasks[task];
-  row.check(info, query);
+  task.check?.(info, query);
   const key = keyOf(loaded());
-  const result = await pool.run({ task, key, bytes, info, query }, options);
-  return { result, info, key };
+  const result = await pool.run({ key, bytes, info, query }, options);
+  // Its worker found the row of the table by the task of the model.
+  return { result: result as typeof result & Result, info, key };
 }

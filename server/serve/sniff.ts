@@ -5,9 +5,9 @@ import { RequestError } from '../errors.ts';
 
 /** sniff: the file's bytes -> its format by magic numbers; 415 with what to do for everything else. */
 export function sniff(bytes: Uint8Array): InputFormat {
-  if (bytes.length === 0) throw new RequestError(400, 'bad-image', 'image: expected a picture, got an empty file');
+  if (bytes.length === 0) throw new RequestError('bad-image', 'image: expected a picture, got an empty file');
   const format = formatOf(bytes);
-  if (format === undefined) throw new RequestError(415, 'unsupported-image', `image: ${unreadReason(bytes)}`);
+  if (format === undefined) throw new RequestError('unsupported-image', `image: ${unreadReason(bytes)}`);
   return format;
 }
 
@@ -26,7 +26,7 @@ export async function checkPngText(bytes: Uint8Array): Promise<void> {
 }
 
 const tooMuch = (limit: string): RequestError =>
-  new RequestError(413, 'too-much-metadata', `image: expected at most ${limit}, got more; remove its metadata`);
+  new RequestError('too-much-metadata', `image: expected at most ${limit}, got more; remove its metadata`);
 
 interface PngChunk {
   readonly type: string;

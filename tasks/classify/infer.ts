@@ -4,6 +4,7 @@ import { type Tensor, tensor } from '../../training/core/tensor.ts';
 import { frameFor, frameMatrix } from '../../training/pictures/transforms/frame.ts';
 import { overWhite } from '../../training/pictures/transforms/opaque.ts';
 import { samplePlanes, unitTable } from '../../training/pictures/transforms/resample.ts';
+import type { Session } from '../../training/run/session.ts';
 import type { ClassifyModelSpec } from './contract.ts';
 
 /*
@@ -56,4 +57,15 @@ export function topLabels(
     .map((label, id) => ({ label, probability: data[id]! }))
     .sort((a, b) => b.probability - a.probability)
     .slice(0, top);
+}
+
+/** classifyPicture: a picture u8 and an open classifier -> the `top` likeliest labels, likeliest first. */
+export async function classifyPicture(
+  image: Image,
+  spec: ClassifyModelSpec,
+  session: Pick<Session, 'run'>,
+  top: number,
+): Promise<readonly LabelProbability[]> {
+  const results = await session.run({ [spec.inputName]: classifyInput(image, spec) });
+  return topLabels(results[spec.outputName] as Tensor<'float32'>, spec.classes, top);
 }

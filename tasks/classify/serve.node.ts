@@ -1,31 +1,23 @@
 import { decode } from '../../server/serve/images.ts';
-import type { JobOf, LabelsResult, TaskRow } from '../../server/serve/task.ts';
-import type { Tensor } from '../../training/core/tensor.ts';
-import type { Session } from '../../training/run/session.ts';
-import { specOf } from '../config.ts';
-import type { ClassifyModelSpec } from './contract.ts';
-import { classifyContract } from './contract.ts';
-import { classifyInput, topLabels } from './infer.ts';
+import { inStages, type PictureResult, type ServedPictureTask } from '../../server/serve/task.ts';
+import { type ClassifyBody, classifyContract } from './contract.ts';
+import { classifyPicture } from './infer.ts';
 
-/** Decode, run, the likeliest labels, with the time of each. */
-async function run(
-  { bytes, query }: JobOf<'classify'>,
-  session: Session,
-  spec: ClassifyModelSpec,
-): Promise<LabelsResult> {
-  const start = performance.now();
-  const image = await decode(bytes);
-  const decoded = performance.now();
-  const results = await session.run({ [spec.inputName]: classifyInput(image, spec) });
-  const computed = performance.now();
-  const labels = topLabels(results[spec.outputName] as Tensor<'float32'>, spec.classes, query.top);
-  const timings = { decode: decoded - start, model: computed - decoded, encode: performance.now() - computed };
-  return { labels, timings };
-}
+export interface LabelsResult extends ClassifyBody, PictureResult {}
 
-export const classifyTask: TaskRow<'classify'> = {
-  specOf: (config) => specOf(classifyContract, config),
-  check: () => undefined,
+/** `POST /v1/classify`: a picture in, what it shows out. */
+export const classifyTask: ServedPictureTask<typeof classifyContract, LabelsResult> = {
+  kind: 'picture',
+  contract: classifyContract,
   trialDims: ({ width, height, classes }) => ({ input: [1, 3, height, width], output: [1, classes.length] }),
-  run,
+  run: ({ bytes, query }, session, spec) =>
+    inStages(
+      () => decode(bytes),
+      (image) => classifyPicture(image, spec, session, query.top),
+      (labels) => ({ labels }),
+    ),
+  reply: (response, { result }) => {
+    const body: ClassifyBody = { labels: result.labels };
+    response.json(body);
+  },
 };

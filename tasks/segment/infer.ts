@@ -7,6 +7,7 @@ import { frameFor, frameMatrix } from '../../training/pictures/transforms/frame.
 import { inColour } from '../../training/pictures/transforms/opaque.ts';
 import type { Rect } from '../../training/pictures/transforms/pixels.ts';
 import { sampleSource, sourceFor, unitTable } from '../../training/pictures/transforms/resample.ts';
+import type { Session } from '../../training/run/session.ts';
 import type { SegmentModelSpec } from './contract.ts';
 
 /*
@@ -52,6 +53,15 @@ export const segmentInput = (image: Image, size: Size): Tensor<'float32'> =>
 
 /** Runs the net: f32[1,3,h,w] 0..1 -> probabilities f32[1,K,h,w]. */
 export type RunProbabilities = (input: Tensor<'float32'>) => Promise<Tensor<'float32'>>;
+
+/** probabilitiesOf: an open net and its contract -> what {@link segmentPicture} calls for each tile. */
+export const probabilitiesOf =
+  (
+    session: Pick<Session, 'run'>,
+    { inputName, outputName }: Pick<SegmentModelSpec, 'inputName' | 'outputName'>,
+  ): RunProbabilities =>
+  async (input) =>
+    (await session.run({ [inputName]: input }))[outputName] as Tensor<'float32'>;
 
 export interface SegmentOptions {
   /** How large pictures are cut; {@link maskTiles} when not given. */

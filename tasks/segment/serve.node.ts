@@ -1,21 +1,17 @@
 import { decode, encode, type PictureInfo } from '../../server/serve/images.ts';
-import type { FileResult, JobHooks, JobOf, TaskRow } from '../../server/serve/task.ts';
+import { type FileResult, inStages, type ServedPictureTask, sendFile } from '../../server/serve/task.ts';
 import type { Image } from '../../training/core/image.ts';
-import type { Tensor } from '../../training/core/tensor.ts';
 import { encodePaletteIds } from '../../training/pictures/masks/palette-png.node.ts';
 import { encodeRles } from '../../training/pictures/masks/rle.ts';
 import { inColour } from '../../training/pictures/transforms/opaque.ts';
-import type { Session } from '../../training/run/session.ts';
-import { specOf } from '../config.ts';
-import type { SegmentBody, SegmentClass, SegmentModelSpec, SegmentQuery } from './contract.ts';
-import { segmentContract } from './contract.ts';
-import { type RunProbabilities, segmentPicture } from './infer.ts';
-
-/** A session and its contract -> what segmentPicture calls for each tile. */
-export const probabilitiesOf =
-  (session: Session, { inputName, outputName }: SegmentModelSpec): RunProbabilities =>
-  async (input) =>
-    (await session.run({ [inputName]: input }))[outputName] as Tensor<'float32'>;
+import {
+  type SegmentBody,
+  type SegmentClass,
+  type SegmentModelSpec,
+  type SegmentQuery,
+  segmentContract,
+} from './contract.ts';
+import { probabilitiesOf, segmentPicture } from './infer.ts';
 
 /** Lays the classes' colours over the picture's, in place. */
 function colour({ data, channels }: Image, ids: Image, classes: readonly SegmentClass[], opacity: number): void {
@@ -51,29 +47,23 @@ function answer(
       classes.map(({ color }) => color),
     );
   colour(image, ids, classes, opacity);
-  return encode(image, info, { scale: 1, format: 'png', quality: 90, metadata: 'keep' });
+  return encode(image, info, { format: 'png', quality: 90, metadata: 'keep' });
 }
 
-/** Decode, give every pixel its class, encode, with the time of each. */
-async function run(
-  { bytes, info, query }: JobOf<'segment'>,
-  session: Session,
-  spec: SegmentModelSpec,
-  hooks: JobHooks,
-): Promise<FileResult> {
-  const start = performance.now();
-  const image = inColour(await decode(bytes));
-  const decoded = performance.now();
-  const ids = await segmentPicture(image, spec, probabilitiesOf(session, spec), hooks);
-  const computed = performance.now();
-  const file = await answer(image, ids, spec, info, query);
-  const timings = { decode: decoded - start, model: computed - decoded, encode: performance.now() - computed };
-  return { file, width: ids.width, height: ids.height, timings };
-}
-
-export const segmentTask: TaskRow<'segment'> = {
-  specOf: (config) => specOf(segmentContract, config),
-  check: () => undefined,
+/** `POST /v1/segment`: a picture in, the class of every pixel out. */
+export const segmentTask: ServedPictureTask<typeof segmentContract, FileResult> = {
+  kind: 'picture',
+  contract: segmentContract,
   trialDims: ({ classes }) => ({ input: [1, 3, 64, 72], output: [1, classes.length, 64, 72] }),
-  run,
+  run: ({ bytes, info, query }, session, spec, hooks) =>
+    inStages(
+      async () => inColour(await decode(bytes)),
+      (image) => segmentPicture(image, spec, probabilitiesOf(session, spec), hooks),
+      async (ids, image) => {
+        const { width, height } = ids;
+        return { file: await answer(image, ids, spec, info, query), width, height };
+      },
+    ),
+  reply: (response, { result }, { output }) =>
+    sendFile(response, output === 'json' ? 'application/json' : 'image/png', result.file),
 };

@@ -2,7 +2,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { listFiles, readSources, rootDir } from '../../scripts/repo/source-files.ts';
+import { requestErrors } from '../../server/errors.ts';
+import { contracts } from '../../tasks/contracts.ts';
 import { restoreRunDefaults } from '../../tasks/restore/recipe.node.ts';
+import { routeOf } from '../../tasks/task.ts';
 import { helpOf } from '../helpers/program.ts';
 
 const read = (path: string): string => readFileSync(join(rootDir, path), 'utf8');
@@ -63,16 +66,16 @@ describe('docs in step with the code', () => {
   });
 
   it('docs/reference/http.md lists the codes and the routes of the server', () => {
-    const server = listFiles(rootDir, 'server', ['.ts']).map(read).join('\n');
-    const raised = [...server.matchAll(/new RequestError\(\s*(\d{3}|error\.status),\s*'([\w-]+)'/g)];
-    const codes = new Set(raised.map((match) => `${match[1]!.startsWith('error') ? '4xx' : match[1]} ${match[2]}`));
     const page = read('docs/reference/http.md');
-    const rows = [...page.matchAll(/^\| (\dxx|\d{3}) \| `([\w-]+)` \|/gm)].map((match) => `${match[1]} ${match[2]}`);
-    expect(codes.size).to.be.greaterThan(8);
-    expect([...codes].sort()).to.deep.equal(rows.sort());
-    const routes = [...server.matchAll(/router\.(get|post|put|delete)\('(\/[^']*)'/g)].map(
+    const rows = [...page.matchAll(/^\| (\d{3}) \| `([\w-]+)` \| (.*) \|$/gm)].map((match) => match.slice(1));
+    const codes = Object.entries(requestErrors).map(([code, [status, means]]) => [`${status}`, code, means]);
+    expect(rows).to.deep.equal(codes);
+    const server = listFiles(rootDir, 'server', ['.ts']).map(read).join('\n');
+    const written = [...server.matchAll(/router\.(get|post|put|delete)\('(\/[^']*)'/g)].map(
       (match) => `${match[1]!.toUpperCase()} ${match[2]!.replace(/:(\w+)/g, (_, name: string) => name.toUpperCase())}`,
     );
+    expect(written.length).to.be.greaterThan(3);
+    const routes = [...written, ...contracts.map((contract) => `POST ${routeOf(contract)}`)];
     expect(routes.filter((route) => !page.includes(`\`${route}\``))).to.deep.equal([]);
   });
 

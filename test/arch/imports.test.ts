@@ -6,9 +6,10 @@ import { type ImportLine, importsOf } from '../../scripts/repo/source-scan.ts';
 import { closure, layers } from './layers.ts';
 
 /** Rooms whose code runs anywhere a model is used: in training, on the server and in the browser. */
-const shared = String.raw`training/(core|pictures|text|generate)/|tasks/\w+\.ts$`;
+const shared = String.raw`training/(core|pictures|text|generate)/|tasks/(?!served)\w+\.ts$`;
 /** What a file may import, by where it lies; the first that fits counts. Nothing below what is named is implied. */
 const reach: readonly (readonly [from: RegExp, to: RegExp])[] = [
+  [/^tasks\/served\.ts$/, /^(tasks\/(task|\w+\/serve\.node)\.ts|server\/serve\/task\.ts)$/],
   [/^tasks\/(\w+\.ts$|.*\/contract\.ts$)/, new RegExp(`^(${shared}|tasks/\\w+/contract\\.ts$)`)],
   [/^tasks\/.*\/infer\.ts$/, new RegExp(`^(${shared}|training/run/session|tasks/\\w+/(contract|infer)\\.ts$)`)],
   [

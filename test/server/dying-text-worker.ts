@@ -1,8 +1,9 @@
 import { parentPort } from 'node:worker_threads';
-import type { ToWriter } from '../../server/serve/text/protocol.ts';
+import type { TextJob } from '../../server/serve/texts.ts';
+import type { KeyedModel, ToWorker } from '../../server/serve/worker/protocol.ts';
 
 // The real thread that writes, but one that dies at a prompt. It listens only once the real one does: the first listener starts the flow of messages.
-await import('../../server/serve/text/worker.ts');
-parentPort?.on('message', (message: ToWriter) => {
-  if (message.type === 'write' && message.job.prompt === 'die') process.exit(3);
+await import('../../server/serve/worker/texts.ts');
+parentPort?.on('message', (message: ToWorker<KeyedModel, TextJob>) => {
+  if (message.type === 'run' && message.job.prompt === 'die') process.exit(3);
 });

@@ -1,10 +1,11 @@
 import { parentPort } from 'node:worker_threads';
-import type { ToWorker } from '../../server/serve/worker/protocol.ts';
+import type { PictureJob } from '../../server/serve/task.ts';
+import type { KeyedModel, ToWorker } from '../../server/serve/worker/protocol.ts';
 
 // The real worker, but one that dies when a job's query asks for 13 (or 0.13) of anything, and throws out of turn at 14. It listens
 // only once the real one does: the first listener starts the flow of messages.
-await import('../../server/serve/worker/main.ts');
-parentPort?.on('message', (message: ToWorker) => {
+await import('../../server/serve/worker/pictures.ts');
+parentPort?.on('message', (message: ToWorker<KeyedModel, PictureJob<object>>) => {
   if (message.type !== 'run') return;
   const asked: readonly unknown[] = Object.values(message.job.query);
   if (asked.includes(13) || asked.includes(0.13)) process.exit(7);

@@ -6,7 +6,7 @@ import { RequestError } from '../../server/errors.ts';
 import type { RunningServer } from '../../server/main.ts';
 import { cleanExif, insertExif } from '../../server/serve/exif.ts';
 import { inspect } from '../../server/serve/images.ts';
-import type { PictureTask } from '../../server/serve/task.ts';
+import type { PictureTask } from '../../tasks/served.ts';
 import { createRng, type Rng } from '../../training/core/rng.ts';
 import { pngChunk } from '../../training/pictures/png.ts';
 import { wavyImage } from '../helpers/photos.ts';

@@ -7,10 +7,11 @@ import { pino } from 'pino';
 import sharp from 'sharp';
 import type { ErrorBody } from '../../server/contract.ts';
 import { type RunningServer, type ServerOptions, startServer } from '../../server/main.ts';
-import type { PictureTask, SpecOf } from '../../server/serve/task.ts';
 import { type ModelStore, openStore } from '../../server/store/store.ts';
 import type { ClassifyModelSpec } from '../../tasks/classify/contract.ts';
 import type { SegmentModelSpec } from '../../tasks/segment/contract.ts';
+import type { PictureTask, RowOf } from '../../tasks/served.ts';
+import type { SpecOf } from '../../tasks/task.ts';
 import { anyDim, symDim } from '../../training/core/shape.ts';
 import { toOnnx } from '../../training/onnx/export.ts';
 import * as o from '../../training/ops/build.ts';
@@ -19,7 +20,7 @@ import { tinyRestoreModel } from '../helpers/tiny-model.ts';
 
 export interface TestModel<T extends PictureTask = 'restore'> {
   readonly model: Uint8Array;
-  readonly spec: SpecOf<T>;
+  readonly spec: SpecOf<RowOf<T>['contract']>;
 }
 
 /** A folder with a store in it, and what goes with it. */

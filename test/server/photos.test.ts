@@ -4,8 +4,8 @@ import { expect } from 'chai';
 import sharp from 'sharp';
 import type { ErrorBody } from '../../server/contract.ts';
 import type { RunningServer } from '../../server/main.ts';
-import type { PictureTask } from '../../server/serve/task.ts';
 import type { ClassifyBody } from '../../tasks/classify/contract.ts';
+import type { PictureTask } from '../../tasks/served.ts';
 import { readPaletteIds } from '../../training/pictures/masks/palette-png.node.ts';
 import { type Bench, createBench, photosDir, send } from './harness.ts';
 

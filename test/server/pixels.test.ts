@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import sharp, { type Sharp } from 'sharp';
 import type { RunningServer } from '../../server/main.ts';
-import { runOf } from '../../tasks/restore/serve.node.ts';
+import { runOf } from '../../tasks/restore/infer.ts';
 import { restoreImage } from '../../training/pictures/tiles.ts';
 import { openSession } from '../../training/run/ort.node.ts';
 import { wavyImage } from '../helpers/photos.ts';

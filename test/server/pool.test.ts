@@ -2,35 +2,35 @@ import { expect } from 'chai';
 import sharp from 'sharp';
 import { RequestError } from '../../server/errors.ts';
 import { inspect } from '../../server/serve/images.ts';
-import { createPool, type Pool } from '../../server/serve/pool.ts';
-import type { JobOf, PictureTask } from '../../server/serve/task.ts';
+import { createPicturePool, type PicturePool, type Progress } from '../../server/serve/pictures.ts';
+import type { FileResult, PictureJob, PictureResult } from '../../server/serve/task.ts';
 import { tinyRestoreModel } from '../helpers/tiny-model.ts';
 import { brightestChannel, flat, until } from './harness.ts';
 
 describe('server: pool of workers', function () {
   this.timeout(60_000);
-  let pool: Pool;
+  let pool: PicturePool;
   beforeEach(async () => {
     const { model, spec } = tinyRestoreModel();
-    pool = createPool({ workers: 1, log: { warn: () => undefined } });
+    pool = createPicturePool({ workers: 1, log: { warn: () => undefined } });
     await pool.load({ task: 'restore', key: 'restore@1', model, spec });
     await pool.load({ task: 'segment', key: 'segment@1', ...brightestChannel() });
   });
   afterEach(() => pool.close());
 
   /** 2048 x 1536 pixels: 20 tiles. */
-  const job = async (): Promise<JobOf<'restore'>> => {
+  const job = async (): Promise<PictureJob> => {
     const create = { width: 2048, height: 1536, channels: 3, background: '#456' } as const;
     const bytes = await sharp({ create }).png().toBuffer();
     const query = { scale: 1, quality: 90, metadata: 'keep' } as const;
-    return { task: 'restore', key: 'restore@1', bytes, info: await inspect(bytes), query };
+    return { key: 'restore@1', bytes, info: await inspect(bytes), query };
   };
 
   /** 60 000 x 64 pixels as large as they are for the net: 16 tiles. */
-  const strip = async (): Promise<JobOf<'segment'>> => {
+  const strip = async (): Promise<PictureJob> => {
     const bytes = await flat(60_000, 64);
     const query = { output: 'mask', opacity: 0.5 } as const;
-    return { task: 'segment', key: 'segment@1', bytes, info: await inspect(bytes), query };
+    return { key: 'segment@1', bytes, info: await inspect(bytes), query };
   };
 
   const codeOf = (promise: Promise<unknown>): Promise<string> =>
@@ -40,16 +40,16 @@ describe('server: pool of workers', function () {
     );
 
   /** Cancels the first of two jobs at its first tile. */
-  async function cancelFirst<T extends PictureTask>(makeJob: () => Promise<JobOf<T>>): Promise<void> {
+  async function cancelFirst(makeJob: () => Promise<PictureJob>): Promise<void> {
     const controller = new AbortController();
     const seen: number[] = [];
     let total = 0;
-    const onProgress = (done: number, all: number): void => {
-      seen.push(done);
-      total = all;
+    const onEvent = (progress: Progress): void => {
+      seen.push(progress.done);
+      total = progress.total;
       controller.abort();
     };
-    const first = pool.run(await makeJob(), { signal: controller.signal, onProgress });
+    const first = pool.run(await makeJob(), { signal: controller.signal, onEvent });
     const second = pool.run(await makeJob());
     expect(await codeOf(first)).to.equal('cancelled');
     expect(await codeOf(second)).to.equal('done');
@@ -65,10 +65,10 @@ describe('server: pool of workers', function () {
     const controller = new AbortController();
     const running = pool.run(await job());
     let progressed = false;
-    const onProgress = (): void => {
+    const onEvent = (): void => {
       progressed = true;
     };
-    const waiting = pool.run(await job(), { signal: controller.signal, onProgress });
+    const waiting = pool.run(await job(), { signal: controller.signal, onEvent });
     controller.abort();
     expect(await codeOf(waiting)).to.equal('cancelled');
     await running;
@@ -78,7 +78,7 @@ describe('server: pool of workers', function () {
 
   it('never starts a job whose signal was aborted before', async () => {
     expect(await codeOf(pool.run(await job(), { signal: AbortSignal.abort() }))).to.equal('cancelled');
-    expect((await pool.run(await job())).height).to.equal(1536);
+    expect(((await pool.run(await job())) as PictureResult as FileResult).height).to.equal(1536);
   });
 
   it('rejects what waits and runs when it is closed', async () => {

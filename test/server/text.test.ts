@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { pino } from 'pino';
 import type { RunningServer } from '../../server/main.ts';
-import { TextWriter } from '../../server/serve/text/writer.ts';
+import { createTextPool } from '../../server/serve/texts.ts';
 import type { GenerateBody, GenerateEvent, GenerateRequest } from '../../tasks/text/contract.ts';
 import { publishText, tinyTextModel } from '../helpers/text-model.ts';
 import { type Bench, createBench, errorOf, until } from './harness.ts';
@@ -261,19 +261,19 @@ describe('the thread that writes', function () {
   const log = { warn: (_: object, message: string) => void warnings.push(message) };
 
   it('takes an endless text out of its batch when it is cancelled', async () => {
-    const writer = new TextWriter({ log, rows: 2, niceness: 0 });
-    await writer.load('text@1', tinyTextModel());
+    const writer = createTextPool({ log, rows: 2, niceness: 0 });
+    await writer.load({ key: 'text@1', model: tinyTextModel() });
     const leave = new AbortController();
     let pieces = 0;
     const endless = { key: 'text@1', prompt: 'The', n: 2, maxTokens: 1e9, stop: ['zzz'], temperature: 0.01 };
-    const written = writer.write(endless, {
+    const written = writer.run(endless, {
       signal: leave.signal,
-      onPiece: () => {
+      onEvent: () => {
         pieces += 1;
         if (pieces === 20) leave.abort();
       },
     });
-    const waiting = writer.write({ ...endless, n: 1, maxTokens: 3 });
+    const waiting = writer.run({ ...endless, n: 1, maxTokens: 3 });
     const error = await written.catch((reason: unknown) => reason);
     expect(error).to.include({ status: 499, code: 'cancelled' });
     expect((await waiting).candidates[0]!.tokens).to.be.within(1, 3);
@@ -283,14 +283,14 @@ describe('the thread that writes', function () {
 
   it('is replaced when it dies: what it wrote fails, what comes later is written', async () => {
     const script = new URL('./dying-text-worker.js', import.meta.url);
-    const writer = new TextWriter({ log, script, niceness: 0 });
-    await writer.load('text@1', tinyTextModel());
+    const writer = createTextPool({ log, script, niceness: 0 });
+    await writer.load({ key: 'text@1', model: tinyTextModel() });
     const job = { key: 'text@1', prompt: 'The', maxTokens: 3 };
-    const error = await writer.write({ ...job, prompt: 'die' }).catch((reason: unknown) => reason);
+    const error = await writer.run({ ...job, prompt: 'die' }).catch((reason: unknown) => reason);
     expect(String(error)).to.match(/the thread that writes died/);
     const again = async (): Promise<boolean> => {
       try {
-        return (await writer.write(job)).candidates.length === 1;
+        return (await writer.run(job)).candidates.length === 1;
       } catch (reason) {
         expect(reason).to.include({ status: 503 });
         return false;
@@ -299,29 +299,29 @@ describe('the thread that writes', function () {
     await until(again);
     expect(warnings).to.include('the thread that writes died and is replaced');
     await writer.close();
-    expect(await writer.write(job).catch((reason: unknown) => reason)).to.include({ status: 503, code: 'draining' });
+    expect(await writer.run(job).catch((reason: unknown) => reason)).to.include({ status: 503, code: 'draining' });
   });
 
   it('a thread that takes another one’s place has every model, whoever starts it, and tries again what does not load', async () => {
     const script = new URL('./dying-text-worker.js', import.meta.url);
-    const writer = new TextWriter({ log, script, niceness: 0 });
+    const writer = createTextPool({ log, script, niceness: 0 });
     const second = tinyTextModel(2);
-    await writer.load('text@1', tinyTextModel(1));
-    await writer.load('text@2', second);
+    await writer.load({ key: 'text@1', model: tinyTextModel(1) });
+    await writer.load({ key: 'text@2', model: second });
     const job = { prompt: 'The', maxTokens: 3 };
     const dies = (): Promise<unknown> =>
-      writer.write({ ...job, key: 'text@1', prompt: 'die' }).catch((reason: unknown) => reason);
+      writer.run({ ...job, key: 'text@1', prompt: 'die' }).catch((reason: unknown) => reason);
     const outcome = async (): Promise<unknown> =>
-      writer.write({ ...job, key: 'text@2' }).catch((reason: unknown) => reason);
+      writer.run({ ...job, key: 'text@2' }).catch((reason: unknown) => reason);
     await dies();
     // In the pause before the thread is replaced.
-    await writer.load('text@3', tinyTextModel(3));
+    await writer.load({ key: 'text@3', model: tinyTextModel(3) });
     for (const key of ['text@1', 'text@2', 'text@3'])
-      expect((await writer.write({ ...job, key })).candidates, key).to.have.length(1);
+      expect((await writer.run({ ...job, key })).candidates, key).to.have.length(1);
     const whole = second.slice();
     second.fill(0);
     await dies();
-    await writer.load('text@3', tinyTextModel(3));
+    await writer.load({ key: 'text@3', model: tinyTextModel(3) });
     await until(() => warnings.some((warning) => /could not load a model/.test(warning)));
     expect(await outcome()).to.include({ status: 503, code: 'not-ready' });
     second.set(whole);

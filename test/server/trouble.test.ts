@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { expect } from 'chai';
 import type { HealthBody } from '../../server/contract.ts';
-import type { PictureTask } from '../../server/serve/task.ts';
+import type { PictureTask } from '../../tasks/served.ts';
 import { type Bench, createBench, errorOf, flat, post, send, smallModels, until } from './harness.ts';
 
 describe('server: trouble', function () {

@@ -3,14 +3,13 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import sharp from 'sharp';
 import { unetHalo, unetMultiple } from '../../models/unet.ts';
-import { workerModel } from '../../server/serve/host.ts';
-import { runPicture } from '../../server/serve/pictures.ts';
-import { createPool, type Pool } from '../../server/serve/pool.ts';
+import { createPicturePool, type PicturePool, pictureModel, runPicture } from '../../server/serve/pictures.ts';
 import { packageRoot, zooDir } from '../../server/store/paths.ts';
 import { type ModelVersion, openStore } from '../../server/store/store.ts';
 import { specOf } from '../../tasks/config.ts';
 import { restoreContract } from '../../tasks/restore/contract.ts';
 import { restoreConfigOf } from '../../tasks/restore/net.ts';
+import { restoreTask } from '../../tasks/restore/serve.node.ts';
 
 /** Where the number stands in the page's sample, as shares of its size: left, top, width, height. */
 const numberBox = [0.04, 0.12, 0.18, 0.16] as const;
@@ -34,13 +33,13 @@ describe('the model that is shipped', () => {
   const store = openStore({ zooDir, storeDir: join(packageRoot, 'no-store') });
   let version: ModelVersion;
   let model: Uint8Array;
-  let pool: Pool;
+  let pool: PicturePool;
 
   before(async () => {
     version = await store.resolve('restore@1');
     model = await store.read(version, 'model.onnx');
-    pool = createPool({ device: 'cpu', workers: 1, log: { warn: () => undefined } });
-    await pool.load(workerModel(version, model));
+    pool = createPicturePool({ device: 'cpu', workers: 1, log: { warn: () => undefined } });
+    await pool.load(pictureModel(restoreContract, version, model));
   });
   after(() => pool.close());
 
@@ -65,7 +64,7 @@ describe('the model that is shipped', () => {
     const query = { scale: 2, format: 'png', quality: 90, metadata: 'strip' } as const;
     expect(await whiteShare(photo)).to.be.above(0.1);
     // The bytes move to the worker.
-    const { result } = await runPicture(pool, () => version, { task: 'restore', bytes: photo, query });
+    const { result } = await runPicture(pool, restoreTask, () => version, { bytes: photo, query });
     expect(await whiteShare(result.file)).to.be.below(0.01);
   });
 });

@@ -10,7 +10,7 @@ export function healthRoutes({ host, isDraining }: Deps): Router {
     response.set('Cache-Control', 'no-store').json(body);
   });
   router.get('/health/ready', (_request, response) => {
-    const reason = isDraining() ? 'shutting down' : host.whyNotReady();
+    const reason = isDraining() ? 'shutting down' : host.unavailableReason();
     const body: HealthBody = reason === undefined ? { status: 'ok' } : { status: 'unavailable', reason };
     response.set('Cache-Control', 'no-store');
     response.status(reason === undefined ? 200 : 503).json(body);

@@ -13,7 +13,7 @@ export function modelRoutes({ host, store }: Deps): Router {
   router.get('/v1/models/:name/:version/files/:file', async (request, response) => {
     const { name, version, file } = request.params;
     if (!/^[a-z][a-z0-9-]*$/.test(name) || !/^[1-9]\d{0,8}$/.test(version)) {
-      throw new RequestError(404, 'not-found', 'expected /v1/models/NAME/VERSION/files/FILE');
+      throw new RequestError('not-found', 'expected /v1/models/NAME/VERSION/files/FILE');
     }
     const found = await store.resolve(`${name}@${version}`);
     const bytes = await store.read(found, file);

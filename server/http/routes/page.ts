@@ -9,7 +9,7 @@ export function pageRoutes({ clientDir }: Deps): Router {
   const router = Router();
   if (!existsSync(join(clientDir, 'index.html'))) {
     router.get('/', () => {
-      throw new RequestError(404, 'no-page', 'the page is not built; run npm run build');
+      throw new RequestError('no-page', 'the page is not built; run npm run build');
     });
     return router;
   }

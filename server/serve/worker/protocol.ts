@@ -1,6 +1,5 @@
 import type { Device } from '../../../training/run/session.ts';
 import type { PlainError } from '../../errors.ts';
-import type { PictureJob, PictureResult, PictureTask, SpecOf } from '../task.ts';
 
 /** What a worker thread is started with. */
 export interface WorkerSettings {
@@ -11,30 +10,39 @@ export interface WorkerSettings {
   readonly niceness: number;
 }
 
-/** A model as it goes to a worker: NAME@VERSION, its verified bytes and its contract. */
-export interface WorkerModelOf<T extends PictureTask> {
-  readonly task: T;
+/** What belongs to a version, NAME@VERSION. */
+export interface Keyed {
   readonly key: string;
-  readonly model: Uint8Array;
-  readonly spec: SpecOf<T>;
 }
 
-export type WorkerModel = { readonly [T in PictureTask]: WorkerModelOf<T> }[PictureTask];
+/** A version as it goes to a worker: its verified bytes. */
+export interface KeyedModel extends Keyed {
+  readonly model: Uint8Array;
+}
 
-/** To a worker. Every `load` and `run` is answered once, with the same id. */
-export type ToWorker =
-  | { readonly type: 'load'; readonly id: number; readonly model: WorkerModel }
+/** What is answered once, under the id with which it is sent; `events`: whether anyone listens to them. */
+export type Question<Model, Job> =
+  | { readonly type: 'load'; readonly model: Model }
+  | { readonly type: 'run'; readonly job: Job; readonly events: boolean };
+
+/** To a worker. */
+export type ToWorker<Model = KeyedModel, Job extends Keyed = Keyed> =
+  | (Question<Model, Job> & { readonly id: number })
   | { readonly type: 'unload'; readonly key: string }
-  | { readonly type: 'run'; readonly id: number; readonly job: PictureJob }
   | { readonly type: 'cancel'; readonly id: number };
 
 /** From a worker. */
-export type FromWorker =
-  | { readonly type: 'done'; readonly id: number; readonly result?: PictureResult }
+export type FromWorker<Result, Event> =
+  | { readonly type: 'done'; readonly id: number; readonly result?: Result }
   | { readonly type: 'failed'; readonly id: number; readonly error: PlainError }
-  | { readonly type: 'progress'; readonly id: number; readonly done: number; readonly total: number };
+  | { readonly type: 'events'; readonly events: readonly { readonly id: number; readonly event: Event }[] }
+  /** Now and then, so that a thread that hangs is noticed. */
+  | { readonly type: 'alive' };
 
-/** The memory behind `bytes`, where it holds nothing else and so can be handed over instead of copied. */
-export function transferable({ buffer, byteLength }: Uint8Array): ArrayBuffer[] {
-  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : [];
-}
+/** The memory behind the byte arrays of a message, where it holds nothing else and so can be handed over instead of copied. */
+export const transferable = (message: object): ArrayBuffer[] =>
+  Object.values(message).flatMap((value: unknown) => {
+    if (!(value instanceof Uint8Array)) return [];
+    const { buffer, byteLength } = value;
+    return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : [];
+  });
