@@ -5,7 +5,6 @@
  *
  *     npm run build:ts && node dist/scripts/bench/conv-forms.js [--rounds 20] [--threads 2] [N,C,K,H,kernel,stride,padding ...]
  */
-import { parseArgs } from 'node:util';
 import { sizeOf, type Tensor } from '../../training/core/tensor.ts';
 import { backward } from '../../training/grad/backward.ts';
 import { filterForm, filterForms } from '../../training/grad/conv-filter.ts';
@@ -15,6 +14,7 @@ import { Graph, type Value } from '../../training/onnx/graph.ts';
 import * as o from '../../training/ops/build.ts';
 import type { ConvGeometry } from '../../training/ops/conv-parts.ts';
 import { openSession } from '../../training/run/ort.node.ts';
+import { benchOptions } from './options.ts';
 
 /** The lesson's MNIST net, the restore U-Net, ResNet-18 at 128 px, a super-resolution net. */
 const shapes = [
@@ -115,9 +115,5 @@ function applies(form: string, stride: number, kernel: number, size: number, out
   return true;
 }
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { rounds: { type: 'string', default: '20' }, threads: { type: 'string', default: '2' } },
-});
-for (const spec of positionals.length > 0 ? positionals : shapes)
-  await measure(spec, { rounds: Number(values.rounds), threads: Number(values.threads) });
+const { rows, rounds, threads } = benchOptions({ rounds: 20, threads: 2 });
+for (const spec of rows.length > 0 ? rows : shapes) await measure(spec, { rounds, threads });

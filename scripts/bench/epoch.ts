@@ -1,5 +1,3 @@
-import { cpus, loadavg } from 'node:os';
-import { parseArgs } from 'node:util';
 import { restoreUnet, restoreUnetDefaults } from '../../models/unet.ts';
 import { ensure } from '../../training/core/errors.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
@@ -13,6 +11,8 @@ import { listImages } from '../../training/pictures/items.node.ts';
 import { openSession } from '../../training/run/ort.node.ts';
 import { createState, initState } from '../../training/step/state.ts';
 import type { Task } from '../../training/step/train-step.ts';
+import { benchOptions } from './options.ts';
+import { machine, median } from './race.ts';
 
 /**
  * What decoding costs while training: epochs of the restore U-Net fed by the loader of damaged pictures, turn by turn with epochs that
@@ -20,24 +20,9 @@ import type { Task } from '../../training/step/train-step.ts';
  * on a quiet machine.
  *   node dist/scripts/bench/epoch.js --data $FETTLE_DATA/sr/pets [--size 128] [--batch 8] [--steps 16] [--rounds 5]
  */
-const { values } = parseArgs({
-  options: {
-    data: { type: 'string' },
-    size: { type: 'string', default: '128' },
-    batch: { type: 'string', default: '8' },
-    steps: { type: 'string', default: '16' },
-    rounds: { type: 'string', default: '5' },
-    workers: { type: 'string', default: '1' },
-  },
-});
-ensure(values.data !== undefined, 'bad-argument', () => 'bench/epoch: expected --data FOLDER, got none');
-const [size, batchSize, steps, rounds, workers] = [
-  values.size,
-  values.batch,
-  values.steps,
-  values.rounds,
-  values.workers,
-].map(Number) as [number, number, number, number, number];
+const defaults = { data: '', size: 128, batch: 8, steps: 16, rounds: 5, workers: 1 };
+const { data, size, batch: batchSize, steps, rounds, workers } = benchOptions(defaults);
+ensure(data !== '', 'bad-argument', () => 'bench/epoch: expected --data FOLDER, got none');
 
 interface Batch {
   readonly x: Tensor<'float32'>;
@@ -56,7 +41,7 @@ initState(state, 1);
 const optimizer = await compileOptimizer(adam, state, openSession);
 const samplesPerEpoch = steps * batchSize;
 const block = dataBlock({ get: listImages, split: noSplit(), label: damaged(), size, batchSize, samplesPerEpoch });
-const { train: loader, close } = await createDataLoaders(block, values.data, { workers, seed: 7 });
+const { train: loader, close } = await createDataLoaders(block, data, { workers, seed: 7 });
 
 async function train({ x, y }: Batch): Promise<void> {
   await step.gradients(state, { x, y });
@@ -83,7 +68,6 @@ for (let round = 1; round <= rounds; round++) {
 }
 await close();
 
-const median = (numbers: readonly number[]): number => [...numbers].sort((a, b) => a - b)[numbers.length >> 1]!;
 const round = (value: number): number => Math.round(value * 1000) / 1000;
 const result = {
   bench: 'epoch',
@@ -95,9 +79,7 @@ const result = {
   cachedSeconds: round(median(turns.map((turn) => turn.cached))),
   decodedSeconds: round(median(turns.map((turn) => turn.decoded))),
   ratio: round(median(turns.map(({ cached: base, decoded }) => decoded / base))),
-  cpu: cpus()[0]?.model,
-  cores: cpus().length,
-  load: round(loadavg()[0]!),
+  ...machine(),
 };
 process.stdout.write(`${JSON.stringify(result)}\n`);
 process.exit();

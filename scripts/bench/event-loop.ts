@@ -1,24 +1,18 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import sharp from 'sharp';
 import { startServer } from '../../server/main.ts';
 import { createRng } from '../../training/core/rng.ts';
+import { benchOptions } from './options.ts';
 
 /**
  * How long the server's event loop is held up while clients restore without pause, as one JSON line. The server is a
  * process of its own with its delay measured inside; the clients are in this one.
  *   node dist/scripts/bench/event-loop.js [--store DIR] [--seconds 20] [--clients 4]
  */
-const { values } = parseArgs({
-  options: {
-    store: { type: 'string' },
-    seconds: { type: 'string', default: '20' },
-    clients: { type: 'string', default: '4' },
-  },
-});
+const options = benchOptions({ store: '', seconds: 20, clients: 4 });
 
 interface Report {
   readonly p50: number;
@@ -28,7 +22,7 @@ interface Report {
 
 /** The child: serves, and answers 'start' and 'stop' with a clean or a read histogram. */
 async function serve(): Promise<void> {
-  const store = values.store === undefined ? {} : { storeDir: values.store };
+  const store = options.store === '' ? {} : { storeDir: options.store };
   const server = await startServer({ port: 0, log: pino({ level: 'silent' }), ...store });
   // One millisecond is the timer's own interval, and so the least that can be measured.
   const delays = monitorEventLoopDelay({ resolution: 1 });
@@ -97,4 +91,4 @@ async function restore(url: string, photo: Uint8Array): Promise<string> {
 }
 
 if (process.send !== undefined) await serve();
-else await measure(Number(values.seconds), Number(values.clients));
+else await measure(options.seconds, options.clients);

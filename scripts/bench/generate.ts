@@ -6,7 +6,6 @@
  * Weights are random, but the decoder's bias falls with the word's rank as -1.5 log(rank), so that next words are as uneven as those of a trained
  * model (perplexity 25). The bare session has the same file without what helps sampling.
  */
-import { parseArgs } from 'node:util';
 import { type AwdLstmConfig, awdLstmDefaults } from '../../models/awd-lstm.ts';
 import { randomTextWeights } from '../../test/helpers/random-text-model.ts';
 import { exportLanguageModel, openTextModel } from '../../training/apps/text.ts';
@@ -16,6 +15,7 @@ import { decodeModel, encodeModel } from '../../training/onnx/schema.ts';
 import { openSession } from '../../training/run/ort.node.ts';
 import { specialTokens } from '../../training/text/special.ts';
 import { Vocab } from '../../training/text/vocab.ts';
+import { benchOptions } from './options.ts';
 import { machine, median, warnIfBusy } from './race.ts';
 
 const nets: Readonly<Record<string, Partial<AwdLstmConfig> & { readonly words: number }>> = {
@@ -94,18 +94,10 @@ async function runOnly(model: OpenTextModel, streams: number, tokens: number): P
   return (1000 * streams * (tokens - 1)) / (performance.now() - start);
 }
 
-const { values } = parseArgs({
-  options: {
-    net: { type: 'string', default: 'full' },
-    threads: { type: 'string', default: '1' },
-    rounds: { type: 'string', default: '7' },
-    tokens: { type: 'string', default: '64' },
-    way: { type: 'string' },
-  },
-});
-const [threads, rounds, tokens] = [Number(values.threads), Number(values.rounds), Number(values.tokens)];
-const net = nets[values.net];
-if (net === undefined) throw new Error(`bench: expected a net of ${Object.keys(nets)}, got ${values.net}`);
+const options = benchOptions({ net: 'full', threads: 1, rounds: 7, tokens: 64, way: '' });
+const { threads, rounds, tokens } = options;
+const net = nets[options.net];
+if (net === undefined) throw new Error(`bench: expected a net of ${Object.keys(nets)}, got ${options.net}`);
 warnIfBusy(threads);
 const file = unevenModel(net);
 const open = (graph: Uint8Array) => openSession(graph, { threads });
@@ -114,7 +106,7 @@ const plain: OpenTextModel = { ...model, session: await open(bare(file)), weighs
 const engine = new TextEngine(model);
 for (const streams of [1, 16])
   for (const [name, way] of Object.entries(ways)) {
-    if (values.way !== undefined && values.way !== name) continue;
+    if (options.way !== '' && options.way !== name) continue;
     const [ours, theirs]: [Round[], number[]] = [[], []];
     for (let round = -1; round < rounds; round++) {
       const [one, other] = [await write(engine, streams, tokens, way), await runOnly(plain, streams, tokens)];
@@ -126,7 +118,7 @@ for (const streams of [1, 16])
     const share = median(ours.map(({ tokensPerSecond }, i) => tokensPerSecond / theirs[i]!));
     const first = median(ours.map(({ firstMs }) => firstMs));
     console.log(
-      `${values.net}, ${streams} streams, ${name}: ${mine.toFixed(0)} tokens/s, bare ${bareRate.toFixed(0)}: ${(100 * share).toFixed(1)} %; first token ${first.toFixed(0)} ms`,
+      `${options.net}, ${streams} streams, ${name}: ${mine.toFixed(0)} tokens/s, bare ${bareRate.toFixed(0)}: ${(100 * share).toFixed(1)} %; first token ${first.toFixed(0)} ms`,
     );
   }
 console.log(JSON.stringify(machine()));

@@ -1,32 +1,18 @@
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
 import { ensure } from '../../training/core/errors.ts';
 import { createDataLoaders, dataBlock } from '../../training/data/block.node.ts';
 import { damaged } from '../../training/data/labellers.ts';
 import { noSplit } from '../../training/data/splitters.ts';
 import { listImages } from '../../training/pictures/items.node.ts';
+import { benchOptions } from './options.ts';
 
 /**
  * The loader of damaged pictures alone, with nothing to feed: images per second and processor time per image, as one JSON line.
  *   node dist/scripts/bench/loader.js --data $FETTLE_DATA/sr/pets [--size 128] [--batch 8] [--workers 1] [--samples 800]
  */
-const { values } = parseArgs({
-  options: {
-    data: { type: 'string' },
-    size: { type: 'string', default: '128' },
-    batch: { type: 'string', default: '8' },
-    workers: { type: 'string', default: '1' },
-    samples: { type: 'string', default: '800' },
-  },
-});
-ensure(values.data !== undefined, 'bad-argument', () => 'bench/loader: expected --data FOLDER, got none');
-
-const [size, batchSize, workers, samples] = [values.size, values.batch, values.workers, values.samples].map(Number) as [
-  number,
-  number,
-  number,
-  number,
-];
+const defaults = { data: '', size: 128, batch: 8, workers: 1, samples: 800 };
+const { data, size, batch: batchSize, workers, samples } = benchOptions(defaults);
+ensure(data !== '', 'bad-argument', () => 'bench/loader: expected --data FOLDER, got none');
 const block = dataBlock({
   get: listImages,
   split: noSplit(),
@@ -35,7 +21,7 @@ const block = dataBlock({
   batchSize,
   samplesPerEpoch: samples,
 });
-const { train: loader, close } = await createDataLoaders(block, values.data, { workers, seed: 7 });
+const { train: loader, close } = await createDataLoaders(block, data, { workers, seed: 7 });
 
 /** Runs `count` batches of an epoch; the first call also pays for starting the threads. */
 async function run(epoch: number, count: number): Promise<number> {

@@ -7,7 +7,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { type MnistNet, mnistNets } from '../../models/mnist.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
 import type { Loader } from '../../training/learner/learner.ts';
@@ -17,6 +16,7 @@ import { createState, initState } from '../../training/step/state.ts';
 import { buildStep } from '../../training/step/train-step.ts';
 import { mnistLearner } from '../results/mnist.ts';
 import { digitLoader, readDigits } from '../results/mnist-data.ts';
+import { benchOptions, raceDefaults } from './options.ts';
 import { openPeer, type Peer } from './peer.ts';
 import { machine, median, peakMb, warnIfBusy } from './race.ts';
 
@@ -48,16 +48,10 @@ async function peerEpoch(peer: Peer, loader: Loader, epoch: number): Promise<{ s
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      data: { type: 'string', default: join(process.env.FETTLE_DATA ?? 'data', 'mnist') },
-      net: { type: 'string', default: 'resnet' },
-      epochs: { type: 'string', default: '5' },
-      threads: { type: 'string', default: '2' },
-      python: { type: 'string', default: '/usr/bin/python3' },
-    },
-  });
-  const [net, threads] = [values.net as MnistNet, Number(values.threads)];
+  const data = join(process.env.FETTLE_DATA ?? 'data', 'mnist');
+  const defaults = { data, net: 'resnet', epochs: 5, threads: 2, python: raceDefaults.python };
+  const { threads, ...values } = benchOptions(defaults);
+  const net = values.net as MnistNet;
   warnIfBusy(threads);
   const train = digitLoader(await readDigits(values.data, 'train'), { batchSize, train: { seed: 1, pad: 3 } });
   const folder = mkdtempSync(join(tmpdir(), 'fettle-bench-'));
@@ -71,7 +65,7 @@ async function main(): Promise<void> {
     const settings = { net: `mnist_${net}`, weights: firstWeights(net), batch, adam: adamSettings, threads };
     const peer = await openPeer('torch_step.py', settings, { python: values.python, folder });
     const [ours, theirs]: [number[], { seconds: number; peakMb: number }[]] = [[], []];
-    for (let epoch = 0; epoch < Number(values.epochs); epoch++) {
+    for (let epoch = 0; epoch < values.epochs; epoch++) {
       const start = performance.now();
       await learner.fit(1, 1e-3);
       ours.push((performance.now() - start) / 1000);

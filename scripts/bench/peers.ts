@@ -12,7 +12,7 @@ import { execFileSync, fork } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { benchOptions } from './options.ts';
 import type { ChildMessage, Kind } from './peers-child.ts';
 import { peerRows } from './peers-rows.ts';
 import { checkTfjs, tfjsInstall, tfjsRows } from './peers-tfjs.ts';
@@ -111,27 +111,16 @@ function parseSides(text: string): Kind[] {
 }
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      rounds: { type: 'string', default: '20' },
-      threads: { type: 'string', default: '2' },
-      sides: { type: 'string', default: Object.keys(titles).join() },
-      tfjs: { type: 'string', default: '' },
-    },
-  });
-  const names = positionals.length > 0 ? positionals : Object.keys(peerRows);
-  const unknown = names.filter((name) => !(name in peerRows));
-  if (unknown.length > 0) throw new Error(`peers: expected rows of ${Object.keys(peerRows)}, got ${unknown}`);
+  const defaults = { rounds: 20, threads: 2, sides: Object.keys(titles).join(), tfjs: '' };
+  const { rows, rounds, threads, ...values } = benchOptions(defaults, Object.keys(peerRows));
   const all = parseSides(values.sides);
   if (values.tfjs !== '') checkTfjs(values.tfjs);
   else if (all.some(isTfjs))
     process.stderr.write(`without --tfjs DIR there is no TensorFlow.js; to put it there: ${tfjsInstall('DIR')}\n`);
-  const threads = Number(values.threads);
   warnIfBusy(threads);
-  for (const row of names) {
+  for (const row of rows) {
     const sides = all.filter((kind) => !isTfjs(kind) || (values.tfjs !== '' && tfjsRows.has(row)));
-    await runRow(row, { rounds: Number(values.rounds), threads, sides, tfjs: values.tfjs });
+    await runRow(row, { rounds, threads, sides, tfjs: values.tfjs });
   }
 }
 

@@ -4,15 +4,14 @@
  *
  *     npm run build:ts && node dist/scripts/bench/profile.js ROW [--runs 12] [--threads 2] [--top 20] [--shapes]
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { toOnnx } from '../../training/onnx/export.ts';
 import { adam } from '../../training/optim/optimizers.ts';
 import { createState, initState } from '../../training/step/state.ts';
 import { buildStep } from '../../training/step/train-step.ts';
+import { benchOptions, inFolder } from './options.ts';
 import { type StepRow, stepRows } from './step-rows.ts';
 
 /** What is read of an event of the profile. */
@@ -27,18 +26,9 @@ interface Event {
   };
 }
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    runs: { type: 'string', default: '12' },
-    threads: { type: 'string', default: '2' },
-    top: { type: 'string', default: '20' },
-    shapes: { type: 'boolean', default: false },
-  },
-});
-const [runs, threads, top] = [Number(values.runs), Number(values.threads), Number(values.top)];
-const make = stepRows[positionals[0] ?? ''];
-if (make === undefined) throw new Error(`profile: expected one of ${Object.keys(stepRows)}, got ${positionals[0]}`);
+const defaults = { runs: 12, threads: 2, top: 20, shapes: false };
+const { rows: names, runs, threads, top, shapes: byShape } = benchOptions(defaults, Object.keys(stepRows));
+const name = names[0]!;
 
 /** Runs the row's training graph and returns the profile's events. */
 async function profile(row: StepRow, folder: string): Promise<readonly Event[]> {
@@ -65,23 +55,20 @@ async function profile(row: StepRow, folder: string): Promise<readonly Event[]> 
   return JSON.parse(readFileSync(join(folder, readdirSync(folder)[0]!), 'utf8')) as Event[];
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'fettle-profile-'));
-try {
+await inFolder(async (folder) => {
   const totals = new Map<string, { us: number; count: number }>();
-  for (const { cat, name, dur, args } of await profile(make(), folder)) {
-    if (cat !== 'Node' || !name.endsWith('_kernel_time')) continue;
+  for (const { cat, name: node, dur, args } of await profile(stepRows[name]!(), folder)) {
+    if (cat !== 'Node' || !node.endsWith('_kernel_time')) continue;
     const shapes = (args?.input_type_shape ?? []).map((one) => Object.values(one)[0]!.join('x')).join(' ');
-    const key = values.shapes ? `${args?.op_name} ${shapes}` : `${args?.op_name}`;
+    const key = byShape ? `${args?.op_name} ${shapes}` : `${args?.op_name}`;
     const { us, count } = totals.get(key) ?? { us: 0, count: 0 };
     totals.set(key, { us: us + dur, count: count + 1 });
   }
   const rows = [...totals].sort(([, a], [, b]) => b.us - a.us);
   const whole = rows.reduce((sum, [, { us }]) => sum + us, 0);
-  process.stdout.write(`${positionals[0]}: ${(whole / runs / 1000).toFixed(1)} ms in kernels\n`);
+  process.stdout.write(`${name}: ${(whole / runs / 1000).toFixed(1)} ms in kernels\n`);
   for (const [key, { us, count }] of rows.slice(0, top))
     process.stdout.write(
       `${(us / runs / 1000).toFixed(2).padStart(8)} ms ${((100 * us) / whole).toFixed(0).padStart(3)} % ${String(Math.round(count / runs)).padStart(5)} nodes  ${key}\n`,
     );
-} finally {
-  rmSync(folder, { recursive: true });
-}
+});

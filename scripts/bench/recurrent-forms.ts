@@ -6,7 +6,6 @@
  */
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { plainRecurrent } from '../../test/helpers/plain-recurrent.ts';
 import { createRng } from '../../training/core/rng.ts';
 import { sizeOf, tensor, zeros } from '../../training/core/tensor.ts';
@@ -21,6 +20,7 @@ import type { Value } from '../../training/onnx/graph.ts';
 import * as o from '../../training/ops/build.ts';
 import { openSession } from '../../training/run/ort.node.ts';
 import { buildStep, type Task } from '../../training/step/train-step.ts';
+import { benchOptions } from './options.ts';
 import { machine, median, peakMb } from './race.ts';
 
 interface Net {
@@ -183,26 +183,23 @@ function checkSame(name: string, first: Report, other: Report): void {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      threads: { type: 'string', default: '2' },
-      rounds: { type: 'string', default: '3' },
-      seconds: { type: 'string', default: '2' },
-      net: { type: 'string' },
-      form: { type: 'string' },
-    },
+  const { net, form, threads, seconds, rounds } = benchOptions({
+    threads: 2,
+    rounds: 3,
+    seconds: 2,
+    net: '',
+    form: '',
   });
-  const { net, form, threads, seconds } = values;
-  if (net !== undefined && form !== undefined) {
-    process.send!(await measure(nets[net]!, forms[form]!, Number(threads), Number(seconds)), () => process.exit());
+  if (net !== '' && form !== '') {
+    process.send!(await measure(nets[net]!, forms[form]!, threads, seconds), () => process.exit());
     return;
   }
-  process.stdout.write(`${JSON.stringify({ ...machine(), threads: Number(threads) })}\n`);
+  process.stdout.write(`${JSON.stringify({ ...machine(), threads })}\n`);
   for (const name of Object.keys(nets)) {
     const reports = new Map<string, Report[]>(Object.keys(forms).map((key) => [key, []]));
-    for (let round = 0; round < Number(values.rounds); round++)
+    for (let round = 0; round < rounds; round++)
       for (const [key, all] of reports)
-        all.push(await apart(['--net', name, '--form', key, '--threads', threads, '--seconds', seconds]));
+        all.push(await apart(['--net', name, '--form', key, '--threads', `${threads}`, '--seconds', `${seconds}`]));
     const first = [...reports.values()][0]![0]!;
     for (const [key, all] of reports) {
       checkSame(name, first, all[0]!);

@@ -7,56 +7,16 @@
  * `--alone` leaves PyTorch out.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
-import { compileOptimizer, compileStep } from '../../training/loop/compile.ts';
 import { optimizers } from '../../training/optim/optimizers.ts';
-import { openSession } from '../../training/run/ort.node.ts';
-import { createState, initState, type TrainState } from '../../training/step/state.ts';
+import { benchOptions, inFolder, raceDefaults } from './options.ts';
+import { type Ours, openOurs, runAlone } from './ours.ts';
 import { openPeer } from './peer.ts';
-import { describe, machine, median, race, type Side, timed, warnIfBusy } from './race.ts';
+import { describe, machine, race, warnIfBusy } from './race.ts';
 import { type RecurrentRow, recurrentRows } from './recurrent-rows.ts';
 
-interface Ours {
-  readonly side: Side;
-  readonly state: TrainState;
-  /** Seconds from nothing to the end of the first step. */
-  readonly firstStepS: number;
-  readonly nodes: number;
-  release(): Promise<void>;
-}
-
-async function openOurs(row: RecurrentRow, threads: number): Promise<Ours> {
-  const begin = performance.now();
-  const open = (model: Uint8Array) => openSession(model, { threads });
-  const def = optimizers[row.optimizer];
-  const step = await compileStep(row.task, open);
-  const state = createState(step.graphs.specs, { optimizer: def });
-  const restart = (): void => {
-    initState(state, 1);
-    for (const moment of state.moments) moment.fill(0);
-    state.step = 0;
-  };
-  restart();
-  const optimizer = await compileOptimizer(def, state, open);
-  const once = async (): Promise<number> => {
-    const loss = await step.gradients(state, row.batch, { seed: 1 });
-    await optimizer.update(state, row.hyper);
-    return loss;
-  };
-  await once();
-  const firstStepS = (performance.now() - begin) / 1000;
-  restart();
-  const side: Side = { name: 'fettle', step: () => timed(once), close: () => undefined };
-  const release = async (): Promise<void> => {
-    await step.release();
-    await optimizer.release();
-  };
-  return { side, state, firstStepS, nodes: step.graphs.training.nodes.length, release };
-}
+const openRow = (row: RecurrentRow, threads: number): Promise<Ours> =>
+  openOurs(row, { optimizer: optimizers[row.optimizer], hyper: row.hyper, threads });
 
 interface Options {
   readonly rounds: number;
@@ -65,21 +25,19 @@ interface Options {
 }
 
 /** `tolerance` Infinity where the losses hang on random numbers. */
-async function raceRow(row: RecurrentRow, { rounds, threads, python }: Options, tolerance?: readonly [number, number]) {
-  const folder = mkdtempSync(join(tmpdir(), 'fettle-bench-'));
-  try {
-    const { side, state, firstStepS, nodes, release } = await openOurs(row, threads);
+const raceRow = (row: RecurrentRow, { rounds, threads, python }: Options, tolerance?: readonly [number, number]) =>
+  inFolder(async (folder) => {
+    const ours = await openRow(row, threads);
+    const { state, firstStepS } = ours;
     const { net, config, optimizer, hyper, batch } = row;
     const settings = { net, config, optimizer, hyper, weights: state.tensors, batch, threads };
     const torch = await openPeer('torch_recurrent.py', settings, { python, folder });
-    const standings = await race([side, torch], { rounds, ...(tolerance === undefined ? {} : { tolerance }) });
+    const standings = await race([ours, torch], { rounds, ...(tolerance === undefined ? {} : { tolerance }) });
     torch.close();
-    await release();
+    await ours.release();
+    const nodes = ours.training.nodes.length;
     return { standings, firstStepS, nodes, parameters: state.params.length, peer: torch.facts };
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
+  });
 
 /** The first losses of both sides without dropouts. */
 async function firstLosses(name: string, options: Options): Promise<readonly number[]> {
@@ -109,35 +67,14 @@ async function runRow(name: string, options: Options): Promise<void> {
   );
 }
 
-/** Only our side, for profiles. */
-async function runAlone(name: string, { rounds, threads }: Options): Promise<void> {
-  const { side, nodes, firstStepS } = await openOurs(recurrentRows[name]!.timed(), threads);
-  const turns = [];
-  for (let i = 0; i < rounds; i++) turns.push(await side.step());
-  const ms = turns.map((turn) => turn.ms);
-  process.stdout.write(
-    `${name}: ${Math.min(...ms).toFixed(1)} ms best, ${median(ms).toFixed(1)} median, first step after ${firstStepS.toFixed(2)} s, ${turns.at(-1)!.peakMb.toFixed(0)} MB peak, ${nodes} nodes\n`,
-  );
-}
-
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      rounds: { type: 'string', default: '20' },
-      threads: { type: 'string', default: '2' },
-      python: { type: 'string', default: '/usr/bin/python3' },
-      alone: { type: 'boolean', default: false },
-      losses: { type: 'boolean', default: false },
-    },
-  });
-  const options = { rounds: Number(values.rounds), threads: Number(values.threads), python: values.python };
+  const names = Object.keys(recurrentRows);
+  const { rows, alone, losses, ...options } = benchOptions({ ...raceDefaults, alone: false, losses: false }, names);
   warnIfBusy(options.threads);
-  for (const name of positionals.length > 0 ? positionals : Object.keys(recurrentRows)) {
-    if (!(name in recurrentRows))
-      throw new Error(`recurrent-step: expected ${Object.keys(recurrentRows).join(' or ')}, got ${name}`);
-    if (values.losses) process.stdout.write(`${JSON.stringify(await firstLosses(name, options))}\n`);
-    else await (values.alone ? runAlone : runRow)(name, options);
+  for (const name of rows) {
+    if (losses) process.stdout.write(`${JSON.stringify(await firstLosses(name, options))}\n`);
+    else if (alone) await runAlone(name, await openRow(recurrentRows[name]!.timed(), options.threads), options.rounds);
+    else await runRow(name, options);
   }
 }
 

@@ -3,7 +3,6 @@ import { readdir, readFile } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { pino } from 'pino';
 import sharp from 'sharp';
@@ -18,6 +17,7 @@ import { segmentInput, segmentSize } from '../../tasks/segment/infer.ts';
 import { segmentTask } from '../../tasks/segment/serve.node.ts';
 import { openSession } from '../../training/run/ort.node.ts';
 import { dataFolder } from '../results/data.ts';
+import { benchOptions } from './options.ts';
 import { median, warnIfBusy } from './race.ts';
 
 /**
@@ -29,15 +29,8 @@ import { median, warnIfBusy } from './race.ts';
  *   http      the server in a process of its own, asked by twice as many clients as it has workers
  *   node dist/scripts/bench/segment-throughput.js [--width 480] [--rounds 7] [--seconds 2] [--workers 2]
  */
-const { values } = parseArgs({
-  options: {
-    width: { type: 'string', default: '480' },
-    rounds: { type: 'string', default: '7' },
-    seconds: { type: 'string', default: '2' },
-    workers: { type: 'string', default: '2' },
-  },
-});
-const workers = Number(values.workers);
+const options = benchOptions({ width: 480, rounds: 7, seconds: 2, workers: 2 });
+const { workers } = options;
 
 const parts = ['session', 'bare', 'worker'] as const;
 type PartName = (typeof parts)[number];
@@ -157,15 +150,15 @@ async function readPhoto(width: number): Promise<Uint8Array> {
 
 async function main(): Promise<void> {
   warnIfBusy(workers);
-  const photo = await readPhoto(Number(values.width));
+  const photo = await readPhoto(options.width);
   const threads = await startThreads({ photo, threads: threadsOf(workers) });
   const child = fork(fileURLToPath(import.meta.url), process.argv.slice(2), { stdio: 'inherit' });
   const sides = [...parts.map((part) => sideOf(threads, part)), httpSide(String(await messageOf(child)), photo)];
   const rates = new Map(sides.map(({ name }) => [name, [] as number[]]));
-  for (let round = -1; round < Number(values.rounds); round++) {
+  for (let round = -1; round < options.rounds; round++) {
     for (const { name, run } of sides) {
       const start = performance.now();
-      const done = await run(Number(values.seconds));
+      const done = await run(options.seconds);
       if (round >= 0) rates.get(name)!.push((1000 * done) / (performance.now() - start));
     }
   }
