@@ -1,8 +1,5 @@
-import { createHash } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { zooDir } from '../../server/store/paths.ts';
-import type { ModelConfig } from '../../tasks/config.ts';
 import { restoreCard } from '../../tasks/restore/card.ts';
 import { exportRestore } from '../../tasks/restore/net.ts';
 import type { RestoreRunConfig, RestoreRunResult } from '../../tasks/restore/recipe.node.ts';
@@ -11,6 +8,7 @@ import { listImages } from '../../training/pictures/items.node.ts';
 import { checkpointFiles } from '../../training/runs/checkpoint.node.ts';
 import { decodeSafetensors } from '../../training/weights/safetensors.ts';
 import { dataFolder } from './data.ts';
+import { ship } from './ship.ts';
 
 /*
  * Puts what a run of `fettle train restore` has reached into models/zoo/restore/1.
@@ -62,38 +60,19 @@ async function readRun(
   };
 }
 
-const entryOf = (content: Uint8Array): { readonly sha256: string; readonly sizeBytes: number } => ({
-  sha256: createHash('sha256').update(content).digest('hex'),
-  sizeBytes: content.length,
-});
-
-async function ship(folder: string): Promise<void> {
-  const { config, result } = await readRun(folder, join(dataFolder(), 'sr/pets'));
-  const { model, spec } = exportRestore(config.model, result.weights);
-  const text = new TextEncoder();
-  const files = {
-    'model.onnx': model,
-    'card.md': text.encode(restoreCard(facts, config, result)),
-    LICENSE: text.encode(licenceText),
-  };
-  const { psnr, input_psnr: input, undamaged_psnr: undamaged } = result.best.metrics;
-  const described: ModelConfig = {
+const { config, result } = await readRun(process.argv[2] ?? 'runs/restore', join(dataFolder(), 'sr/pets'));
+const { model, spec } = exportRestore(config.model, result.weights);
+const { psnr, input_psnr: input, undamaged_psnr: undamaged } = result.best.metrics;
+const target = await ship(
+  {
     name: 'restore',
     task: 'restore',
-    version: 1,
-    createdAt: new Date().toISOString(),
     description: 'JPEG damage, drawn numbers and blur removed; trained on photos of Oxford-IIIT Pet',
     image: spec,
-    files: Object.fromEntries(Object.entries(files).map(([name, content]) => [name, entryOf(content)])),
     metrics: { heldOutPsnrDb: psnr!, heldOutInputPsnrDb: input!, undamagedPsnrDb: undamaged! },
-  };
-  const target = join(zooDir, 'restore', '1');
-  await mkdir(target, { recursive: true });
-  for (const [name, content] of Object.entries(files)) await writeFile(join(target, name), content);
-  await writeFile(join(target, 'config.json'), `${JSON.stringify(described, null, 2)}\n`);
-  process.stdout.write(
-    `${target}: epoch ${result.best.epoch}, ${psnr!.toFixed(2)} dB held out (input ${input!.toFixed(2)}), ${model.length} bytes\n`,
-  );
-}
-
-await ship(process.argv[2] ?? 'runs/restore');
+  },
+  { 'model.onnx': model, 'card.md': restoreCard(facts, config, result), LICENSE: licenceText },
+);
+process.stdout.write(
+  `${target}: epoch ${result.best.epoch}, ${psnr!.toFixed(2)} dB held out (input ${input!.toFixed(2)}), ${model.length} bytes\n`,
+);

@@ -1,12 +1,8 @@
-import { createHash } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { zooDir } from '../../server/store/paths.ts';
-import type { ModelConfig } from '../../tasks/config.ts';
 import type { SegmentData } from '../../tasks/segment/folder.node.ts';
 import { exportSegment } from '../../tasks/segment/net.ts';
 import type { SegmentScore } from '../../tasks/segment/score.node.ts';
 import type { SegmentRun } from './segment.ts';
+import { ship } from './ship.ts';
 
 const dataText = `CamVid in SegNet's form: 701 frames of four videos of Cambridge, 480 x 360, 11 classes and void; 367 to train on, 101 to validate, 233 to test, the
 published split. G. J. Brostow, J. Shotton, J. Fauqueur, R. Cipolla, "Segmentation and Recognition Using Structure from Motion Point Clouds", ECCV 2008;
@@ -105,34 +101,16 @@ export async function shipSegment(
   const run = runs.at(-1)!;
   const net = { ...run.config.model, classes: data.classes.length };
   const { model, spec } = exportSegment(net, run.weights, { classes: data.classes, shortSide: valid.shortSide });
-  const text = new TextEncoder();
-  const files = {
-    'model.onnx': model,
-    'card.md': text.encode(card(runs, data, valid, test)),
-    LICENSE: text.encode(licenceText),
+  const metrics = {
+    valAccuracy: valid.accuracy,
+    valMeanIou: valid.meanIou,
+    testAccuracy: test.accuracy,
+    testMeanIou: test.meanIou,
   };
-  const entries = Object.entries(files).map(([name, content]) => {
-    const sha256 = createHash('sha256').update(content).digest('hex');
-    return [name, { sha256, sizeBytes: content.length }] as const;
-  });
-  const described: ModelConfig = {
-    name: 'segment',
-    task: 'segment',
-    version: 1,
-    createdAt: new Date().toISOString(),
-    description: 'street scenes, a class for every pixel; trained on CamVid, research only',
-    segment: spec,
-    files: Object.fromEntries(entries),
-    metrics: {
-      valAccuracy: valid.accuracy,
-      valMeanIou: valid.meanIou,
-      testAccuracy: test.accuracy,
-      testMeanIou: test.meanIou,
-    },
-  };
-  const target = join(zooDir, 'segment', '1');
-  await mkdir(target, { recursive: true });
-  for (const [name, content] of Object.entries(files)) await writeFile(join(target, name), content);
-  await writeFile(join(target, 'config.json'), `${JSON.stringify(described, null, 2)}\n`);
+  const description = 'street scenes, a class for every pixel; trained on CamVid, research only';
+  const target = await ship(
+    { name: 'segment', task: 'segment', description, segment: spec, metrics },
+    { 'model.onnx': model, 'card.md': card(runs, data, valid, test), LICENSE: licenceText },
+  );
   process.stdout.write(`${target}: ${model.length} bytes\n`);
 }

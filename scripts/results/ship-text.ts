@@ -1,15 +1,13 @@
-import { createHash } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { zooDir } from '../../server/store/paths.ts';
-import type { ModelConfig } from '../../tasks/config.ts';
 import { textModelFacts } from '../../training/apps/text.ts';
 import type { Progress } from '../../training/loop/recorder.ts';
 import { quantiseWeights } from '../../training/onnx/quantise.ts';
 import { checkpointFiles } from '../../training/runs/checkpoint.node.ts';
 import { Vocab } from '../../training/text/vocab.ts';
 import { decodeSafetensors } from '../../training/weights/safetensors.ts';
+import { ship } from './ship.ts';
 import { measureTweets, type TweetsResult, withWords } from './tweets.ts';
 
 /*
@@ -87,46 +85,29 @@ Research only; see LICENSE.
 `;
 }
 
-const entryOf = (content: Uint8Array): ModelConfig['files'][string] => ({
-  sha256: createHash('sha256').update(content).digest('hex'),
-  sizeBytes: content.length,
-});
-
-async function ship(bodyFolder: string, tunedFolder: string, tunedCommand: string): Promise<void> {
+async function shipText(bodyFolder: string, tunedFolder: string, tunedCommand: string): Promise<void> {
   const [body, tuned] = await Promise.all([bodyFolder, tunedFolder].map((dir) => readFile(join(dir, 'model.onnx'))));
   const measured = await measureTweets(body!, tuned!);
   const runs = [await runOf(bodyFolder, ['']), await runOf(tunedFolder, ['head', 'all'])] as const;
   const { config, words } = textModelFacts(tuned!);
-  const text = new TextEncoder();
-  const files: Readonly<Record<string, Uint8Array>> = {
-    'model.onnx': quantiseWeights(withWords(tuned!, new Vocab(words))),
-    'card.md': text.encode(card(measured, ...runs, tunedCommand)),
-    LICENSE: text.encode(licenceText),
-  };
+  const model = quantiseWeights(withWords(tuned!, new Vocab(words)));
   const row = (name: string) => measured.rows.find(({ model }) => model === name)!;
   const shipped = row('fine-tuned, int8 weights');
-  const described: ModelConfig = {
-    name: 'text',
-    task: 'text',
-    version: 1,
-    createdAt: new Date().toISOString(),
-    description: `short posts, machine-written and nobody's words; WikiText-2, then posts of one account up to 2018, research only`,
-    files: Object.fromEntries(Object.entries(files).map(([name, content]) => [name, entryOf(content)])),
-    metrics: {
-      heldOutPerplexity: shipped.held,
-      laterPerplexity: shipped.later,
-      floatHeldOutPerplexity: row('fine-tuned').held,
-      bodyHeldOutPerplexity: row('body').held,
-      kneserNeyHeldOutPerplexity: row('5-gram Kneser-Ney').held,
-      unknownShare: measured.unknown.held,
-    },
+  const metrics = {
+    heldOutPerplexity: shipped.held,
+    laterPerplexity: shipped.later,
+    floatHeldOutPerplexity: row('fine-tuned').held,
+    bodyHeldOutPerplexity: row('body').held,
+    kneserNeyHeldOutPerplexity: row('5-gram Kneser-Ney').held,
+    unknownShare: measured.unknown.held,
   };
-  const target = join(zooDir, 'text', '1');
-  await mkdir(target, { recursive: true });
-  for (const [name, content] of Object.entries(files)) await writeFile(join(target, name), content);
-  await writeFile(join(target, 'config.json'), `${JSON.stringify(described, null, 2)}\n`);
+  const description = `short posts, machine-written and nobody's words; WikiText-2, then posts of one account up to 2018, research only`;
+  const target = await ship(
+    { name: 'text', task: 'text', description, metrics },
+    { 'model.onnx': model, 'card.md': card(measured, ...runs, tunedCommand), LICENSE: licenceText },
+  );
   const { layers, width, hidden } = config;
-  process.stdout.write(`${target}: ${files['model.onnx']!.length} bytes, ${layers} layers of ${width} and ${hidden}\n`);
+  process.stdout.write(`${target}: ${model.length} bytes, ${layers} layers of ${width} and ${hidden}\n`);
   process.stdout.write(`${JSON.stringify(measured, null, 1)}\n`);
 }
 
@@ -136,4 +117,4 @@ const { body, tuned, command } = new Command('ship-text')
   .requiredOption('--command <text>', 'the command that fine-tuned it, for the card')
   .parse()
   .opts<{ readonly body: string; readonly tuned: string; readonly command: string }>();
-await ship(body, tuned, command);
+await shipText(body, tuned, command);
