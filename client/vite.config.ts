@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin, type Rollup } from 'vite';
-import { addressOf, pageParts } from './parts.ts';
+import { addressOf, pageParts } from '../scripts/repo/pages.ts';
 
 /** The pages, by their names; the file of one lies beside this one. */
 const pages = ['index', 'segment', 'classify', 'write'] as const;

@@ -1,3 +1,7 @@
+import { classifyHere } from '../../tasks/classify/here.web.ts';
+import { restoreHere } from '../../tasks/restore/here.web.ts';
+import { segmentHere } from '../../tasks/segment/here.web.ts';
+import { textHere } from '../../tasks/text/here.web.ts';
 import { FettleError, messageOf } from '../../training/core/errors.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
 import { type TextModelParts, textModelParts } from '../../training/generate/text-model.ts';
@@ -7,10 +11,6 @@ import type { Client, ModelInfo, Progress } from '../api.ts';
 import type { DoneHere, Jobs, PieceOf, TaskName } from './jobs.ts';
 import { type LocalModel, openModel } from './model-source.ts';
 import { runtimeFiles } from './runtimes.ts';
-import { classifyHere } from './tasks/classify.ts';
-import { restoreHere } from './tasks/restore.ts';
-import { segmentHere } from './tasks/segment.ts';
-import { textHere } from './tasks/text.ts';
 
 /** A model on a device. */
 export interface Running {

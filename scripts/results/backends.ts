@@ -12,7 +12,7 @@ import { openBrowser } from '../../test/helpers/browser.ts';
  *   npm run build && node dist/scripts/results/backends.js
  */
 
-const photo = await sharp(join(packageRoot, 'client', 'sample.jpg'))
+const photo = await sharp(join(packageRoot, 'tasks', 'restore', 'sample.jpg'))
   .png()
   .toBuffer();
 const server = await startServer({ port: 0, log: pino({ level: 'warn' }) });

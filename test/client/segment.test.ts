@@ -31,7 +31,7 @@ interface Photo {
 
 /** The sample photo of the page at an odd size, and frames of CamVid's test part where they are. */
 async function photos(): Promise<Photo[]> {
-  const sample = sharp(join(rootDir, 'client', 'sample.jpg')).resize(291, 215, { fit: 'fill' });
+  const sample = sharp(join(rootDir, 'tasks', 'restore', 'sample.jpg')).resize(291, 215, { fit: 'fill' });
   const own = { name: 'sample.png', bytes: await sample.png().toBuffer() };
   const data = join(process.env.FETTLE_DATA ?? '../shared/data', 'camvid');
   if (!existsSync(join(data, 'test.txt'))) return [own];
@@ -175,7 +175,7 @@ function paletteOf(png: Uint8Array): Buffer {
   });
 
   it('has the server draw over a photo that the browser cannot open; a failed save leaves the result where it is', async () => {
-    const tiff = await sharp(join(rootDir, 'client', 'sample.jpg'))
+    const tiff = await sharp(join(rootDir, 'tasks', 'restore', 'sample.jpg'))
       .resize(120, 90, { fit: 'fill' })
       .tiff()
       .toBuffer();

@@ -60,7 +60,7 @@ describe('the model that is shipped', () => {
   });
 
   it("takes the number off the page's sample at twice its size", async () => {
-    const photo = await readFile(join(packageRoot, 'client', 'sample.jpg'));
+    const photo = await readFile(join(packageRoot, 'tasks', 'restore', 'sample.jpg'));
     const query = { scale: 2, format: 'png', quality: 90, metadata: 'strip' } as const;
     expect(await whiteShare(photo)).to.be.above(0.1);
     // The bytes move to the worker.

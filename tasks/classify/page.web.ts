@@ -1,10 +1,10 @@
-import type { LabelProbability } from '../../tasks/classify/infer.ts';
-import { PhotoPage } from '../photo-page.ts';
-import { serverOrDevice } from '../place.ts';
-import { startShell } from '../shell.ts';
-import { byId, element } from '../ui/dom.ts';
-import { showPhoto } from '../ui/photo.ts';
-import { shareWords } from '../ui/words.ts';
+import { PhotoPage } from '../../client/photo-page.ts';
+import { serverOrDevice } from '../../client/place.ts';
+import { startShell } from '../../client/shell.ts';
+import { byId, element } from '../../client/ui/dom.ts';
+import { showPhoto } from '../../client/ui/photo.ts';
+import { shareWords } from '../../client/ui/words.ts';
+import type { LabelProbability } from './infer.ts';
 
 const shell = startShell('classify');
 const { client, local } = shell;

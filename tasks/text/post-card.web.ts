@@ -1,5 +1,5 @@
-import { element } from './dom.ts';
-import { postLength, postLimit } from './post-length.ts';
+import { element } from '../../client/ui/dom.ts';
+import { postLength, postLimit } from './post-length.web.ts';
 
 /** Copies text, also where there is no clipboard for scripts (pages on plain http). */
 export async function copyText(text: string): Promise<void> {

@@ -1,8 +1,8 @@
-import type { Segmented } from '../local/jobs.ts';
-import { element, find } from './dom.ts';
-import { drawClasses } from './overlay.ts';
-import { showPhoto } from './photo.ts';
-import { shareWords } from './words.ts';
+import type { Segmented } from '../../client/local/jobs.ts';
+import { element, find } from '../../client/ui/dom.ts';
+import { showPhoto } from '../../client/ui/photo.ts';
+import { shareWords } from '../../client/ui/words.ts';
+import { drawClasses } from './overlay.web.ts';
 
 /** Pixels of the overlay on the screen, at most: a larger one would only be slower to draw. */
 const maxPixels = 2e6;

@@ -1,12 +1,12 @@
-import type { ImageModelSpec } from '../../../tasks/pictures.ts';
-import { tensor } from '../../../training/core/tensor.ts';
-import { restoreImage } from '../../../training/pictures/tiles.ts';
-import type { WebDevice } from '../../../training/run/ort.web.ts';
-import { decodeImage, encodeImage, ensureOutputFits } from '../codec.ts';
-import type { TaskRun } from '../engine.ts';
-import type { RestoreJob } from '../jobs.ts';
-import { specOf } from '../model-source.ts';
-import { sniffFormat } from '../sniff.ts';
+import { decodeImage, encodeImage, ensureOutputFits } from '../../client/local/codec.ts';
+import type { TaskRun } from '../../client/local/engine.ts';
+import type { RestoreJob } from '../../client/local/jobs.ts';
+import { specOf } from '../../client/local/model-source.ts';
+import { sniffFormat } from '../../client/local/sniff.ts';
+import { tensor } from '../../training/core/tensor.ts';
+import { restoreImage } from '../../training/pictures/tiles.ts';
+import type { WebDevice } from '../../training/run/ort.web.ts';
+import type { ImageModelSpec } from '../pictures.ts';
 
 /** The server's. */
 const defaultQuality = 90;

@@ -1,11 +1,11 @@
-import { ApiError, type GenerateBody, type GenerateEvent } from '../api.ts';
-import type { TextJob } from '../local/jobs.ts';
-import { LocalError } from '../local.ts';
-import { type Done, serverOrDevice, type Wish } from '../place.ts';
-import { startShell } from '../shell.ts';
-import { byId, element } from '../ui/dom.ts';
-import { PostCard } from '../ui/post-card.ts';
-import { deviceWords, errorWords, placeWords, progressWords, type TaskWords } from '../ui/words.ts';
+import { ApiError, type GenerateBody, type GenerateEvent } from '../../client/api.ts';
+import type { TextJob } from '../../client/local/jobs.ts';
+import { LocalError } from '../../client/local.ts';
+import { type Done, serverOrDevice, type Wish } from '../../client/place.ts';
+import { startShell } from '../../client/shell.ts';
+import { byId, element } from '../../client/ui/dom.ts';
+import { deviceWords, errorWords, placeWords, progressWords, type TaskWords } from '../../client/ui/words.ts';
+import { PostCard } from './post-card.web.ts';
 
 type Candidates = GenerateBody['candidates'];
 

@@ -1,9 +1,9 @@
-import { ensure } from '../../../training/core/errors.ts';
-import { TextEngine } from '../../../training/generate/engine.ts';
-import { Vocab } from '../../../training/text/vocab.ts';
-import type { GenerateBody, GenerateEvent } from '../../api.ts';
-import type { TaskRun } from '../engine.ts';
-import type { TextJob } from '../jobs.ts';
+import type { GenerateBody, GenerateEvent } from '../../client/api.ts';
+import type { TaskRun } from '../../client/local/engine.ts';
+import type { TextJob } from '../../client/local/jobs.ts';
+import { ensure } from '../../training/core/errors.ts';
+import { TextEngine } from '../../training/generate/engine.ts';
+import { Vocab } from '../../training/text/vocab.ts';
 
 /** textHere: the prompt -> texts that go on where it ends, told piece by piece. The server writes with the same engine. */
 export function textHere(run: TaskRun<TextJob, GenerateEvent>): Promise<GenerateBody['candidates']> {

@@ -1,15 +1,15 @@
+import type { SegmentBody } from '../../client/api.ts';
+import type { Segmented } from '../../client/local/jobs.ts';
+import { PhotoPage } from '../../client/photo-page.ts';
+import { serverOrDevice } from '../../client/place.ts';
+import { startShell } from '../../client/shell.ts';
+import { byId } from '../../client/ui/dom.ts';
+import { downloadName } from '../../client/ui/words.ts';
 import { messageOf } from '../../training/core/errors.ts';
 import { paintRle } from '../../training/pictures/masks/rle.ts';
-import type { SegmentBody } from '../api.ts';
-import type { Segmented } from '../local/jobs.ts';
-import { PhotoPage } from '../photo-page.ts';
-import { serverOrDevice } from '../place.ts';
-import { startShell } from '../shell.ts';
-import { byId } from '../ui/dom.ts';
-import { MaskView } from '../ui/mask-view.ts';
-import { overlayFile, saveAs } from '../ui/overlay.ts';
-import { palettePng } from '../ui/palette-png.ts';
-import { downloadName } from '../ui/words.ts';
+import { MaskView } from './mask-view.web.ts';
+import { overlayFile, saveAs } from './overlay.web.ts';
+import { palettePng } from './palette-png.web.ts';
 
 const shell = startShell('segment');
 const { client, local } = shell;

@@ -1,8 +1,8 @@
-import { classifyInput, type LabelProbability, topLabels } from '../../../tasks/classify/infer.ts';
-import { decodeImage } from '../codec.ts';
-import type { TaskRun } from '../engine.ts';
-import type { ClassifyJob } from '../jobs.ts';
-import { specOf } from '../model-source.ts';
+import { decodeImage } from '../../client/local/codec.ts';
+import type { TaskRun } from '../../client/local/engine.ts';
+import type { ClassifyJob } from '../../client/local/jobs.ts';
+import { specOf } from '../../client/local/model-source.ts';
+import { classifyInput, type LabelProbability, topLabels } from './infer.ts';
 
 /** classifyHere: the photo's file -> the `top` likeliest labels, likeliest first. */
 export async function classifyHere(run: TaskRun<ClassifyJob>): Promise<readonly LabelProbability[]> {

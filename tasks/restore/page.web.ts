@@ -1,11 +1,11 @@
-import type { OutputFormat, Scale } from '../api.ts';
-import { PhotoPage } from '../photo-page.ts';
-import { serverOrDevice } from '../place.ts';
+import type { OutputFormat, Scale } from '../../client/api.ts';
+import { PhotoPage } from '../../client/photo-page.ts';
+import { serverOrDevice } from '../../client/place.ts';
+import { startShell } from '../../client/shell.ts';
+import { Compare } from '../../client/ui/compare.ts';
+import { byId } from '../../client/ui/dom.ts';
+import { downloadName } from '../../client/ui/words.ts';
 import sampleUrl from '../sample.jpg?url';
-import { startShell } from '../shell.ts';
-import { Compare } from '../ui/compare.ts';
-import { byId } from '../ui/dom.ts';
-import { downloadName } from '../ui/words.ts';
 
 const shell = startShell('restore');
 const { client, local } = shell;

@@ -1,8 +1,8 @@
-import { segmentPicture } from '../../../tasks/segment/infer.ts';
-import { decodeImage } from '../codec.ts';
-import type { TaskRun } from '../engine.ts';
-import type { PhotoJob, Segmented } from '../jobs.ts';
-import { specOf } from '../model-source.ts';
+import { decodeImage } from '../../client/local/codec.ts';
+import type { TaskRun } from '../../client/local/engine.ts';
+import type { PhotoJob, Segmented } from '../../client/local/jobs.ts';
+import { specOf } from '../../client/local/model-source.ts';
+import { segmentPicture } from './infer.ts';
 
 /** segmentHere: the photo's file -> the class of every pixel of the upright picture. */
 export async function segmentHere({ job, model, onDevice, tell }: TaskRun<PhotoJob>): Promise<Segmented> {
