@@ -24,6 +24,8 @@ export interface Progress {
 
 export interface CallOptions {
   readonly signal?: AbortSignal;
+  /** NAME or NAME@VERSION of the model that answers; by default the task's own. */
+  readonly model?: string;
   readonly onProgress?: (progress: Progress) => void;
 }
 
@@ -51,9 +53,8 @@ export interface ClassifyOptions extends CallOptions {
 /** What is to be written: see `POST /v1/generate` in docs/reference/http.md; only `prompt` has to be there. */
 export type GenerateOptions = Omit<GenerateRequest, 'prompt' | 'stream'>;
 
-export interface GenerateCallOptions extends GenerateOptions {
-  readonly signal?: AbortSignal;
-  /** Is told of every piece of a text as it comes. */
+export interface GenerateCallOptions extends GenerateOptions, Pick<CallOptions, 'signal' | 'model'> {
+  /** Called with every piece of a text as it comes. */
   readonly onPiece?: (piece: GenerateEvent) => void;
 }
 
@@ -121,7 +122,7 @@ export interface ClientOptions {
 }
 
 const clientNames = namesOf<ClientOptions>({ baseUrl: true, send: true });
-const callTable = { signal: true, onProgress: true } as const;
+const callTable = { signal: true, model: true, onProgress: true } as const;
 const callNames = namesOf<CallOptions>(callTable);
 const restoreNames = namesOf<RestoreOptions>({
   ...callTable,
@@ -147,7 +148,7 @@ export function createClient(options: ClientOptions = {}): Client {
   const get = (path: string, signal?: AbortSignal, onProgress?: CallOptions['onProgress']): Promise<Reply> =>
     ask(send, { method: 'GET', url: url(path), ...(signal && { signal }), ...(onProgress && { onProgress }) });
   const post = (path: string, query: Query, file: Blob, options: CallOptions): Promise<Reply> =>
-    upload(send, `${url(path)}?${queryOf(query)}`, file, options);
+    upload(send, url(path) + queryOf({ ...query, model: options.model }), file, options);
   return {
     restore: async (file, options = {}) => {
       knownKeys('restore', options, restoreNames);
@@ -166,7 +167,8 @@ export function createClient(options: ClientOptions = {}): Client {
       knownKeys('classify', options, classifyNames);
       return bodyOf(await post('/v1/classify', { top: options.top }, file, options));
     },
-    generate: (prompt, options) => generate(url('/v1/generate'), prompt, options),
+    generate: (prompt, { model, ...options } = {}) =>
+      generate(url('/v1/generate') + queryOf({ model }), prompt, options),
     models: async ({ signal } = {}) => {
       const reply = await get('/v1/models', signal);
       return (JSON.parse(await reply.body.text()) as ModelsBody).models;
@@ -190,10 +192,11 @@ export function modelFilePath({ name, version, files }: ModelInfo, file: string)
 
 type Query = Readonly<Record<string, string | number | undefined>>;
 
-/** What is left out of a query is the server's choice. */
-function queryOf(values: Query): URLSearchParams {
+/** `?a=1&b=2`, or '' without values; what is omitted is the server's choice. */
+function queryOf(values: Query): string {
   const given = Object.entries(values).filter(([, value]) => value !== undefined);
-  return new URLSearchParams(given.map(([name, value]): [string, string] => [name, String(value)]));
+  const query = new URLSearchParams(given.map(([name, value]): [string, string] => [name, String(value)]));
+  return given.length === 0 ? '' : `?${query}`;
 }
 
 function upload(send: Send, url: string, file: Blob, { signal, onProgress }: CallOptions): Promise<Reply> {
@@ -203,7 +206,7 @@ function upload(send: Send, url: string, file: Blob, { signal, onProgress }: Cal
   return ask(send, { method: 'POST', url, body, ...extras });
 }
 
-async function generate(url: string, prompt: string, { signal, onPiece, ...options }: GenerateCallOptions = {}) {
+async function generate(url: string, prompt: string, { signal, onPiece, ...options }: GenerateCallOptions) {
   try {
     const response = await openAnswer(url, { prompt, ...options, stream: true }, signal);
     const { status, headers, ok, body } = response;
@@ -266,10 +269,17 @@ async function errorOf(reply: Reply): Promise<ApiError> {
   }
 }
 
-/** The model of a task, the one that is loaded before one that should be; throws `not-found` where there is none. */
-export function modelFor(models: readonly ModelInfo[], task: ModelInfo['task']): ModelInfo {
+/** The model of a task that is named, NAME or NAME@VERSION; by default the one called like its task, else one that is loaded. */
+export function findModel(models: readonly ModelInfo[], task: string, named?: string): ModelInfo | undefined {
   const able = models.filter((one) => one.task === task);
-  const found = able.find((one) => one.active) ?? able[0];
-  if (found === undefined) throw new FettleError('not-found', `modelFor: expected a model for ${task}, got none`);
+  if (named !== undefined) return able.find(({ name, version }) => named === name || named === `${name}@${version}`);
+  return able.find(({ name }) => name === task) ?? able.find(({ active }) => active) ?? able[0];
+}
+
+/** The same; throws `not-found` where there is none. */
+export function modelFor(models: readonly ModelInfo[], task: string, named?: string): ModelInfo {
+  const found = findModel(models, task, named);
+  const what = named === undefined ? `a model for ${task}` : `${named} for ${task}, in the version that serves`;
+  if (found === undefined) throw new FettleError('not-found', `modelFor: expected ${what}, got none`);
   return found;
 }

@@ -1,9 +1,9 @@
 import { messageOf } from '../training/core/errors.ts';
 import type { WebDevice } from '../training/run/ort.web.ts';
 import { type Client, type ModelInfo, modelFilePath, modelFor } from './api.ts';
-import type { TaskName } from './local/jobs.ts';
 import { idOf, modelFileFor } from './local/model-source.ts';
 import { runtimeFiles } from './local/runtimes.ts';
+import { baseUrl, pages } from './pages.ts';
 
 /** Whether the page would work without the server, and with which model; or why not. */
 export type OfflineState =
@@ -18,16 +18,16 @@ const nextIdle = (): Promise<void> =>
 
 /**
  * keepOffline: once the page is idle, has the service worker keep the pages, the runtime, and the models that serve now: that of this
- * page's task, and those of the pages that were here before.
+ * page's task (`wanted`, if given), and those of the pages that were here before.
  */
-export async function keepOffline(client: Client, task: TaskName): Promise<OfflineState> {
+export async function keepOffline(client: Client, task: string, wanted: string | undefined): Promise<OfflineState> {
   if (!('serviceWorker' in navigator)) return { ready: false, reason: 'working offline needs https or localhost' };
   try {
     await nextIdle();
-    await navigator.serviceWorker.register('/sw.js');
+    await navigator.serviceWorker.register('./sw.js');
     const { active } = await navigator.serviceWorker.ready;
     const listed = await client.models();
-    const model = modelFor(listed, task);
+    const model = modelFor(listed, task, wanted);
     const others = listed.filter((one) => one.active && one.name !== model.name);
     const best = await devicesToKeep();
     const models = [model, ...(await keptOf(others))].map((one) => ({ one, devices: devicesFor(one, best) }));
@@ -42,21 +42,22 @@ export async function keepOffline(client: Client, task: TaskName): Promise<Offli
   }
 }
 
-/** Those of the models of which some version is kept. */
+/** Those of the models of which the service worker keeps some version. */
 async function keptOf(models: readonly ModelInfo[]): Promise<ModelInfo[]> {
   const names = await caches.keys();
-  return models.filter(({ name }) => names.some((cache) => cache.startsWith(`fettle-model-${name}@`)));
+  const { pathname } = new URL(baseUrl);
+  const prefix = `${pathname === '/' ? 'fettle-' : `fettle${pathname}`}model-`; // as in sw.ts
+  return models.filter(({ name }) => names.some((cache) => cache.startsWith(`${prefix}${name}@`)));
 }
 
-/** Language models have WebAssembly alone; see `TextJob`. */
 const devicesFor = ({ task }: ModelInfo, best: readonly WebDevice[]): readonly WebDevice[] =>
-  task === 'text' ? ['wasm'] : best;
+  pages.find((page) => page.task === task)?.devices ?? best;
 
 /** What the service worker keeps of a model, and under which name. */
 function cacheFor(model: ModelInfo, devices: readonly WebDevice[]) {
   const files = new Set(devices.map((device) => modelFileFor(model, device)));
   const id = `${idOf(model)}-${hashOf(model, files)}`;
-  return { id, files: [...files].map((file) => modelFilePath(model, file)) };
+  return { id, files: [...files].map((file) => `.${modelFilePath(model, file)}`) };
 }
 
 /** The first digits of the files' hashes: a number of a version may come back with other files, from another store. */

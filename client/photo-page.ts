@@ -4,11 +4,10 @@ import type { Done, Wish } from './place.ts';
 import type { Shell } from './shell.ts';
 import { byId, element, find } from './ui/dom.ts';
 import { onPhoto } from './ui/photo.ts';
-import { deviceWords, errorWords, placeWords, progressWords, type TaskWords } from './ui/words.ts';
+import { deviceWords, errorWords, placeWords, progressWords } from './ui/words.ts';
 
 /** What a page does with a photo. */
 export interface PhotoTask<R> {
-  readonly words: TaskWords;
   /** Called for a new photo before it is run: to choose settings by what the photo is. */
   prepare?(file: File, preview: HTMLImageElement): Promise<void>;
   run(file: File, wish: Wish): Promise<Done<R>>;
@@ -38,7 +37,7 @@ export class PhotoPage<R> {
     };
     for (const button of document.querySelectorAll<HTMLElement>('[data-do]'))
       button.addEventListener('click', () => actions[button.dataset.do ?? '']?.());
-    this.#hereButton().textContent = `${task.words.verb} on this device`;
+    this.#hereButton().textContent = `${shell.words.verb} on this device`;
     byId('cancel').addEventListener('click', () => this.#startOver());
     document.querySelector('form.options')?.addEventListener('submit', (event) => event.preventDefault());
     onPhoto(this.#inputs(), (file) => this.take(file));
@@ -63,7 +62,7 @@ export class PhotoPage<R> {
 
   /** Shows what went wrong. */
   complain(error: unknown): void {
-    const { problem, advice, code } = errorWords(error, this.#task.words);
+    const { problem, advice, code } = errorWords(error, this.#shell.words);
     byId('problem').textContent = problem;
     byId('advice').textContent = advice;
     byId('code').textContent = code;
@@ -71,7 +70,7 @@ export class PhotoPage<R> {
     if (!(error instanceof ApiError || error instanceof LocalError)) console.error(error);
     this.#shell.show('error');
     find<HTMLElement>(byId('failed'), '[data-do=again]').focus();
-    this.#shell.say('');
+    this.#shell.announce('');
   }
 
   #inputs(): HTMLInputElement[] {
@@ -90,7 +89,7 @@ export class PhotoPage<R> {
     byId('doing').textContent = 'Starting …';
     this.#shell.show('busy');
     byId('cancel').focus();
-    this.#shell.say(`${this.#task.words.doing} ${file.name}.`);
+    this.#shell.announce(`${this.#shell.words.doing} ${file.name}.`);
     try {
       const done = await this.#task.run(file, this.#wish(mine.signal));
       if (!mine.signal.aborted) await this.#present(done, file, mine.signal);
@@ -100,7 +99,7 @@ export class PhotoPage<R> {
   }
 
   #wish(signal: AbortSignal): Wish {
-    const { words } = this.#task;
+    const { words } = this.#shell;
     const bar = byId<HTMLProgressElement>('bar');
     return {
       ...this.#shell.wished(),
@@ -112,12 +111,12 @@ export class PhotoPage<R> {
         if (progress.fraction === undefined) bar.removeAttribute('value');
         else bar.value = progress.fraction;
       },
-      onFallback: (why) => this.#shell.say(`${words.doing} on this device: ${why}.`),
+      onFallback: (why) => this.#shell.announce(`${words.doing} on this device: ${why}.`),
     };
   }
 
   async #present(done: Done<R>, file: File, signal: AbortSignal): Promise<void> {
-    const { words } = this.#task;
+    const { words } = this.#shell;
     const { place } = done;
     byId('place').textContent = placeWords(done, words);
     const reasons = place.kind === 'device' ? deviceWords(place, words) : [];
@@ -127,14 +126,14 @@ export class PhotoPage<R> {
     const target = await this.#task.present(done, file, this.#url);
     if (signal.aborted) return; // while the photo was decoded
     target.focus({ preventScroll: true });
-    this.#shell.say(placeWords(done, words));
+    this.#shell.announce(placeWords(done, words));
     this.#shell.doneAt(place);
   }
 
   #startOver(): void {
     this.#running?.abort();
     this.#shell.show('empty');
-    this.#shell.say('');
+    this.#shell.announce('');
     for (const input of this.#inputs()) input.value = '';
     byId('file').focus();
   }

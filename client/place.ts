@@ -1,7 +1,7 @@
 import type { WebDevice } from '../training/run/ort.web.ts';
 import type { SkippedDevice } from '../training/run/session.ts';
 import { type AnswerFacts, ApiError, type CallOptions, type Client } from './api.ts';
-import type { DoneHere } from './local/jobs.ts';
+import type { DoneHere } from './local/task.ts';
 
 /** Where it was done, and why there. */
 export type Place =
@@ -59,7 +59,7 @@ const reasonOf = (error: ApiError): string =>
   error.status === 0 ? 'the server could not be reached' : `the server is not available (${error.code})`;
 
 /** Asks the server and keeps an eye on it: a peer that vanished without a word would leave the request waiting for ever. */
-async function onServer<R>(client: Client, { signal, onProgress }: Wish, ways: Ways<R>) {
+async function onServer<R>(client: Client, { signal, onProgress, model }: Wish, ways: Ways<R>) {
   const gone = new AbortController();
   const finished = new AbortController();
   const signals = [gone.signal, ...(signal ? [signal] : [])];
@@ -67,7 +67,8 @@ async function onServer<R>(client: Client, { signal, onProgress }: Wish, ways: W
     gone.abort(new ApiError(0, 'unreachable', 'The server stopped answering.')),
   );
   try {
-    return await ways.server({ signal: AbortSignal.any(signals), ...(onProgress && { onProgress }) });
+    const options = { ...(onProgress && { onProgress }), ...(model !== undefined && { model }) };
+    return await ways.server({ signal: AbortSignal.any(signals), ...options });
   } finally {
     finished.abort();
   }

@@ -1,9 +1,11 @@
+import type { TaskWords } from '../tasks/task.ts';
 import { type Client, createClient } from './api.ts';
 import { type WebDevice, webDeviceNames } from './devices.ts';
-import type { TaskName } from './local/jobs.ts';
-import { idOf } from './local/model-source.ts';
+import type { AnyHereTask } from './local/task.ts';
 import { createLocalRunner, type LocalRunner } from './local.ts';
+import { ModelChoice } from './model-choice.ts';
 import { keepOffline } from './offline.ts';
+import { baseUrl, pages } from './pages.ts';
 import type { Place, Wish } from './place.ts';
 import { byId, find } from './ui/dom.ts';
 import { xhrSend } from './xhr.ts';
@@ -11,18 +13,19 @@ import { xhrSend } from './xhr.ts';
 /** One part of a page is there at a time; `none` where nobody has registered a model for it. */
 export type PageState = 'empty' | 'busy' | 'done' | 'error' | 'none';
 
-/** What every page has: the header with its sign, the switch "On this device", and the line for those who listen. */
-export interface Shell {
+/** What every page has: the header with its sign, the switch "On this device", the choice of a model, and the line for screen readers. */
+export interface Shell<T extends AnyHereTask = AnyHereTask> {
   readonly client: Client;
-  readonly local: LocalRunner;
+  readonly local: LocalRunner<T>;
+  readonly words: TaskWords;
   show(state: PageState): void;
-  /** Says it to those who listen; what is said is on the screen too. */
-  say(text: string): void;
-  /** Where the user wants it done. */
-  wished(): Pick<Wish, 'on' | 'device'>;
+  /** Has screen readers say it; what is announced is on the screen too. */
+  announce(text: string): void;
+  /** Where and with what the user wants it done. */
+  wished(): Pick<Wish, 'on' | 'device' | 'model'>;
   /** Ticks the switch. */
   stayHere(): void;
-  /** To be told where something was done: another model of the server's than the one kept is then kept. */
+  /** To be called with where something was done: another model of the server's than the one kept is then kept. */
   doneAt(place: Place): void;
 }
 
@@ -33,8 +36,8 @@ function forcedDevice(): WebDevice | undefined {
 }
 
 /** startShell: wires what the page of a task shares with the others, and has it kept for offline use. */
-export function startShell(task: TaskName): Shell {
-  const client = createClient({ send: xhrSend });
+export function startShell<T extends AnyHereTask>(task: string): Shell<T> {
+  const client = createClient({ baseUrl, send: xhrSend });
   const here = find<HTMLInputElement>(document, 'input[name=here]');
   const forced = forcedDevice();
   if (forced !== undefined) here.checked = true;
@@ -44,7 +47,7 @@ export function startShell(task: TaskName): Shell {
   };
   let kept = '';
   const refreshOffline = async (): Promise<void> => {
-    const state = await keepOffline(client, task);
+    const state = await keepOffline(client, task, choice.name);
     kept = state.ready ? state.model : '';
     const sign = byId('offline');
     sign.hidden = !state.ready;
@@ -52,16 +55,22 @@ export function startShell(task: TaskName): Shell {
     sign.title = state.ready ? `This page, its runtime and ${state.model} are kept on this device` : '';
     if (!state.ready) console.info(`Not available offline: ${state.reason}`);
   };
+  const choice = new ModelChoice(task, () => void refreshOffline());
   void refreshOffline();
-  void describeModel(client, task, () => main.dataset.state === 'empty' && show('none'));
+  void choice.show(client, () => main.dataset.state === 'empty' && show('none'));
   return {
     client,
-    local: createLocalRunner(),
+    local: createLocalRunner<T>(task),
+    words: pages.find((page) => page.task === task)!.words,
     show,
-    say: (text) => {
+    announce: (text) => {
       byId('status').textContent = text;
     },
-    wished: () => ({ on: here.checked ? 'device' : 'auto', device: forced ?? 'auto' }),
+    wished: () => ({
+      on: here.checked ? 'device' : 'auto',
+      device: forced ?? 'auto',
+      ...(choice.name !== undefined && { model: choice.name }),
+    }),
     stayHere: () => {
       here.checked = true;
     },
@@ -69,17 +78,4 @@ export function startShell(task: TaskName): Shell {
       if (place.kind === 'server' && place.model !== kept) void refreshOffline();
     },
   };
-}
-
-/** Says which model the page asks, and what it is; where the list of models has none for the task, the page says how to get one. */
-async function describeModel(client: Client, task: TaskName, onNone: () => void): Promise<void> {
-  const models = await client.models().catch(() => undefined);
-  if (models === undefined) return;
-  const model = models.find((one) => one.task === task && one.active) ?? models.find((one) => one.task === task);
-  const train = document.querySelector<HTMLDetailsElement>('#train');
-  if (model !== undefined) byId('model').textContent = `${idOf(model)}: ${model.description}.`;
-  else if (train !== null) {
-    train.open = true;
-    onNone();
-  }
 }

@@ -1,6 +1,6 @@
 /*
  * The service worker: keeps the pages, the runtime and the served models on this device, so that the pages open and
- * work without the server. Names of caches say what they hold:
+ * work without the server. Names of caches state what they hold (below a path, `fettle/PATH/` stands for `fettle-`):
  *   fettle-page-BUILD    the pages of one build; filled at installation, the old build's is dropped at activation
  *   fettle-runtime       WebAssembly files; their names carry their hash
  *   fettle-model-ID      one version of a model, replaced as a whole
@@ -36,13 +36,17 @@ interface Keep {
 }
 
 const scope = self as unknown as WorkerScope;
-const pageCache = `fettle-page-${__BUILD__}`;
-const runtimeCache = 'fettle-runtime';
-const modelPrefix = 'fettle-model-';
-const listCache = 'fettle-models';
-const modelList = '/v1/models';
-const shell = __SHELL__;
-const pages = shell.filter((path) => !path.slice(1).includes('/') && !path.includes('.'));
+/** The folder of the pages: `/`, or below which path another app has mounted them; several may share an origin and its caches. */
+const base = new URL('.', scope.location.href).pathname;
+const prefix = base === '/' ? 'fettle-' : `fettle${base}`;
+const pagePrefix = `${prefix}page-`;
+const pageCache = pagePrefix + __BUILD__;
+const runtimeCache = `${prefix}runtime`;
+const modelPrefix = `${prefix}model-`;
+const listCache = `${prefix}models`;
+const modelList = `${base}v1/models`;
+const shell = __SHELL__.map((address) => base + address.slice(2));
+const pages = shell.filter((path) => !/[/.]/.test(path.slice(base.length)));
 const patienceMs = 3000;
 
 const dropCaches = async (drop: (name: string) => boolean): Promise<void> => {
@@ -63,7 +67,7 @@ scope.addEventListener('install', (event) => {
 
 scope.addEventListener('activate', (event) => {
   const takeOver = async (): Promise<void> => {
-    await dropCaches((name) => name.startsWith('fettle-page-') && name !== pageCache);
+    await dropCaches((name) => name.startsWith(pagePrefix) && name !== pageCache);
     await scope.clients.claim();
   };
   event.waitUntil(takeOver());
@@ -115,7 +119,8 @@ scope.addEventListener('fetch', (event) => {
   else if (isImmutable(url.pathname)) event.respondWith(cacheFirst(request));
 });
 
-const isImmutable = (path: string): boolean => path.startsWith('/assets/') || /^\/v1\/models\/.+\/files\//.test(path);
+const isImmutable = (path: string): boolean =>
+  path.startsWith(base) && /^(assets|v1\/models\/.+\/files)\//.test(path.slice(base.length));
 
 async function cacheFirst(request: Request): Promise<Response> {
   return (await caches.match(request.url)) ?? fetch(request);

@@ -27,6 +27,8 @@ export interface TaskPage {
   /** Its name in the header. */
   readonly link: string;
   readonly words: TaskWords;
+  /** Where its models run in a browser; on every device by default. */
+  readonly devices?: readonly ('webgpu' | 'webgl' | 'wasm')[];
 }
 
 /** Sections of `config.json` by name, each with its schema. */

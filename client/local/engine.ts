@@ -1,94 +1,62 @@
-import { classifyHere } from '../../tasks/classify/here.web.ts';
-import { restoreHere } from '../../tasks/restore/here.web.ts';
-import { segmentHere } from '../../tasks/segment/here.web.ts';
-import { textHere } from '../../tasks/text/here.web.ts';
-import { FettleError, messageOf } from '../../training/core/errors.ts';
+import { ensure, FettleError, messageOf } from '../../training/core/errors.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
-import { type TextModelParts, textModelParts } from '../../training/generate/text-model.ts';
 import { openSession, usableWebDevices, type WebDevice, webThreads } from '../../training/run/ort.web.ts';
-import type { Session, Tensors } from '../../training/run/session.ts';
-import type { Client, ModelInfo, Progress } from '../api.ts';
-import type { DoneHere, Jobs, PieceOf, TaskName } from './jobs.ts';
+import type { Session } from '../../training/run/session.ts';
+import type { Client, Progress } from '../api.ts';
+import type { ToWorker } from './jobs.ts';
 import { type LocalModel, openModel } from './model-source.ts';
 import { runtimeFiles } from './runtimes.ts';
+import type { AnyHereTask, DoneHere, OnDevice, Running } from './task.ts';
 
-/** A model on a device. */
-export interface Running {
-  readonly device: WebDevice;
-  /** What a language model says of itself. */
-  readonly text: TextModelParts | undefined;
-  /** One tensor in, one out. */
-  run(inputName: string, input: Tensor<'float32'>, outputName: string): Promise<Tensor<'float32'>>;
-  /** Everything in and out, as of a session. */
-  runAll(feeds: Tensors, fetches?: Tensors): Promise<Tensors>;
-}
-
-/** Does work with the model on the best device, and on the next one where that fails. */
-export type OnDevice = <R>(work: (running: Running) => Promise<R>) => Promise<R>;
-
-/** How the page is told of what goes on. */
-export interface Listeners<P> {
+/** How the page learns what happens. */
+interface Listeners {
   readonly onProgress: (progress: Progress) => void;
-  readonly onPiece: (piece: P) => void;
+  readonly onPiece: (piece: unknown) => void;
 }
-
-export interface TaskRun<J, P = never> {
-  readonly job: J;
-  readonly model: ModelInfo;
-  readonly onDevice: OnDevice;
-  readonly tell: (progress: Progress) => void;
-  readonly tellPiece: (piece: P) => void;
-}
-
-/** How each task is done here. */
-const tasks: { readonly [T in TaskName]: (run: TaskRun<Jobs[T]['job'], PieceOf<T>>) => Promise<Jobs[T]['result']> } = {
-  restore: restoreHere,
-  segment: segmentHere,
-  classify: classifyHere,
-  text: textHere,
-};
 
 type Where = Pick<DoneHere<unknown>, 'device' | 'threads' | 'skipped'>;
 
 /** Runs models on this machine; keeps the last model and session, for the next photo. */
 export class Engine {
   readonly #client: Client;
-  #model: LocalModel | undefined;
+  readonly #tasks: readonly AnyHereTask[];
+  #kept: { readonly asked: string; readonly model: LocalModel } | undefined;
   #open: OpenModel | undefined;
 
-  constructor(client: Client) {
+  constructor(client: Client, tasks: readonly AnyHereTask[]) {
     this.#client = client;
+    this.#tasks = tasks;
   }
 
-  async run<T extends TaskName>(
-    task: T,
-    job: Jobs[T]['job'],
-    { onProgress: tell, onPiece: tellPiece }: Listeners<PieceOf<T>>,
-  ): Promise<DoneHere<Jobs[T]['result']>> {
-    tell({ phase: 'model' });
-    const model = await this.#latestModel(task);
+  async run(message: ToWorker, { onProgress: report, onPiece: reportPiece }: Listeners): Promise<DoneHere<unknown>> {
+    report({ phase: 'model' });
+    const { job } = message;
+    const task = this.#tasks.find(({ name }) => name === message.task);
+    ensure(task !== undefined, 'unsupported', () => `expected a task of this page, got ${message.task}; reload it`);
+    const model = await this.#latestModel(message);
     let where: Where | undefined;
-    const onDevice: OnDevice = async (work) => {
-      const { value, ...rest } = await this.#onBestDevice(model, job.device, work, tell);
+    const onDevice: OnDevice<unknown> = async (work) => {
+      const { value, ...rest } = await this.#onBestDevice(task, model, job.device, work, report);
       where = rest;
       return value;
     };
-    const result = await tasks[task]({ job, model: model.info, onDevice, tell, tellPiece });
+    const result = await task.run({ job, model: model.info, onDevice, report, reportPiece });
     return { result, model: model.id, ...where! };
   }
 
-  /** Tries the devices from the best one on; what goes wrong on one is told in `skipped`, and the next one's turn comes. */
+  /** Tries the devices from the best one on; what failed on one is stated in `skipped`, and the next is tried. */
   async #onBestDevice<R>(
+    task: AnyHereTask,
     model: LocalModel,
     wanted: WebDevice | 'auto',
-    work: (running: Running) => Promise<R>,
-    tell: (progress: Progress) => void,
+    work: (running: Running<unknown>) => Promise<R>,
+    report: (progress: Progress) => void,
   ) {
     const { usable, skipped } = await usableWebDevices(wanted);
     const failed = [...skipped];
     for (const device of usable) {
       try {
-        const value = await work(runningOn(await this.#openOn(device, model, tell)));
+        const value = await work(runningOn(await this.#openOn(device, task, model, report)));
         return { value, device, threads: device === 'wasm' ? webThreads() : 1, skipped: failed };
       } catch (error) {
         if (!(error instanceof DeviceError)) throw error;
@@ -100,37 +68,43 @@ export class Engine {
     throw new FettleError('no-device', `${model.id}: expected ${wanted} to work in this browser, got ${reasons}`);
   }
 
-  /** The version that serves; the one already here when nobody can say. */
-  async #latestModel(task: TaskName): Promise<LocalModel> {
-    const kept = this.#model?.info.task === task ? this.#model : undefined;
+  /** The version that serves; the one already here when the server cannot be asked. */
+  async #latestModel({ task, model }: ToWorker): Promise<LocalModel> {
+    const asked = `${task} ${model}`;
+    const kept = this.#kept?.asked === asked ? this.#kept.model : undefined;
     try {
-      const latest = await openModel(this.#client, task);
-      if (latest.id !== kept?.id) this.#model = latest;
+      const latest = await openModel(this.#client, task, model);
+      if (latest.id !== kept?.id) this.#kept = { asked, model: latest };
     } catch (error) {
       if (kept === undefined) throw error;
     }
-    return this.#model!;
+    return this.#kept!.model;
   }
 
-  async #openOn(device: WebDevice, model: LocalModel, tell: (progress: Progress) => void): Promise<OpenModel> {
+  async #openOn(
+    device: WebDevice,
+    { partsOf }: AnyHereTask,
+    model: LocalModel,
+    report: (progress: Progress) => void,
+  ): Promise<OpenModel> {
     if (this.#open?.model === model.id && this.#open.device === device) return this.#open;
     await this.#close();
-    const bytes = await model.bytesFor(device, { onProgress: tell });
-    tell({ phase: 'model' });
-    const text = model.info.task === 'text' ? textModelParts(bytes) : undefined;
+    const bytes = await model.bytesFor(device, { onProgress: report });
+    report({ phase: 'model' });
+    const parts = partsOf?.(bytes);
     const files = runtimeFiles[device];
     const opening = openSession(bytes, { device, ...(files === undefined ? {} : { files }) });
     const session = await opening.catch((cause: unknown) => {
       throw new DeviceError(cause);
     });
-    this.#open = { model: model.id, device, session, text };
+    this.#open = { model: model.id, device, session, parts };
     return this.#open;
   }
 
   async #close(): Promise<void> {
     const open = this.#open;
     this.#open = undefined;
-    await open?.session.release().catch(() => undefined); // what a broken device says about its end helps nobody
+    await open?.session.release().catch(() => undefined); // what a broken device reports of its end helps nobody
   }
 }
 
@@ -140,7 +114,7 @@ interface OpenModel {
   readonly model: string;
   readonly device: WebDevice;
   readonly session: Session;
-  readonly text: TextModelParts | undefined;
+  readonly parts: unknown;
 }
 
 /** What a device could not do, as opposed to what is wrong with the picture or the model's files. */
@@ -151,7 +125,7 @@ class DeviceError extends Error {
   }
 }
 
-function runningOn({ device, session, text }: OpenModel): Running {
+function runningOn({ device, session, parts }: OpenModel): Running<unknown> {
   const runAll: Running['runAll'] = async (feeds, fetches) => {
     try {
       return await session.run(feeds, fetches);
@@ -161,5 +135,5 @@ function runningOn({ device, session, text }: OpenModel): Running {
   };
   const run: Running['run'] = async (inputName, input, outputName) =>
     (await runAll({ [inputName]: input }))[outputName] as Tensor<'float32'>;
-  return { device, text, run, runAll };
+  return { device, parts, run, runAll };
 }

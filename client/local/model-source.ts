@@ -1,10 +1,6 @@
-import type { ClassifyModelSpec } from '../../tasks/classify/contract.ts';
-import type { ImageModelSpec } from '../../tasks/pictures.ts';
-import type { SegmentModelSpec } from '../../tasks/segment/contract.ts';
 import { ensure } from '../../training/core/errors.ts';
 import type { WebDevice } from '../../training/run/ort.web.ts';
 import { type CallOptions, type Client, type ModelInfo, modelFor } from '../api.ts';
-import type { TaskName } from './jobs.ts';
 
 /** A version of the model, as it is on this device; `bytesFor` fetches (and checks) the graph that a device needs. */
 export interface LocalModel {
@@ -20,25 +16,9 @@ export const idOf = ({ name, version }: Pick<ModelInfo, 'name' | 'version'>): st
 export const modelFileFor = ({ files }: Pick<ModelInfo, 'files'>, device: WebDevice): string =>
   device === 'webgl' && files['model.webgl.onnx'] !== undefined ? 'model.webgl.onnx' : 'model.onnx';
 
-/** findModel: the version of a task's model that serves now (or did when the server was last seen). */
-export const findModel = async (client: Client, task: TaskName): Promise<ModelInfo> =>
-  modelFor(await client.models(), task);
-
-/** The sections of config.json that state how a picture's model is fed. */
-type Specs = Partial<
-  Record<'image', ImageModelSpec> & Record<'segment', SegmentModelSpec> & Record<'classify', ClassifyModelSpec>
->;
-
-/** specOf: how a model is fed and read; throws `bad-model` where its description lacks that. */
-export function specOf<K extends keyof Specs>(info: ModelInfo, kind: K): NonNullable<Specs[K]> {
-  const spec = (info as Specs)[kind];
-  ensure(spec !== undefined, 'bad-model', () => `${idOf(info)}: expected \`${kind}\` in its config.json, got none`);
-  return spec;
-}
-
-/** openModel: the version that serves now; its files come from the server, or from what the service worker kept. */
-export async function openModel(client: Client, task: TaskName): Promise<LocalModel> {
-  const info = await findModel(client, task);
+/** openModel: the version of the task's model (of `model`, if given) that serves now; its files come from the server, or from what the service worker kept. */
+export async function openModel(client: Client, task: string, model: string | undefined): Promise<LocalModel> {
+  const info = modelFor(await client.models(), task, model);
   const id = idOf(info);
   return {
     id,

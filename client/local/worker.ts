@@ -1,23 +1,27 @@
+import { hereTasks } from '../../tasks/here.web.ts';
 import { createClient } from '../api.ts';
 import { xhrSend } from '../xhr.ts';
 import { Engine } from './engine.ts';
-import type { FromWorker, PieceOf, TaskName, ToWorker } from './jobs.ts';
+import type { FromWorker, ToWorker } from './jobs.ts';
+
+/** The folder of the pages: this script is one of their assets. */
+const baseUrl = new URL('..', location.href).href;
 
 /** The thread on which the browser works: decoding, the model and encoding all run here, so the page stays responsive. */
-const engine = new Engine(createClient({ baseUrl: location.origin, send: xhrSend }));
+const engine = new Engine(createClient({ baseUrl, send: xhrSend }), hereTasks);
 
-const tell = <T extends TaskName>(message: FromWorker<T>): void => postMessage(message);
+const report = (message: FromWorker): void => postMessage(message);
 
-async function work<T extends TaskName>({ task, job }: ToWorker<T>): Promise<void> {
+async function work(message: ToWorker): Promise<void> {
   try {
-    const done = await engine.run(task, job, {
-      onProgress: (progress) => tell({ kind: 'progress', progress }),
-      onPiece: (piece: PieceOf<T>) => tell<T>({ kind: 'piece', piece }),
+    const done = await engine.run(message, {
+      onProgress: (progress) => report({ kind: 'progress', progress }),
+      onPiece: (piece) => report({ kind: 'piece', piece }),
     });
-    tell({ kind: 'done', done });
+    report({ kind: 'done', done });
   } catch (error) {
-    const { message, code = 'internal' } = error as Error & { readonly code?: string };
-    tell({ kind: 'failed', code, message });
+    const { message: text, code = 'internal' } = error as Error & { readonly code?: string };
+    report({ kind: 'failed', code, message: text });
   }
 }
 

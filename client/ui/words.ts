@@ -1,22 +1,9 @@
+import type { TaskWords } from '../../tasks/task.ts';
 import type { SkippedDevice } from '../../training/run/session.ts';
 import { ApiError, type Progress } from '../api.ts';
 import { webDeviceNames } from '../devices.ts';
 import { LocalError } from '../local.ts';
 import type { Done, Place } from '../place.ts';
-
-/** How a page speaks of what it does. */
-export interface TaskWords {
-  /** `Restore` */
-  readonly verb: string;
-  /** `Restoring` */
-  readonly doing: string;
-  /** `Restored` */
-  readonly did: string;
-  /** What it is done to; `this photo` when left out. */
-  readonly what?: string;
-  /** What is different about a result from this device. */
-  readonly different?: string;
-}
 
 const phases: Record<Exclude<Progress['phase'], 'run'>, string> = {
   upload: 'Sending the photo',

@@ -1,15 +1,20 @@
 import { decodeImage } from '../../client/local/codec.ts';
-import type { TaskRun } from '../../client/local/engine.ts';
-import type { ClassifyJob } from '../../client/local/jobs.ts';
-import { specOf } from '../../client/local/model-source.ts';
+import { type HereTask, type PhotoJob, specOf } from '../../client/local/task.ts';
+import type { classifyContract } from './contract.ts';
 import { classifyInput, type LabelProbability, topLabels } from './infer.ts';
 
-/** classifyHere: the photo's file -> the `top` likeliest labels, likeliest first. */
-export async function classifyHere(run: TaskRun<ClassifyJob>): Promise<readonly LabelProbability[]> {
-  const { job, model, onDevice, tell } = run;
-  const spec = specOf(model, 'classify');
-  const input = classifyInput(await decodeImage(job.file), spec);
-  tell({ phase: 'run' });
-  const probabilities = await onDevice((running) => running.run(spec.inputName, input, spec.outputName));
-  return topLabels(probabilities, spec.classes, job.top);
+interface ClassifyJob extends PhotoJob {
+  readonly top: number;
 }
+
+/** The photo's file -> the `top` likeliest labels, likeliest first. */
+export const classifyHere: HereTask<ClassifyJob, readonly LabelProbability[]> = {
+  name: 'classify',
+  run: async ({ job, model, onDevice, report }) => {
+    const spec = specOf<typeof classifyContract>(model, 'classify');
+    const input = classifyInput(await decodeImage(job.file), spec);
+    report({ phase: 'run' });
+    const probabilities = await onDevice(({ run }) => run(spec.inputName, input, spec.outputName));
+    return topLabels(probabilities, spec.classes, job.top);
+  },
+};

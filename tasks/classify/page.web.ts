@@ -4,9 +4,10 @@ import { startShell } from '../../client/shell.ts';
 import { byId, element } from '../../client/ui/dom.ts';
 import { showPhoto } from '../../client/ui/photo.ts';
 import { shareWords } from '../../client/ui/words.ts';
+import type { classifyHere } from './here.web.ts';
 import type { LabelProbability } from './infer.ts';
 
-const shell = startShell('classify');
+const shell = startShell<typeof classifyHere>('classify');
 const { client, local } = shell;
 const top = 5;
 
@@ -18,7 +19,7 @@ function barOf({ label, probability }: LabelProbability): HTMLLIElement {
   return element('li', {}, name, element('span', { className: 'share', textContent: shareWords(probability) }), bar);
 }
 
-function tell([likeliest, ...others]: readonly LabelProbability[]): void {
+function showLabels([likeliest, ...others]: readonly LabelProbability[]): void {
   const { label = '', probability = 0 } = likeliest ?? {};
   byId('likeliest').replaceChildren(
     element('strong', { textContent: label }),
@@ -30,19 +31,18 @@ function tell([likeliest, ...others]: readonly LabelProbability[]): void {
 }
 
 new PhotoPage<readonly LabelProbability[]>(shell, {
-  words: { verb: 'Classify', doing: 'Looking at it', did: 'Classified' },
   run: (file, wish) =>
     serverOrDevice(client, wish, {
       server: async (call) => {
         const { body, ...facts } = await client.classify(file, { top, ...call });
         return { result: body.labels, ...facts };
       },
-      device: (call) => local.run('classify', { file, device: wish.device, top }, call),
+      device: (call) => local.run({ file, device: wish.device, top }, call),
     }),
   present: async ({ result }, _file, url) => {
     const photo = byId<HTMLImageElement>('photo');
     photo.hidden = !(await showPhoto(photo, url));
-    tell(result);
+    showLabels(result);
     return byId('likeliest');
   },
 });

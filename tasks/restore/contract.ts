@@ -17,5 +17,14 @@ export const restoreContract = contract({
   inputs: [{ name: 'image', type: 'image' }],
   sections: { image: imageModelSpec },
   query: restoreQuery,
-  page: { path: '/', link: 'Restore', words: { verb: 'Restore', doing: 'Restoring', did: 'Restored' } },
+  page: {
+    path: '/',
+    link: 'Restore',
+    words: {
+      verb: 'Restore',
+      doing: 'Restoring',
+      did: 'Restored',
+      different: 'The copy made here carries no camera data (EXIF).',
+    },
+  },
 });

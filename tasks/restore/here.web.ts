@@ -1,34 +1,43 @@
+import type { WebDevice } from '../../client/devices.ts';
 import { decodeImage, encodeImage, ensureOutputFits } from '../../client/local/codec.ts';
-import type { TaskRun } from '../../client/local/engine.ts';
-import type { RestoreJob } from '../../client/local/jobs.ts';
-import { specOf } from '../../client/local/model-source.ts';
 import { sniffFormat } from '../../client/local/sniff.ts';
+import { type HereTask, type PhotoJob, specOf } from '../../client/local/task.ts';
 import { tensor } from '../../training/core/tensor.ts';
 import { restoreImage } from '../../training/pictures/tiles.ts';
-import type { WebDevice } from '../../training/run/ort.web.ts';
-import type { ImageModelSpec } from '../pictures.ts';
+import type { Scale } from '../../training/pictures/transforms/pixels.ts';
+import type { ImageModelSpec, OutputFormat } from '../pictures.ts';
+import type { restoreContract } from './contract.ts';
+
+interface RestoreJob extends PhotoJob {
+  readonly scale: Scale;
+  readonly format?: OutputFormat;
+  readonly quality?: number;
+}
 
 /** The server's. */
 const defaultQuality = 90;
 
-/** restoreHere: the photo's file -> the restored picture's, `scale` times its size. */
-export async function restoreHere({ job, model, onDevice, tell }: TaskRun<RestoreJob>): Promise<Blob> {
-  const { file, scale, quality = defaultQuality } = job;
-  const spec = specOf(model, 'image');
-  const image = await decodeImage(file);
-  ensureOutputFits(image, scale);
-  const pixels = await onDevice(({ device, run }) =>
-    restoreImage(
-      image,
-      scale,
-      spec,
-      async (data, dims) => (await run(spec.inputName, tensor('float32', dims, data), spec.outputName)).data,
-      { ...tileOn(device, spec), onProgress: (done, total) => tell({ phase: 'run', fraction: done / total }) },
-    ),
-  );
-  tell({ phase: 'encode' });
-  return encodeImage(pixels, job.format ?? (await sniffFormat(file)), quality);
-}
+/** The photo's file -> the restored picture's, `scale` times its size. */
+export const restoreHere: HereTask<RestoreJob, Blob> = {
+  name: 'restore',
+  run: async ({ job, model, onDevice, report }) => {
+    const { file, scale, quality = defaultQuality } = job;
+    const spec = specOf<typeof restoreContract>(model, 'image');
+    const image = await decodeImage(file);
+    ensureOutputFits(image, scale);
+    const pixels = await onDevice(({ device, run }) =>
+      restoreImage(
+        image,
+        scale,
+        spec,
+        async (data, dims) => (await run(spec.inputName, tensor('float32', dims, data), spec.outputName)).data,
+        { ...tileOn(device, spec), onProgress: (done, total) => report({ phase: 'run', fraction: done / total }) },
+      ),
+    );
+    report({ phase: 'encode' });
+    return encodeImage(pixels, job.format ?? (await sniffFormat(file)), quality);
+  },
+};
 
 /** WebGL spreads every convolution's input out in one texture, nine times as large and more: so tiles are smaller there. */
 function tileOn(device: WebDevice, { halo, multipleOf }: ImageModelSpec): { readonly tile?: number } {

@@ -5,9 +5,10 @@ import { startShell } from '../../client/shell.ts';
 import { Compare } from '../../client/ui/compare.ts';
 import { byId } from '../../client/ui/dom.ts';
 import { downloadName } from '../../client/ui/words.ts';
-import sampleUrl from '../sample.jpg?url';
+import type { restoreHere } from './here.web.ts';
+import sampleUrl from './sample.jpg?url';
 
-const shell = startShell('restore');
+const shell = startShell<typeof restoreHere>('restore');
 const { client, local } = shell;
 const options = byId<HTMLFormElement>('options');
 const download = byId<HTMLAnchorElement>('download');
@@ -41,12 +42,6 @@ async function fitScale(preview: HTMLImageElement): Promise<void> {
 }
 
 const page = new PhotoPage<Blob>(shell, {
-  words: {
-    verb: 'Restore',
-    doing: 'Restoring',
-    did: 'Restored',
-    different: 'The copy made here carries no camera data (EXIF).',
-  },
   prepare: (_file, preview) => fitScale(preview),
   run: (file, wish) => {
     const settings = chosen();
@@ -55,7 +50,7 @@ const page = new PhotoPage<Blob>(shell, {
         const { image: result, ...facts } = await client.restore(file, { ...settings, ...call });
         return { result, ...facts };
       },
-      device: (call) => local.run('restore', { file, device: wish.device, ...settings }, call),
+      device: (call) => local.run({ file, device: wish.device, ...settings }, call),
     });
   },
   present: async ({ result }, file, url) => {

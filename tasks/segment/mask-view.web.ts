@@ -1,7 +1,7 @@
-import type { Segmented } from '../../client/local/jobs.ts';
 import { element, find } from '../../client/ui/dom.ts';
 import { showPhoto } from '../../client/ui/photo.ts';
 import { shareWords } from '../../client/ui/words.ts';
+import type { Segmented } from './here.web.ts';
 import { drawClasses } from './overlay.web.ts';
 
 /** Pixels of the overlay on the screen, at most: a larger one would only be slower to draw. */

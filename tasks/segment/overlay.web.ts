@@ -1,7 +1,7 @@
 import { holdsPixels } from '../../client/local/codec.ts';
-import type { Segmented } from '../../client/local/jobs.ts';
 import { element } from '../../client/ui/dom.ts';
 import { ensure } from '../../training/core/errors.ts';
+import type { Segmented } from './here.web.ts';
 
 /** What the other classes turn into while one is to be seen: black, mostly opaque. */
 const darkened = [0, 0, 0, 150] as const;

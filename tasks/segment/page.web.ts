@@ -1,5 +1,4 @@
 import type { SegmentBody } from '../../client/api.ts';
-import type { Segmented } from '../../client/local/jobs.ts';
 import { PhotoPage } from '../../client/photo-page.ts';
 import { serverOrDevice } from '../../client/place.ts';
 import { startShell } from '../../client/shell.ts';
@@ -7,11 +6,12 @@ import { byId } from '../../client/ui/dom.ts';
 import { downloadName } from '../../client/ui/words.ts';
 import { messageOf } from '../../training/core/errors.ts';
 import { paintRle } from '../../training/pictures/masks/rle.ts';
+import type { Segmented, segmentHere } from './here.web.ts';
 import { MaskView } from './mask-view.web.ts';
 import { overlayFile, saveAs } from './overlay.web.ts';
 import { palettePng } from './palette-png.web.ts';
 
-const shell = startShell('segment');
+const shell = startShell<typeof segmentHere>('segment');
 const { client, local } = shell;
 const view = new MaskView(byId('segmented'));
 
@@ -26,18 +26,13 @@ function painted({ width, height, classes }: SegmentBody): Segmented {
 let shown: { readonly file: File; readonly mask: Segmented; readonly opens: boolean } | undefined;
 
 new PhotoPage<Segmented>(shell, {
-  words: {
-    verb: 'Segment',
-    doing: 'Naming the pixels',
-    did: 'Segmented',
-  },
   run: (file, wish) =>
     serverOrDevice(client, wish, {
       server: async (call) => {
         const { body, ...facts } = await client.segment(file, call);
         return { result: painted(body), ...facts };
       },
-      device: (call) => local.run('segment', { file, device: wish.device }, call),
+      device: (call) => local.run({ file, device: wish.device }, call),
     }),
   present: async ({ result }, file, url) => {
     byId('unsaved').textContent = '';

@@ -1,6 +1,6 @@
-import type { Segmented } from '../../client/local/jobs.ts';
 import type { Image } from '../../training/core/image.ts';
 import { paletteFile, paletteRows } from '../../training/pictures/png.ts';
+import type { Segmented } from './here.web.ts';
 
 /** palettePng: a PNG whose pixels are the class ids, and whose palette is the classes' colours. */
 export async function palettePng({ width, height, ids, classes }: Segmented): Promise<Blob> {

@@ -48,5 +48,11 @@ export const textContract = contract({
   sections: {},
   route: '/v1/generate',
   query: generateRequest,
-  page: { path: '/write', link: 'Write', words: { verb: 'Write', doing: 'Writing', did: 'Written' } },
+  page: {
+    path: '/write',
+    link: 'Write',
+    words: { verb: 'Write', doing: 'Writing', did: 'Written', what: 'the posts' },
+    // The backends on GPUs have no kernels for nets with a memory.
+    devices: ['wasm'],
+  },
 });

@@ -1,16 +1,16 @@
 import { ApiError, type GenerateBody, type GenerateEvent } from '../../client/api.ts';
-import type { TextJob } from '../../client/local/jobs.ts';
 import { LocalError } from '../../client/local.ts';
 import { type Done, serverOrDevice, type Wish } from '../../client/place.ts';
 import { startShell } from '../../client/shell.ts';
 import { byId, element } from '../../client/ui/dom.ts';
-import { deviceWords, errorWords, placeWords, progressWords, type TaskWords } from '../../client/ui/words.ts';
+import { deviceWords, errorWords, placeWords, progressWords } from '../../client/ui/words.ts';
+import type { TextJob, textHere } from './here.web.ts';
 import { PostCard } from './post-card.web.ts';
 
 type Candidates = GenerateBody['candidates'];
 
-const shell = startShell('text');
-const words: TaskWords = { verb: 'Write', doing: 'Writing', did: 'Written', what: 'the posts' };
+const shell = startShell<typeof textHere>('text');
+const { words } = shell;
 /** A post of 280 characters has about 60 tokens. */
 const settings = { n: 3, maxTokens: 90, topP: 0.95 };
 
@@ -46,17 +46,17 @@ function isFilled(): boolean {
 function write(job: TextJob, wish: Wish, onPiece: (piece: GenerateEvent) => void): Promise<Done<Candidates>> {
   const { device: _, prompt: beginning, ...options } = job;
   return serverOrDevice(shell.client, wish, {
-    server: async ({ signal }) => {
-      const call = { ...options, onPiece, ...(signal && { signal }) };
+    server: async ({ signal, model }) => {
+      const call = { ...options, onPiece, ...(signal && { signal }), ...(model !== undefined && { model }) };
       const { body, ...facts } = await shell.client.generate(beginning, call);
       return { result: body.candidates, ...facts };
     },
-    device: (call) => shell.local.run('text', job, { ...call, onPiece }),
+    device: (call) => shell.local.run(job, { ...call, onPiece }),
   });
 }
 
 function layCards(job: TextJob): void {
-  cards = Array.from({ length: job.n }, (_, i) => new PostCard(job.prompt, i + 1, shell.say));
+  cards = Array.from({ length: job.n }, (_, i) => new PostCard(job.prompt, i + 1, shell.announce));
   byId('posts').replaceChildren(...cards.map(({ root }) => root));
 }
 
@@ -72,7 +72,7 @@ const wishFor = (job: TextJob, signal: AbortSignal): Wish => ({
   onProgress: (progress) => !signal.aborted && showProgress(progressWords(progress, words), progress.fraction),
   onFallback: (why) => {
     layCards(job); // what the server had begun is not gone on with
-    shell.say(`${words.doing} on this device: ${why}.`);
+    shell.announce(`${words.doing} on this device: ${why}.`);
   },
 });
 
@@ -85,7 +85,7 @@ async function generate(): Promise<void> {
   layCards(job);
   showProgress(`${words.doing} …`, undefined);
   shell.show('busy');
-  shell.say(`${words.doing}.`);
+  shell.announce(`${words.doing}.`);
   try {
     const onPiece = ({ candidate, text }: GenerateEvent): void => {
       if (!mine.signal.aborted) cards[candidate]?.add(text);
@@ -101,13 +101,13 @@ function present(done: Done<Candidates>, job: TextJob): void {
   const { result, place } = done;
   const where = `${placeWords(done, words)} Seed ${job.seed}.`;
   for (const [i, { text, finishReason }] of result.entries()) cards[i]?.finish(text, finishReason);
-  tellPlace(where, place.kind === 'device' ? deviceWords(place, words) : []);
+  showPlace(where, place.kind === 'device' ? deviceWords(place, words) : []);
   finish();
-  shell.say(`${where} ${cards.map(({ text }, i) => `Post ${i + 1}: ${text}`).join(' ')}`);
+  shell.announce(`${where} ${cards.map(({ text }, i) => `Post ${i + 1}: ${text}`).join(' ')}`);
   shell.doneAt(place);
 }
 
-function tellPlace(text: string, reasons: readonly string[]): void {
+function showPlace(text: string, reasons: readonly string[]): void {
   byId('place').textContent = text;
   byId('details').hidden = reasons.length === 0;
   byId('reasons').replaceChildren(...reasons.map((textContent) => element('li', { textContent })));
@@ -125,9 +125,9 @@ function stop(): void {
   if (running === undefined || byId('main').dataset.state !== 'busy') return;
   running.abort();
   for (const card of cards) card.cutOff();
-  tellPlace('Stopped.', []);
+  showPlace('Stopped.', []);
   finish();
-  shell.say('Stopped.');
+  shell.announce('Stopped.');
 }
 
 function complain(error: unknown): void {
@@ -139,7 +139,7 @@ function complain(error: unknown): void {
   if (!(error instanceof ApiError || error instanceof LocalError)) console.error(error);
   shell.show('error');
   byId('again').focus();
-  shell.say('');
+  shell.announce('');
 }
 
 function onKey(event: KeyboardEvent): void {

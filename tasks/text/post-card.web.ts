@@ -20,7 +20,7 @@ export class PostCard {
   readonly #count = element('span', { className: 'count' });
   readonly #cut = element('span', { className: 'cut', textContent: 'cut off', hidden: true });
 
-  constructor(prompt: string, number: number, say: (text: string) => void) {
+  constructor(prompt: string, number: number, announce: (text: string) => void) {
     this.#prompt = prompt;
     const copy = element('button', { type: 'button', className: 'copy', textContent: 'Copy' });
     copy.setAttribute('aria-label', `Copy post ${number}`);
@@ -30,7 +30,7 @@ export class PostCard {
         () => 'Could not copy',
       );
       copy.textContent = result;
-      say(`${result}.`);
+      announce(`${result}.`);
       setTimeout(() => {
         copy.textContent = 'Copy';
       }, 2000);
