@@ -40,6 +40,7 @@ export {
   textRetrainDefaults,
   textRunDefaults,
 } from '../tasks/text/recipe.node.ts';
+export { writeDurably } from './core/durable.node.ts';
 export { createDataLoaders, type DataBlock, dataBlock } from './data/block.node.ts';
 export { crappify } from './data/crappify.node.ts';
 export type { DataLoader, DataLoaders, LoaderOptions } from './data/loaders.node.ts';
