@@ -7,6 +7,7 @@ import { contracts } from '../../tasks/contracts.ts';
 import type { TaskContract } from '../../tasks/task.ts';
 import { syncFolder, writeDurably, writeSynced } from '../../training/core/durable.node.ts';
 import { ensure, FettleError, messageOf } from '../../training/core/errors.ts';
+import { explainError } from '../../training/core/explain.ts';
 import { type ActiveFile, activeFile } from '../contract.ts';
 
 /** One version on disk. */
@@ -73,10 +74,12 @@ class FolderStore implements ModelStore {
   readonly #zooDir: string;
   readonly #storeDir: string;
   readonly #config: ReturnType<typeof configSchema>;
+  readonly #tasks: ReadonlySet<string>;
 
   constructor({ zooDir, storeDir, tasks = contracts }: StoreOptions) {
     this.#zooDir = zooDir;
     this.#storeDir = storeDir;
+    this.#tasks = new Set(tasks.map(({ name }) => name));
     this.#config = configSchema(tasks);
   }
 
@@ -161,6 +164,10 @@ class FolderStore implements ModelStore {
     config: NewConfig,
   ): Promise<ModelVersion> {
     checkNew(this.#config, name, files, config);
+    const task = this.#taskOf(name, (await this.#entry(name)).versions);
+    ensure(task === undefined || task === config.task, 'bad-argument', () => {
+      return `register: expected a version of the task ${task} for the name ${name}, got one of ${config.task}; choose another name`;
+    });
     const modelDir = join(this.#storeDir, name);
     await mkdir(modelDir, { recursive: true });
     const temporary = join(modelDir, temporaryName());
@@ -228,7 +235,14 @@ class FolderStore implements ModelStore {
         else versions.set(number, found);
       }
     }
-    const ascending = [...versions.values()].sort((a, b) => a.config.version - b.config.version);
+    const found = [...versions.values()].sort((a, b) => a.config.version - b.config.version);
+    const task = this.#taskOf(name, found);
+    const ascending = found.filter(({ config }) => config.task === task);
+    for (const { config } of found.filter((one) => !ascending.includes(one)))
+      broken.set(
+        config.version,
+        `config.json states the task ${config.task}, expected ${task}; use another name for it`,
+      );
     const reasons = [...broken].map(([version, reason]) => ({ version, reason }));
     try {
       return { name, active: (await this.#active(name)).version ?? undefined, versions: ascending, broken: reasons };
@@ -236,6 +250,11 @@ class FolderStore implements ModelStore {
       const problem = messageOf(error);
       return { name, active: undefined, problem, versions: ascending, broken: reasons };
     }
+  }
+
+  /** The task of all versions of a model: the one that it is named like, else that of the first. */
+  #taskOf(name: string, versions: readonly ModelVersion[]): string | undefined {
+    return this.#tasks.has(name) ? name : versions[0]?.config.task;
   }
 
   /** What active.json says; where there is none, the package's highest version serves. */
@@ -316,11 +335,9 @@ async function readVersion(
 ): Promise<ModelVersion | string> {
   const content = await readFile(join(dir, 'config.json'), 'utf8').catch(ignoreMissing);
   if (content === undefined) return 'config.json is missing';
-  const parsed = schema.safeParse(parseJson(content));
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    return `config.json: ${issue?.path.join('.')}: ${issue?.message}`;
-  }
+  const value = parseJson(content);
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) return `config.json: ${explainError(parsed.error, value)}`;
   const config = parsed.data;
   if (config.name !== name || config.version !== version) return `config.json says ${config.name}@${config.version}`;
   if (config.files['model.onnx'] === undefined) return 'config.json lists no model.onnx';
@@ -361,13 +378,9 @@ function checkNew(
       () => `register: expected ${needed} among the files, got ${Object.keys(files)}`,
     );
   }
-  const whole = schema.safeParse({ ...config, version: 1, files: {} });
-  ensure(
-    whole.success,
-    'bad-argument',
-    () =>
-      `register: expected a valid config, got ${whole.error?.issues[0]?.message} at ${whole.error?.issues[0]?.path.join('.')}`,
-  );
+  const value = { ...config, version: 1, files: {} };
+  const { error } = schema.safeParse(value);
+  ensure(error === undefined, 'bad-argument', () => `register: config: ${explainError(error!, value)}`);
 }
 
 /** Renames unless `to` exists. Renaming a folder onto one that is not empty fails on every system, so nothing is lost. */

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { ensure } from '../../training/core/errors.ts';
+import { explainError } from '../../training/core/explain.ts';
 import { classColor } from '../../training/data/show.node.ts';
 import { decodeNumbers } from '../../training/pictures/decode.node.ts';
 import { parseJson } from '../../training/pictures/masks/coco.ts';
@@ -40,9 +41,10 @@ type ClassFile = z.infer<typeof classFile>;
 const white: MaskForm = { kind: 'threshold', from: 128 };
 
 async function readTable(path: string): Promise<ClassFile> {
-  const parsed = classFile.safeParse(parseJson(await readFile(path, 'utf8'), path));
+  const value = parseJson(await readFile(path, 'utf8'), path);
+  const parsed = classFile.safeParse(value);
   ensure(parsed.success, 'bad-data', () => {
-    return `${path}: expected { void, masks, classes: [{ id, name, rgb }] }, got ${z.prettifyError(parsed.error!)}`;
+    return `${path}: ${explainError(parsed.error!, value)}; the form is { void, masks, classes: [{ id, name, rgb }] }`;
   });
   return parsed.data;
 }

@@ -18,17 +18,21 @@ export function tinyTextModel(seed = 1): Uint8Array {
   return exportLanguageModel(weights, config, vocab);
 }
 
-/** Registers a language model as the next version of `text` and makes it the active one. */
-export async function publishText(store: ModelStore, model: Uint8Array = tinyTextModel()): Promise<number> {
+/** Registers a language model as the next version of a name and makes it the active one. */
+export async function publishText(
+  store: ModelStore,
+  model: Uint8Array = tinyTextModel(),
+  name = 'text',
+): Promise<number> {
   const config = {
-    name: 'text',
+    name,
     task: 'text',
     createdAt: new Date(0).toISOString(),
     description: 'for a test',
     metrics: {},
   } as const;
   const files = { 'model.onnx': model, 'card.md': '# For a test', LICENSE: 'Apache-2.0' };
-  const { version } = (await store.register('text', files, config)).config;
-  await store.use('text', version);
+  const { version } = (await store.register(name, files, config)).config;
+  await store.use(name, version);
   return version;
 }

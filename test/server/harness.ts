@@ -32,7 +32,7 @@ export interface Bench {
   /** Registers a model of `restore` and makes it the active version; returns its number. */
   publish(model?: TestModel): Promise<number>;
   /** The same for any task; a small model where none is given. */
-  publishFor<T extends PictureTask>(task: T, model?: TestModel<T>): Promise<number>;
+  publishFor<T extends PictureTask>(task: T, model?: TestModel<T>, name?: string): Promise<number>;
   /** Stops the servers and removes the folder. */
   end(): Promise<void>;
 }
@@ -52,7 +52,7 @@ export async function createBench(): Promise<Bench> {
       return server;
     },
     publish: (model) => publish(store, 'restore', model),
-    publishFor: (task, model) => publish(store, task, model),
+    publishFor: (task, model, name) => publish(store, task, model, name),
     end: async () => {
       await Promise.all(servers.map((server) => server.close()));
       await rm(dir, { recursive: true });
@@ -67,9 +67,14 @@ export const smallModels: { readonly [T in PictureTask]: () => TestModel<T> } = 
   classify: meanColour,
 };
 
-async function publish<T extends PictureTask>(store: ModelStore, task: T, model?: TestModel<T>): Promise<number> {
-  const version = await registerFor(store, task, model ?? smallModels[task]());
-  await store.use(task, version);
+async function publish<T extends PictureTask>(
+  store: ModelStore,
+  task: T,
+  model?: TestModel<T>,
+  name: string = task,
+): Promise<number> {
+  const version = await registerFor(store, task, model ?? smallModels[task](), name);
+  await store.use(name, version);
   return version;
 }
 
@@ -82,10 +87,11 @@ async function registerFor<T extends PictureTask>(
   store: ModelStore,
   task: T,
   { model, spec }: TestModel<T>,
+  name: string = task,
 ): Promise<number> {
   const facts = { createdAt: new Date(0).toISOString(), description: 'for a test', metrics: {} };
   const files = { 'model.onnx': model, 'card.md': '# For a test', LICENSE: 'Apache-2.0' };
-  return (await store.register(task, files, { name: task, task, ...facts, [sections[task]]: spec })).config.version;
+  return (await store.register(name, files, { name, task, ...facts, [sections[task]]: spec })).config.version;
 }
 
 const plain = { mean: [0, 0, 0], std: [1, 1, 1] };

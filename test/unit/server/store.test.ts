@@ -67,6 +67,42 @@ describe('server: model store', () => {
     expect(Buffer.from(await store.read(await store.resolve('restore@2'), 'card.md')).toString()).to.equal('# two');
   });
 
+  it('a name has one task: that of the task it is named like, else that of its first version', async () => {
+    const classify = {
+      inputName: 'image',
+      outputName: 'probabilities',
+      width: 32,
+      height: 24,
+      resize: 'squish',
+      classes: ['cat', 'dog'],
+      normalisation: { mean: [0, 0, 0], std: [1, 1, 1] },
+    };
+    const { image: _image, ...common } = config;
+    const classifier = (name: string): NewConfig => ({ ...common, name, task: 'classify', classify });
+    await store.register('pets', files('pets'), classifier('pets'));
+    expect((await store.resolve('pets@1')).config.task).to.equal('classify');
+    for (const [name, wrong] of [
+      ['restore', classifier('restore')],
+      ['pets', { ...config, name: 'pets' }],
+    ] as const) {
+      const error = await store.register(name, files(name), wrong).catch((reason: unknown) => reason);
+      expect(String(error)).to.match(
+        /register: expected a version of the task \w+ for the name \w+, got one of \w+; choose another/,
+      );
+      expect(error).to.include({ code: 'bad-argument' });
+    }
+    // Whoever writes such a folder by hand sees what is wrong with it.
+    const { config: written } = await store.register('other', files('other'), { ...config, name: 'other' });
+    await mkdir(at('store', 'pets', '2'));
+    await writeFile(at('store', 'pets', '2', 'config.json'), JSON.stringify({ ...written, name: 'pets', version: 2 }));
+    const pets = (await store.list()).find(({ name }) => name === 'pets');
+    expect(pets?.versions.map((one) => one.config.version)).to.deep.equal([1]);
+    expect(pets?.broken).to.deep.equal([
+      { version: 2, reason: 'config.json states the task restore, expected classify; use another name for it' },
+    ]);
+    expect(await codeOf(store.use('pets', 2))).to.equal('bad-model');
+  });
+
   it('gives numbers in parallel to many writers, each once', async () => {
     const names = Array.from({ length: 8 }, (_, i) => `writer ${i}`);
     const done = await Promise.all(names.map((name) => store.register('restore', files(name), config)));

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ensure, FettleError } from '../../core/errors.ts';
+import { explainError } from '../../core/explain.ts';
 import type { Image } from '../../core/image.ts';
 import { paintPolygon, paintRle } from './rle.ts';
 
@@ -42,8 +43,9 @@ export function parseJson(text: string, where: string): unknown {
 
 /** parseCoco: the text of a COCO file of instances, polygons and run lengths -> a mask for each of its pictures. Throws `bad-data`. */
 export function parseCoco(text: string, where = 'coco'): CocoMasks {
-  const parsed = cocoFile.safeParse(parseJson(text, where));
-  ensure(parsed.success, 'bad-data', () => `${where}: expected COCO's form, got ${z.prettifyError(parsed.error!)}`);
+  const value = parseJson(text, where);
+  const parsed = cocoFile.safeParse(value);
+  ensure(parsed.success, 'bad-data', () => `${where}: expected COCO's form: ${explainError(parsed.error!, value)}`);
   const { images, annotations } = parsed.data;
   const categories = parsed.data.categories.toSorted((a, b) => a.id - b.id);
   const idOf = new Map(categories.map(({ id }, i) => [id, i + 1]));
