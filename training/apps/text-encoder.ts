@@ -11,11 +11,11 @@ import { convertWords } from './text.ts';
 export interface EncoderTaskOptions
   extends Pick<LearnerOptions, 'open' | 'callbacks' | 'seed' | 'lr' | 'wd' | 'loops'> {
   readonly vocab: Vocab;
-  /** A language model's encoder (`encoderWeights`), its vocabulary and its sizes; from the start when left out. */
+  /** A language model's encoder (`encoderWeights`), its vocabulary and its sizes; from the start by default. */
   readonly encoder?: { readonly weights: Weights; readonly vocab: Vocab; readonly config: AwdLstmConfig };
   /** Sizes and dropouts, over the encoder's sizes and fastai's dropouts. */
   readonly config?: Partial<Omit<AwdLstmConfig, 'words' | 'paddingIndex'>>;
-  /** 64 when left out. */
+  /** 64 by default. */
   readonly batchSize?: number;
   /** See `labelledTexts`. */
   readonly lengths?: readonly number[];

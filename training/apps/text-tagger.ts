@@ -16,7 +16,7 @@ export interface TextTaggerOptions extends EncoderTaskOptions {
   readonly valid?: readonly TaggedText[];
 }
 
-/** A word of a text and what was said of it. */
+/** A word of a text and its predicted label. */
 export interface WordTag {
   readonly token: string;
   readonly label: string;
@@ -27,11 +27,11 @@ export interface WordTag {
 export interface TextTagger {
   readonly learner: Learner;
   readonly config: TextTaggerConfig;
-  /** The likeliest label of each token of the text. */
+  /** The most likely label of each token of the text. */
   tag(text: string | readonly string[]): Promise<readonly WordTag[]>;
 }
 
-/** The likeliest label of each of the first `count` words: p f32[K,T]. */
+/** The most likely label of each of the first `count` words: p f32[K,T]. */
 function bestOf(p: Float32Array, names: readonly string[], length: number, count: number) {
   return Array.from({ length: count }, (_, t) => {
     let best = 0;
@@ -44,7 +44,7 @@ const labelled = (labels: { readonly data: ArrayLike<number | bigint> }): number
   Array.from(labels.data).reduce<number>((count, label) => count + (Number(label) === noLabel ? 0 : 1), 0);
 
 /**
- * textTaggerLearner: sequence labelling, a label for every word, by a language model's encoder and a linear layer. A word's label is told by the
+ * textTaggerLearner: sequence labelling, a label for every word, by a language model's encoder and a linear layer. A word's label is predicted from the
  * words up to it (with a `backwards` encoder by those from it on). Train it with `unfreezeGradually`. Its metrics are the share of words that are
  * right and the mean of the labels' F-scores, over words that have a label.
  */

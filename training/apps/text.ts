@@ -28,9 +28,9 @@ export interface LanguageModelOptions
   /** Word ids of the texts to learn from, and of those to be measured on; see `Corpus.numericalise`. */
   readonly train: Int32Array;
   readonly valid?: Int32Array;
-  /** 64 when left out. */
+  /** 64 by default. */
   readonly batchSize?: number;
-  /** Words per step; 72 when left out. */
+  /** Words per step; 72 by default. */
   readonly bptt?: number;
   /** See `textWindows`. */
   readonly jitter?: boolean;
@@ -84,7 +84,7 @@ const wordAccuracy: Metric = meanMetric('accuracy', (p) => columnSum(p, 1));
 
 /**
  * languageModelLearner: a learner that predicts the next word of texts, with fastai's settings: AWD-LSTM (or GRUs: `config.cell`), AR and
- * TAR in the training loss, momentum 0.8, 0.7, 0.8, rates `slice` over the layers. Its validation tells perplexity and accuracy.
+ * TAR in the training loss, momentum 0.8, 0.7, 0.8, rates `slice` over the layers. Its validation reports perplexity and accuracy.
  */
 export async function languageModelLearner(options: LanguageModelOptions): Promise<LanguageModel> {
   const { vocab, train, valid, batchSize = 64, bptt = 72, jitter = false, alpha, beta, callbacks = [] } = options;
@@ -172,7 +172,7 @@ export function loadLanguageModel({ learner, vocab }: LanguageModel, weights: We
   learner.load(new Map([...learner.weights, ...given]));
 }
 
-/** What an exported language model says of itself, as the model's metadata `fettle.text`. */
+/** The facts of an exported language model, as the model's metadata `fettle.text`. */
 export interface TextModelFacts {
   readonly config: AwdLstmConfig;
   readonly words: readonly string[];

@@ -34,7 +34,7 @@ export const namesOf = <T>(table: Readonly<Record<keyof T & string, true>>): rea
 
 /**
  * knownKeys: throws `bad-argument` unless `options` is an object whose keys are all among `names`; the text has the unknown key, the
- * nearest known one and all of them. `where` begins it. JavaScript has no compiler that would say so, and a mistyped option is silently its default.
+ * nearest known one and all of them. `where` begins it. JavaScript has no compiler that would state so, and a mistyped option is silently its default.
  */
 export function knownKeys(where: string, options: object, names: readonly string[]): void {
   const shown = names.join(', ');
@@ -48,7 +48,7 @@ export function knownKeys(where: string, options: object, names: readonly string
   const unknown = Object.keys(options).find((key) => !names.includes(key));
   if (unknown === undefined) return;
   const nearest = nearestName(unknown, names);
-  const help = nearest === undefined ? 'leave it out' : `did you mean ${nearest}?`;
+  const help = nearest === undefined ? 'omit it' : `did you mean ${nearest}?`;
   throw new FettleError(
     'bad-argument',
     `${where}: expected options of the names ${shown || '(none)'}, got ${unknown}; ${help}`,

@@ -2,7 +2,7 @@ import { ensure } from './errors.ts';
 
 /* What options are asked to be; every text names place, wanted and got. */
 
-/** A value as an error says it. */
+/** A value as an error states it. */
 export function shown(value: unknown): string {
   if (typeof value === 'function') return `the function ${value.name || '(without a name)'}`;
   if (typeof value === 'string') return `the text '${value}'`;

@@ -66,7 +66,7 @@ export function createWorkerPool<Task, Result>(
     });
     worker.on('error', failAll);
     worker.on('exit', (code) =>
-      failAll(new Error(`worker pool: expected the thread to go on, it ended with code ${code}`)),
+      failAll(new Error(`worker pool: expected the thread to continue, it ended with code ${code}`)),
     );
     worker.unref();
     running.set(worker, undefined);

@@ -32,7 +32,7 @@ export interface CrappifyResult {
   readonly failed: readonly Failure[];
 }
 
-/** Says in the output folder how its pictures were made, so that one folder never mixes two recipes. */
+/** States in the output folder how its pictures were made, so that one folder never mixes two recipes. */
 const RECIPE_FILE = 'crappify.json';
 
 const exists = (path: string): Promise<boolean> =>
@@ -41,7 +41,7 @@ const exists = (path: string): Promise<boolean> =>
     () => false,
   );
 
-/** crappify: damages every picture of a folder on all cores; run again, it goes on where it was stopped. */
+/** crappify: damages every picture of a folder on all cores; run again, it continues where it was stopped. */
 export async function crappify(options: CrappifyOptions): Promise<CrappifyResult> {
   const { output, damage, seed, workers = availableParallelism() } = options;
   parseDamages(damage);

@@ -62,7 +62,7 @@ export function viewsOf(spec: SampleSpec, buffer: ArrayBuffer, count: number, in
 
 /**
  * createFiller: makes the samples of batches. An item that cannot be read is tried once: in
- * training the next readable one takes its place, in validation it is left out; either way it is reported.
+ * training the next readable one takes its place, in validation it is omitted; either way it is reported.
  */
 export function createFiller({ items, spec }: FillerData, sample: Sampler): Filler {
   const failed = { train: new Map<number, string>(), valid: new Map<number, string>() };

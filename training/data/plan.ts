@@ -158,7 +158,7 @@ function specOf<S, I extends PictureItem, K extends LabelKind>(
   ensure(
     known !== undefined,
     'bad-argument',
-    () => 'dataBlock: expected size for pictures on disk, got none; say size: 128, for example',
+    () => 'dataBlock: expected size for pictures on disk, got none; give size: 128, for example',
   );
   checkTransforms([...transforms.train, ...transforms.valid]);
   ensure(
@@ -243,7 +243,7 @@ export function finishPlan<S, I extends PictureItem, K extends LabelKind>(
   const spec = specOf(options, [...train, ...valid], vocab.length);
   const whole = lastBatch !== 'drop' || samplesPerEpoch !== undefined || train.length >= batchSize;
   ensure(whole, 'bad-argument', () => {
-    return `dataBlock: expected at least one batch of ${batchSize} training items, got ${train.length}; lower batchSize or say lastBatch: 'fill'`;
+    return `dataBlock: expected at least one batch of ${batchSize} training items, got ${train.length}; lower batchSize or give lastBatch: 'fill'`;
   });
   const statistics = normalise === 'imagenet' ? imagenetStatistics : normalise;
   if (typeof statistics !== 'string') checkStatistics(statistics, spec.channels);

@@ -36,7 +36,7 @@ export interface LabelSpec {
   /** Numbers per item of kind `numbers`. */
   readonly values: number;
   readonly ignoreId: number | undefined;
-  /** How the files of masks say the ids; as they are when left out. */
+  /** How the files of masks encode the ids; as they are by default. */
   readonly maskForm?: MaskForm;
   /** How x is made from y, of damaged pictures. */
   readonly damage?: DamageSpec;
@@ -158,7 +158,7 @@ function checkIds({ data, channels }: Image, { classes, ignoreId }: LabelSpec): 
   for (let i = 0; i < data.length; i += channels) {
     const id = data[i]!;
     ensure(id < classes || id === ignoreId, 'bad-data', () => {
-      return `mask: expected ids 0..${classes - 1}${ignoreId === undefined ? '' : ` or ${ignoreId}`}, got ${id}; name all classes, or say which id to ignore`;
+      return `mask: expected ids 0..${classes - 1}${ignoreId === undefined ? '' : ` or ${ignoreId}`}, got ${id}; name all classes, or state which id to ignore`;
     });
   }
 }

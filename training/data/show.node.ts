@@ -20,7 +20,7 @@ export interface ShowOptions {
   readonly columns?: number;
   /** A text for each sample instead of its label. */
   readonly captions?: readonly string[];
-  /** Of masks: the colours of the classes, RGB 0..255 by id; made up when left out. */
+  /** Of masks: the colours of the classes, RGB 0..255 by id; made up by default. */
   readonly colors?: readonly (readonly number[])[];
 }
 
@@ -53,7 +53,7 @@ function pictureOf(x: Tensor<'float32'>, index: number, zoom: number): Image {
 export interface OverlayOptions {
   readonly zoom?: number;
   readonly ignoreId?: number | undefined;
-  /** RGB 0..255 of an id; {@link classColor} when left out. */
+  /** RGB 0..255 of an id; {@link classColor} by default. */
   readonly colorOf?: (id: number) => readonly number[];
 }
 

@@ -7,7 +7,7 @@ export interface Split<T> {
   readonly valid: readonly T[];
 }
 
-/** Anything that splitters can tell apart. */
+/** Anything that splitters can distinguish. */
 export interface Named {
   readonly name: string;
 }

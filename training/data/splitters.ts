@@ -21,10 +21,10 @@ function listed(values: Iterable<string>): string {
   return all.length > 10 ? `${all.slice(0, 10).join(', ')}, ... (${all.length} in all)` : all.join(', ');
 }
 
-/** `parts`, if anything is held out: a validation set that is empty by mistake makes every number on it NaN. `seen` says what there is. */
+/** `parts`, if anything is held out: a validation set that is empty by mistake makes every number on it NaN. `seen` states what there is. */
 function needHeldOut<I>(parts: Split<I>, where: string, seen: () => string): Split<I> {
   ensure(parts.valid.length > 0, 'bad-data', () => {
-    return `${where}: expected items to hold out, got none of ${parts.train.length} (${seen()}); say noSplit() to train without validation`;
+    return `${where}: expected items to hold out, got none of ${parts.train.length} (${seen()}); use noSplit() to train without validation`;
   });
   return parts;
 }
@@ -73,7 +73,7 @@ export const splitByIndices = (valid: readonly number[]): AnySplitter<unknown> =
   },
 });
 
-/** splitByColumn: rows whose column says so (`true`, `1` or `yes`, in any case, or exactly `value`) are held out; throws `bad-data` when there are none. */
+/** splitByColumn: rows whose column states so (`true`, `1` or `yes`, in any case, or exactly `value`) are held out; throws `bad-data` when there are none. */
 export const splitByColumn = (column = 'is_valid', value?: string): Splitter<RowItem> => ({
   describe: `column '${column}'`,
   split: (items) => {

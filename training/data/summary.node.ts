@@ -19,7 +19,7 @@ const pictureText = ({ width, height, channels }: Image): string =>
   `${channels === 1 ? 'grey' : channels === 3 ? 'RGB' : 'RGBA'} ${width}x${height}`;
 
 /** `rotate -10..10 p 0.75` */
-/** What was drawn of light; what changes nothing is left out. */
+/** What was drawn of light; what changes nothing is omitted. */
 function lightText({ shift, contrast, tint, saturation }: Lighting): string {
   const cast = tint.some((t) => t !== 0) ? `, tint ${rounded(tint)}` : '';
   const colour = saturation === 1 ? '' : `, saturation ${round(saturation)}`;
@@ -45,7 +45,7 @@ function classesText(kind: LabelKind, vocab: readonly string[]): string {
   return `${kind}, ${vocab.length} classes (${vocab.slice(0, 5).join(', ')}${vocab.length > 5 ? ', ...' : ''})`;
 }
 
-/** Runs one step; what goes wrong is told with the step's name and the file. */
+/** Runs one step; errors are reported with the step's name and the file. */
 async function step<T>(name: string, file: string, run: () => Promise<T> | T): Promise<T> {
   try {
     return await run();

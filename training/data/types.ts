@@ -29,7 +29,7 @@ export type Getter<S, I> = (source: S) => Promise<readonly I[]> | readonly I[];
 /** What a label is: a class, several classes, numbers, another picture, a class for every pixel, or the picture itself, of which x is a damaged copy. */
 export type LabelKind = 'category' | 'multi' | 'numbers' | 'image' | 'mask' | 'damaged';
 
-/** What a labeller says of an item: names of classes, numbers, or where the picture is (a path, or the pixels). */
+/** The label of an item: names of classes, numbers, or where the picture is (a path, or the pixels). */
 export interface LabelValues {
   readonly category: string;
   readonly multi: readonly string[];
@@ -50,7 +50,7 @@ export interface LabelDTypes {
   readonly damaged: 'float32';
 }
 
-/** Says what an item's label is. */
+/** The label of an item. */
 export interface Labeller<I, K extends LabelKind> {
   readonly kind: K;
   /** In words, for the summary. */
@@ -60,7 +60,7 @@ export interface Labeller<I, K extends LabelKind> {
   readonly classes?: readonly string[];
   /** Of masks: the id of pixels that no class claims; also what lies outside of a picture padded with zeros. */
   readonly ignoreId?: number;
-  /** Of masks: how their files say the ids; as they are when left out. */
+  /** Of masks: how their files encode the ids; as they are by default. */
   readonly maskForm?: MaskForm;
   /** Of damaged pictures: how x is made from y. */
   readonly damage?: Partial<DamageSpec>;
@@ -75,7 +75,7 @@ export interface LabelledItem extends Named {
   readonly target: Target;
 }
 
-/** x f32[B,C,H,W] and y as {@link LabelDTypes} says. Valid until the next step of the iteration. */
+/** x f32[B,C,H,W] and y as {@link LabelDTypes} states. Valid until the next step of the iteration. */
 export interface BlockBatch<K extends LabelKind = LabelKind> {
   readonly x: Tensor<'float32'>;
   readonly y: Tensor<LabelDTypes[K]>;

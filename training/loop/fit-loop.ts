@@ -50,7 +50,7 @@ export const events = {
   afterEpoch: 'the epoch is over; progress points at the next one',
   afterStop: 'the run was stopped; state and progress are where they were',
   afterFit: 'once, at the end',
-  afterFailure: 'instead of afterFit when something threw; the error goes on to the caller',
+  afterFailure: 'instead of afterFit when something threw; the error reaches the caller',
 } as const;
 export type Event = keyof typeof events;
 
@@ -59,17 +59,17 @@ export type Callback = {
   readonly name: string;
   readonly order?: number;
   /**
-   * Which numbers of the state it reads or writes; all when left out. Where a device keeps them they are brought here for
-   * it and taken back after it, so a callback that runs at every batch and needs none of them says `[]`.
+   * Which numbers of the state it reads or writes; all by default. Where a device keeps them they are brought here for
+   * it and taken back after it, so a callback that runs at every batch and needs none of them states `[]`.
    */
   readonly numbers?: readonly NumberGroup[];
-  /** It lets an update follow only every so many batches, and at the end of an epoch: schedules count on it. 1 when left out. */
+  /** It lets an update follow only every so many batches, and at the end of an epoch: schedules count on it. 1 by default. */
   readonly accumulates?: number;
 } & {
   readonly [E in Event]?: (context: FitContext) => Promise<void> | void;
 };
 
-/** Callbacks as they run: by `order` (0 when left out), else as given. */
+/** Callbacks as they run: by `order` (0 by default), else as given. */
 export const inOrder = (callbacks: readonly Callback[]): readonly Callback[] =>
   callbacks.toSorted((a, b) => (a.order ?? 0) - (b.order ?? 0));
 
@@ -97,7 +97,7 @@ export interface FitOptions {
   readonly hyperAt: (done: number) => Hyper;
   /** Updates of all epochs together: batches, unless gradients are accumulated. */
   readonly totalBatches: number;
-  /** Metrics on the validation set, after every epoch; `notFinite` is told of a batch whose loss is not finite. */
+  /** Metrics on the validation set, after every epoch; `notFinite` receives a batch whose loss is not finite. */
   readonly validate: (
     state: TrainState,
     epoch: number,
@@ -138,7 +138,7 @@ async function loop(options: FitOptions): Promise<readonly EpochRow[]> {
   try {
     await epochsOf(options, progress, run, emit);
   } catch (error) {
-    // What failed may have taken with it what this needs, such as a device; the first error is the one to tell.
+    // What failed may have taken with it what this needs, such as a device; the first error is the one to report.
     await emit('afterFailure').catch(() => undefined);
     throw error;
   }

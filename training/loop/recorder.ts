@@ -4,7 +4,7 @@ export interface EpochRow {
   readonly trainLoss: number;
   readonly seconds: number;
   readonly metrics: Readonly<Record<string, number>>;
-  /** Which validation batch first had a loss that is not finite, and what in it; left out where all is well. */
+  /** Which validation batch first had a loss that is not finite, and what in it; omitted where all is well. */
   readonly notFinite?: string;
 }
 
@@ -18,9 +18,9 @@ export interface Progress {
   /** Wall time of this epoch so far, over all the processes that worked on it. */
   seconds: number;
   readonly rows: EpochRow[];
-  /** `state.step` when the run began; 0 when left out. */
+  /** `state.step` when the run began; 0 by default. */
   firstStep?: number;
-  /** Factor on every learning rate, which callbacks may lower; 1 when left out. */
+  /** Factor on every learning rate, which callbacks may lower; 1 by default. */
   lrScale?: number;
   /** Numbers per update that a recorder keeps, by name. */
   series?: Record<string, number[]>;

@@ -66,7 +66,7 @@ class ResidentState implements Residence {
         fetched.push(into);
       }
     } catch (cause) {
-      throw new FettleError('no-device', `${lost}, got: ${messageOf(cause)}; go on from a checkpoint`, { cause });
+      throw new FettleError('no-device', `${lost}, got: ${messageOf(cause)}; continue from a checkpoint`, { cause });
     }
     for (const [i, part] of ahead.entries()) {
       part.host.set(fetched[i]!);
@@ -97,7 +97,7 @@ async function residing<T>(state: TrainState, work: (numbers: ResidentState) => 
   }
 }
 
-/** Of a run that failed the numbers are wanted too. Where the device itself has failed there are none to be had, and the error says so. */
+/** Of a run that failed the numbers are wanted too. Where the device itself has failed there are none to be had, and the error states so. */
 async function afterFailure(numbers: ResidentState, error: unknown): Promise<never> {
   const gone = await numbers.toHost().then(() => undefined, messageOf);
   if (gone === undefined) throw error;
@@ -154,7 +154,7 @@ export function residentStep({ training }: StepGraphs, memory: DeviceMemory) {
 }
 
 /**
- * An optimiser's graph on the numbers of the device. `places` says for each of its inputs which flat tensor that is, and
+ * An optimiser's graph on the numbers of the device. `places` states for each of its inputs which flat tensor that is, and
  * `<input>.next` is what becomes of it; gradients have no next.
  */
 export async function residentUpdate(model: Uint8Array, memory: DeviceMemory, places: ReadonlyMap<string, string>) {

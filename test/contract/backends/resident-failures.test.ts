@@ -121,7 +121,7 @@ describe('training on a device with memory of its own', () => {
     );
     expect(numbersOf(state)).to.deep.equal(before);
     expect(error).to.include({ name: 'FettleError', code: 'no-device' });
-    expect(error.message).to.match(/newer than those of the state, got: device lost; go on from a checkpoint/);
+    expect(error.message).to.match(/newer than those of the state, got: device lost; continue from a checkpoint/);
     expect([memory.live, state.residence]).to.deep.equal([0, undefined]);
   });
 
@@ -143,7 +143,7 @@ describe('training on a device with memory of its own', () => {
         await fail();
       }),
     );
-    expect(both.message).to.match(/^bad batch \(afterwards, .*device lost; go on from a checkpoint\)$/);
+    expect(both.message).to.match(/^bad batch \(afterwards, .*device lost; continue from a checkpoint\)$/);
     expect((both.cause as Error).message).to.equal('bad batch');
     expect(numbersOf(state)).to.deep.equal(after);
   });

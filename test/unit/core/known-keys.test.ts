@@ -22,7 +22,7 @@ describe('names of options', () => {
       FettleError,
       'fit: expected options of the names lr, pctStart, got pct_start; did you mean pctStart?',
     );
-    expect(() => knownKeys('fit', { momentum: 1 }, names)).to.throw('got momentum; leave it out');
+    expect(() => knownKeys('fit', { momentum: 1 }, names)).to.throw('got momentum; omit it');
     expect(() => knownKeys('fit', { lr: 1, pctStart: 0.2 }, names)).not.to.throw();
     expect(() => knownKeys('fit', {}, [])).not.to.throw();
   });

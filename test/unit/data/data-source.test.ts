@@ -38,7 +38,7 @@ describe('data block: sources and splits', () => {
 
   it('a splitter that holds out nothing says what there is', () => {
     const items = ['train/a', 'valid/b', 'c'].map((name) => ({ name }));
-    const none = /expected items to hold out, got none of 3 \(the folders are train, valid\); say noSplit\(\)/;
+    const none = /expected items to hold out, got none of 3 \(the folders are train, valid\); use noSplit\(\)/;
     expect(() => splitByFolder('valdi').split(items)).to.throw(none);
     expect(() => splitByFolder().split([{ name: 'c' }])).to.throw(/no item is in a folder: the items are c/);
     expect(() => splitByFunction(({ name }) => name === 'd').split(items)).to.throw(
