@@ -14,7 +14,7 @@ import { imageGrid } from '../../training/pictures/grid.node.ts';
 import { encodePng } from '../../training/pictures/image-io.node.ts';
 import { type ImageItem, listImages } from '../../training/pictures/items.node.ts';
 import { psnr, ssim } from '../../training/pictures/quality.ts';
-import { type Scale, sampleWindow, writeWindow } from '../../training/pictures/transforms/pixels.ts';
+import { imageOfPlanes, type Scale, sampleWindow } from '../../training/pictures/transforms/pixels.ts';
 import { dataFolder } from './data.ts';
 
 /*
@@ -43,15 +43,8 @@ async function openModel(reference: string): Promise<{ readonly pool: PicturePoo
 
 /** Enlarged bilinearly, 8 bit. */
 function enlarge(image: Image, scale: Scale): Image {
-  const window = { x: 0, y: 0, width: image.width * scale, height: image.height * scale };
-  const target: Image = {
-    width: window.width,
-    height: window.height,
-    channels: 3,
-    data: new Uint8Array(window.width * window.height * 3),
-  };
-  writeWindow(sampleWindow(image, scale, window), window, window, target);
-  return target;
+  const size = { width: image.width * scale, height: image.height * scale };
+  return imageOfPlanes(sampleWindow(image, scale, { x: 0, y: 0, ...size }), size);
 }
 
 /** Positions whose pixel differs much between the picture with a white number and the same with a black one. */

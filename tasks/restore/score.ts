@@ -5,7 +5,7 @@ import { type Metric, meanMetric } from '../../training/learner/metrics.ts';
 import type { Batch, Loader } from '../../training/learner/options.ts';
 import { psnr } from '../../training/pictures/quality.ts';
 import type { Size } from '../../training/pictures/sizes.ts';
-import { type Rect, sampleWindow, writeWindow } from '../../training/pictures/transforms/pixels.ts';
+import { imageOfPlanes, sampleWindow } from '../../training/pictures/transforms/pixels.ts';
 import type { ValidationPair } from './held-out.node.ts';
 
 /* How well whole pictures are restored: the validation set of a learner, its metrics, and pictures to look at. */
@@ -47,12 +47,8 @@ export const wholePictures = (pairs: readonly ValidationPair[], multiple: number
 export const countDamaged = (_y: Tensor, { x, y }: Batch): number => (x === y ? 0 : 1);
 
 /** What a padded tensor f32[1,3,H,W] 0..1 shows, 8 bit. */
-function pictureOf({ dims, data }: Pick<Tensor, 'dims' | 'data'>, { width, height }: Size): Image {
-  const image: Image = { width, height, channels: 3, data: new Uint8Array(width * height * 3) };
-  const padded: Rect = { x: 0, y: 0, width: dims.at(-1)!, height: dims.at(-2)! };
-  writeWindow(data as Float32Array, padded, { x: 0, y: 0, width, height }, image);
-  return image;
-}
+const pictureOf = ({ dims, data }: Pick<Tensor, 'dims' | 'data'>, size: Size): Image =>
+  imageOfPlanes(data as Float32Array, { width: dims.at(-1)!, height: dims.at(-2)! }, size);
 
 /** A mean over the damaged or the undamaged pictures of how near `shown` is to the target, in dB; 100 stands for no error at all, which would spoil it. */
 const psnrMetric = (name: string, undamaged: boolean, shown: (prediction: Tensor, batch: Batch) => Tensor): Metric =>

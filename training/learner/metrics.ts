@@ -2,7 +2,7 @@ import { ensure } from '../core/errors.ts';
 import type { Image } from '../core/image.ts';
 import { sizeOf, type Tensor } from '../core/tensor.ts';
 import { ssim as imageSsim } from '../pictures/quality.ts';
-import { writeWindow } from '../pictures/transforms/pixels.ts';
+import { imageOfPlanes } from '../pictures/transforms/pixels.ts';
 import type { Batch } from './options.ts';
 
 /** Adds up one metric over the batches of a validation pass. */
@@ -321,10 +321,7 @@ export function pictureOf({ data, dims }: Tensor<'float32'>, n: number): Image {
     const from = (n * channels + Math.min(c, channels - 1)) * height * width;
     planes.set(data.subarray(from, from + height * width), c * height * width);
   }
-  const image: Image = { width, height, channels: 3, data: new Uint8Array(3 * height * width) };
-  const window = { x: 0, y: 0, width, height };
-  writeWindow(planes, window, window, image);
-  return image;
+  return imageOfPlanes(planes, { width, height });
 }
 
 /** Mean over pictures of the structural similarity of their luma: predictions and targets f32[N,1 or 3,H,W] 0..1. */

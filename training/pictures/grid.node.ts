@@ -3,20 +3,10 @@ import { ensure } from '../core/errors.ts';
 import type { Image } from '../core/image.ts';
 import type { Tensor } from '../core/tensor.ts';
 import { encodePng } from './image-io.node.ts';
-import { writeWindow } from './transforms/pixels.ts';
+import { imageOfPlanes } from './transforms/pixels.ts';
 
 /** Pixels between the pictures of a grid. */
 const GAP = 4;
-
-/** Draws plane set `index` of f32[N,3,H,W] into the grid at a cell. */
-function drawCell(grid: Image, pictures: Tensor<'float32'>, index: number, column: number, row: number): void {
-  const [, , height = 0, width = 0] = pictures.dims;
-  const x = GAP + column * (width + GAP);
-  const y = GAP + row * (height + GAP);
-  const planes = pictures.data.subarray(index * 3 * height * width, (index + 1) * 3 * height * width);
-  const window = { x, y, width, height };
-  writeWindow(planes, window, window, grid);
-}
 
 /** pictureGrid: tensors f32[N,3,H,W] 0..1, one grid column each (input, prediction, target ...) -> an RGB picture, a row per sample. */
 export function pictureGrid(columns: readonly Tensor<'float32'>[], rows = columns[0]?.dims[0] ?? 0): Image {
@@ -28,12 +18,9 @@ export function pictureGrid(columns: readonly Tensor<'float32'>[], rows = column
       return `pictureGrid: expected equal shapes [N,3,H,W], got ${columns.map((column) => `[${column.dims}]`).join(' ')}`;
     },
   );
-  const size = { width: GAP + columns.length * (width + GAP), height: GAP + rows * (height + GAP) };
-  const grid: Image = { ...size, channels: 3, data: new Uint8Array(3 * size.width * size.height).fill(255) };
-  columns.forEach((column, c) => {
-    for (let row = 0; row < rows; row++) drawCell(grid, column, row, c, row);
-  });
-  return grid;
+  const cell = (column: Tensor<'float32'>, row: number): Image =>
+    imageOfPlanes(column.data.subarray(row * 3 * height * width), { width, height });
+  return imageGrid(Array.from({ length: rows }, (_, row) => columns.map((column) => cell(column, row))));
 }
 
 /** showBatch: writes a PNG with a row per sample: x on the left, y beside it, then `more` (predictions, say). */

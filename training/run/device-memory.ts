@@ -45,6 +45,21 @@ export function toTensor(value: Ort.Tensor, name: string, data: Ort.Tensor['data
   return { dtype: type as DType, dims: value.dims, data: data as Tensor['data'] };
 }
 
+/** Tensors by name as the runtime's; views over the callers' memory, nothing is copied. `role` is what they are to a run. */
+export function wrapTensors(
+  tensorClass: TensorClass,
+  tensors: Tensors,
+  names: readonly string[],
+  role: 'feed' | 'fetch' = 'feed',
+): Record<string, Ort.Tensor> {
+  const wrap = (name: string): Ort.Tensor => {
+    const one = tensors[name];
+    ensure(one !== undefined, 'bad-argument', () => `run: expected a ${role} for ${name}, got ${Object.keys(tensors)}`);
+    return new tensorClass(one.dtype, one.data as never, one.dims);
+  };
+  return Object.fromEntries(names.map((name) => [name, wrap(name)]));
+}
+
 /** A graph of one Identity, opened when something is to be carried; after a failure or {@link release}, opened anew. */
 class Carrier {
   readonly #open: () => Promise<Ort.InferenceSession>;

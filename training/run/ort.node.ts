@@ -2,7 +2,7 @@ import './environment.node.ts';
 import * as ort from 'onnxruntime-node';
 import { ensure, FettleError, messageOf } from '../core/errors.ts';
 import type { Tensor } from '../core/tensor.ts';
-import { GpuMemory, placesOf, toTensor } from './device-memory.ts';
+import { GpuMemory, placesOf, toTensor, wrapTensors } from './device-memory.ts';
 import { probeModel } from './probe.ts';
 import type { Device, DeviceMemory, Session, SkippedDevice, Tensors } from './session.ts';
 
@@ -160,27 +160,14 @@ class OrtSession implements Session {
   }
 
   async run(feeds: Tensors, fetches?: Tensors): Promise<Tensors> {
-    const inputs = this.#wrap(feeds, this.#session.inputNames, 'feed');
+    const inputs = wrapTensors(ort.Tensor, feeds, this.inputNames);
     if (fetches === undefined) return unwrap(await this.#session.run(inputs));
-    await this.#session.run(inputs, this.#wrap(fetches, this.#session.outputNames, 'fetch'));
+    await this.#session.run(inputs, wrapTensors(ort.Tensor, fetches, this.outputNames, 'fetch'));
     return fetches;
   }
 
   release(): Promise<void> {
     return this.#session.release();
-  }
-
-  /** Views over the callers' memory; nothing is copied. */
-  #wrap(tensors: Tensors, names: readonly string[], role: string): Record<string, ort.Tensor> {
-    const wrapped: Record<string, ort.Tensor> = {};
-    for (const name of names) {
-      const one = tensors[name];
-      if (one === undefined) {
-        throw new FettleError('bad-argument', `run: expected a ${role} for ${name}, got ${Object.keys(tensors)}`);
-      }
-      wrapped[name] = new ort.Tensor(one.dtype, one.data as never, one.dims);
-    }
-    return wrapped;
   }
 }
 

@@ -2,7 +2,7 @@ import type * as Ort from 'onnxruntime-web';
 import { ensure, FettleError, messageOf } from '../core/errors.ts';
 import type { Tensor } from '../core/tensor.ts';
 import { decodeModel, encodeModel, type ModelProto } from '../onnx/schema.ts';
-import { GpuMemory, placesOf, toTensor } from './device-memory.ts';
+import { GpuMemory, placesOf, toTensor, wrapTensors } from './device-memory.ts';
 import type { Device, DeviceMemory, Session, SkippedDevice, Tensors } from './session.ts';
 import { bindDims, forWebgl } from './webgl-graph.ts';
 
@@ -117,7 +117,7 @@ class OrtWebSession implements Session {
   }
 
   async run(feeds: Tensors, fetches?: Tensors): Promise<Tensors> {
-    return finish(await this.#session.run(wrap(feeds, this.inputNames, this.#ort)), fetches);
+    return finish(await this.#session.run(wrapTensors(this.#ort.Tensor, feeds, this.inputNames)), fetches);
   }
 
   release(): Promise<void> {
@@ -147,7 +147,7 @@ class WebglSession implements Session {
 
   async run(feeds: Tensors, fetches?: Tensors): Promise<Tensors> {
     const session = await this.#sessionFor(feeds);
-    return finish(await session.run(wrap(feeds, this.inputNames, this.#ort)), fetches);
+    return finish(await session.run(wrapTensors(this.#ort.Tensor, feeds, this.inputNames)), fetches);
   }
 
   async release(): Promise<void> {
@@ -172,16 +172,6 @@ class WebglSession implements Session {
     this.#byShape.delete(oldest[0]);
     await oldest[1].release();
   }
-}
-
-function wrap(feeds: Tensors, names: readonly string[], ort: typeof Ort): Record<string, Ort.Tensor> {
-  const wrapped: Record<string, Ort.Tensor> = {};
-  for (const name of names) {
-    const one = feeds[name];
-    ensure(one !== undefined, 'bad-argument', () => `run: expected a feed for ${name}, got ${Object.keys(feeds)}`);
-    wrapped[name] = new ort.Tensor(one.dtype, one.data as never, one.dims);
-  }
-  return wrapped;
 }
 
 /** Results as our tensors; with `fetches`, copied into them (no browser backend writes into memory of ours). */

@@ -3,6 +3,7 @@ import type { Image } from '../../../training/core/image.ts';
 import { createRng } from '../../../training/core/rng.ts';
 import {
   bleedUnderAlpha,
+  imageOfPlanes,
   type Rect,
   type Scale,
   sampleWindow,
@@ -79,6 +80,18 @@ describe('data: sampleWindow', () => {
     const out = new Float32Array(12);
     expect(sampleWindow(noise(2, 2, 3), 1, { x: 0, y: 0, width: 2, height: 2 }, out)).to.equal(out);
     expect(out.some((value) => value > 0)).to.equal(true);
+  });
+});
+
+describe('imageOfPlanes', () => {
+  it('gives the pixels of planes, or of their upper left', () => {
+    const image = noise(5, 4, 3);
+    const planes = sampleWindow(image, 1, { x: 0, y: 0, width: 5, height: 4 });
+    expect(imageOfPlanes(planes, { width: 5, height: 4 })).to.deep.equal(image);
+    const corner = imageOfPlanes(planes, { width: 5, height: 4 }, { width: 2, height: 3 });
+    expect([corner.width, corner.height, corner.channels]).to.deep.equal([2, 3, 3]);
+    const rows = [0, 1, 2].flatMap((y) => [...image.data.subarray(15 * y, 15 * y + 6)]);
+    expect([...corner.data]).to.deep.equal(rows);
   });
 });
 

@@ -1,4 +1,5 @@
 import type { Image } from '../../core/image.ts';
+import type { Size } from '../sizes.ts';
 
 /** A rectangle in pixels; x to the right, y downwards, from the top-left corner of the (enlarged) picture. */
 export interface Rect {
@@ -131,6 +132,14 @@ export function writeWindow(planes: Float32Array, window: Rect, crop: Rect, targ
       for (let x = 0; x < crop.width; x++, from++, to += channels) bytes[to] = planes[from]! * 255;
     }
   }
+}
+
+/** imageOfPlanes: planes f32[3,h,w] 0..1 of a picture of size `whole` -> RGB u8, rounded and clipped; `size` of it, from the top left, all by default. */
+export function imageOfPlanes(planes: Float32Array, whole: Size, { width, height }: Size = whole): Image {
+  const image: Image = { width, height, channels: 3, data: new Uint8Array(3 * width * height) };
+  const window = { x: 0, y: 0, width: whole.width, height: whole.height };
+  writeWindow(planes, window, { x: 0, y: 0, width, height }, image);
+  return image;
 }
 
 /** The same memory as an array whose stores round to the nearest byte and clip. */
