@@ -46,7 +46,7 @@ export function startShell<T extends AnyHereTask>(task: string): Shell<T> {
     main.dataset.state = state;
   };
   let kept = '';
-  const refreshOffline = async (): Promise<void> => {
+  const keep = async (): Promise<void> => {
     const state = await keepOffline(client, task, choice.name);
     kept = state.ready ? state.model : '';
     const sign = byId('offline');
@@ -55,8 +55,13 @@ export function startShell<T extends AnyHereTask>(task: string): Shell<T> {
     sign.title = state.ready ? `This page, its runtime and ${state.model} are kept on this device` : '';
     if (!state.ready) console.info(`Not available offline: ${state.reason}`);
   };
-  const choice = new ModelChoice(task, () => void refreshOffline());
-  void refreshOffline();
+  // One after the other: each drops what it does not name.
+  let keeping = Promise.resolve();
+  const refreshOffline = (): void => {
+    keeping = keeping.then(keep);
+  };
+  const choice = new ModelChoice(task, refreshOffline);
+  refreshOffline();
   void choice.show(client, () => main.dataset.state === 'empty' && show('none'));
   return {
     client,
@@ -75,7 +80,7 @@ export function startShell<T extends AnyHereTask>(task: string): Shell<T> {
       here.checked = true;
     },
     doneAt: (place) => {
-      if (place.kind === 'server' && place.model !== kept) void refreshOffline();
+      if (place.kind === 'server' && place.model !== kept) refreshOffline();
     },
   };
 }

@@ -15,6 +15,8 @@ import { tinyRestoreModel } from '../helpers/tiny-model.ts';
 /** A version to be registered: its file, and how it is fed and read. */
 export interface TestVersion extends Readonly<Record<string, unknown>> {
   readonly task: ModelConfig['task'];
+  /** The model's name; its task's by default. */
+  readonly name?: string;
   readonly files: Readonly<Record<string, Uint8Array | string>>;
 }
 
@@ -31,16 +33,16 @@ export interface TestStore {
 export async function makeStore(): Promise<TestStore> {
   const dir = await mkdtemp(join(tmpdir(), 'fettle-store-'));
   const store = openStore({ storeDir: dir, zooDir: join(dir, 'no-zoo') });
-  const publish = async ({ task, files, ...specs }: TestVersion): Promise<void> => {
-    const { config } = await store.register(task, files, {
-      name: task,
+  const publish = async ({ task, files, name = task, ...specs }: TestVersion): Promise<void> => {
+    const { config } = await store.register(name, files, {
+      name,
       task,
       createdAt: '2026-01-01T00:00:00.000Z',
       description: 'for tests',
       metrics: {},
       ...specs,
     });
-    await store.use(task, config.version);
+    await store.use(name, config.version);
   };
   const add = async (seed: number): Promise<void> => {
     const { model, webglModel, spec } = tinyRestoreModel(seed);

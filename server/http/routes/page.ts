@@ -13,6 +13,12 @@ export function pageRoutes({ clientDir }: Deps): Router {
     });
     return router;
   }
+  router.get('/', ({ originalUrl, baseUrl }, response, next) => {
+    const [path = '', query] = originalUrl.split(/(?=\?)/);
+    // Addresses in a page are relative to its folder, which `/photos` is not.
+    if (path.endsWith('/')) next();
+    else response.redirect(`${baseUrl}/${query ?? ''}`);
+  });
   router.use(
     '/assets',
     express.static(join(clientDir, 'assets'), { immutable: true, maxAge: '1y', index: false, redirect: false }),
