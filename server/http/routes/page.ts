@@ -15,9 +15,9 @@ export function pageRoutes({ clientDir }: Deps): Router {
   }
   router.get('/', ({ originalUrl, baseUrl }, response, next) => {
     const [path = '', query] = originalUrl.split(/(?=\?)/);
-    // Addresses in a page are relative to its folder, which `/photos` is not.
+    // Addresses in a page are relative to its folder, which `/photos` is not; this one is relative too, for a proxy may have cut the path.
     if (path.endsWith('/')) next();
-    else response.redirect(`${baseUrl}/${query ?? ''}`);
+    else response.redirect(`${baseUrl.split('/').at(-1)}/${query ?? ''}`);
   });
   router.use(
     '/assets',
