@@ -1,85 +1,19 @@
 import { type BackboneName, backbones } from '../../models/backbones.ts';
-import { type ClassifierHeadOptions, classifier, classifierGroups } from '../../models/classifier.ts';
+import { type ClassifierHeadOptions, classifier } from '../../models/classifier.ts';
 import { type DenseNetConfig, denseEncoder } from '../../models/dense-encoder.ts';
 import type { Encoder } from '../../models/encoder.ts';
 import { type SmallEncoderConfig, smallEncoder } from '../../models/small-encoder.ts';
 import { ensure } from '../../training/core/errors.ts';
 import { imagenetStatistics, type Statistics } from '../../training/core/image.ts';
 import { symDim } from '../../training/core/shape.ts';
-import type { Loss } from '../../training/learner/compiled.ts';
-import { loadWeightsFile } from '../../training/learner/export.ts';
-import { splitByPrefix } from '../../training/learner/groups.ts';
-import { createLearner, type Learner } from '../../training/learner/learner.ts';
-import type { LearnerOptions } from '../../training/learner/options.ts';
 import { normaliseChannels } from '../../training/nn/common.ts';
-import { crossEntropyLoss } from '../../training/nn/losses.ts';
 import type { Scope, Weights } from '../../training/nn/scope.ts';
 import { toOnnx } from '../../training/onnx/export.ts';
 import type { Value } from '../../training/onnx/graph.ts';
 import { readMetadata } from '../../training/onnx/metadata.ts';
 import * as o from '../../training/ops/build.ts';
 import { buildInference, type Task } from '../../training/step/train-step.ts';
-import type { WeightReport, WeightRules } from '../../training/weights/match.ts';
-import type { WeightFile } from '../../training/weights/read.ts';
 import type { ClassifyModelSpec } from './contract.ts';
-
-export interface VisionLearnerOptions extends Omit<LearnerOptions, 'model' | 'loss' | 'splitter'> {
-  readonly encoder: Encoder;
-  /** Number of classes; those of the data's `vocab` when left out. */
-  readonly classes?: number;
-  readonly head?: Omit<ClassifierHeadOptions, 'classes'>;
-  /** Cross-entropy when left out. */
-  readonly loss?: Loss;
-  /** Of pictures that come with values 0..1: then the net normalises them itself. Leave it out where the data block does. */
-  readonly normalisation?: Statistics;
-  /** Weights of the encoder, under its own names: a file of torchvision's, say. With them the learner starts frozen, as fastai's does. */
-  readonly pretrained?: Uint8Array | WeightFile;
-  /** How the first convolution is fitted to pictures of other than its channels. */
-  readonly inputChannels?: WeightRules['inputChannels'];
-  /** Is told what became of every name of `pretrained`. */
-  readonly onWeights?: (report: WeightReport) => void;
-}
-
-/**
- * visionLearner: fastai's learner of classes of pictures: an encoder (`backbones.resnet34.encoder`, `smallEncoder()`) under a new head. Three parameter
- * groups: early layers, late layers, head. With `pretrained` only the head is trained until `unfreeze`, `freezeTo` or `fineTune`. Throws
- * `bad-checkpoint` when none of the file's tensors fits.
- */
-export async function visionLearner(options: VisionLearnerOptions): Promise<Learner> {
-  const {
-    encoder,
-    head = {},
-    loss = crossEntropyLoss,
-    normalisation,
-    pretrained,
-    inputChannels,
-    onWeights,
-    ...rest
-  } = options;
-  const { classes = options.data.vocab?.length ?? 0, ...learnerOptions } = rest;
-  ensure(classes >= 2, 'bad-argument', () => `visionLearner: expected data of two classes or more, got ${classes}`);
-  const learner = await createLearner({
-    ...learnerOptions,
-    model: (scope, x) =>
-      classifier(scope, normalisation ? normaliseChannels(x, normalisation) : x, encoder, { ...head, classes }),
-    loss,
-    splitter: splitByPrefix(...classifierGroups(encoder)),
-  });
-  if (pretrained === undefined) return learner;
-  const rules = {
-    strict: false,
-    prefix: 'encoder.',
-    ...(inputChannels === undefined ? {} : { inputChannels }),
-  } as const;
-  const report = loadWeightsFile(learner, pretrained, rules);
-  ensure(report.matched.length + report.adapted.length > 0, 'bad-checkpoint', () => {
-    const name = learner.state.specs[0]!.name.replace('encoder.', '');
-    return `visionLearner: expected weights of the encoder (${name}, ...), got a file of another net; choose its encoder`;
-  });
-  onWeights?.(report);
-  await learner.freeze();
-  return learner;
-}
 
 /** An encoder as plain data, to be kept in a file. */
 export type EncoderConfig =

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { visionLearner } from '../../training/apps/vision.ts';
 import { writeDurably } from '../../training/core/durable.node.ts';
 import { dataBlock } from '../../training/data/block.node.ts';
 import { byFunction } from '../../training/data/labellers.ts';
@@ -36,7 +37,7 @@ import {
 } from '../../training/runs/run-parts.node.ts';
 import { type SizeStage, stagedLoader } from '../../training/runs/stages.ts';
 import { type ClassItem, type ClassifyData, type ClassifyHealth, needClasses } from './data.node.ts';
-import { type ClassifyNetConfig, classifyNetDefaults, encoderOf, visionLearner } from './net.ts';
+import { type ClassifyNetConfig, classifyNetDefaults, encoderOf } from './net.ts';
 import { type ClassifyScore, scoreOf } from './score.node.ts';
 
 /** Everything that decides the result of a run, besides the photos. */
