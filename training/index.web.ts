@@ -1,4 +1,4 @@
-/* fettle/web: sessions of a browser, for training and for running models; `fettle` has all the rest. */
+/* fettle/web: sessions of a browser, for training and for running models; `fettle` has all the rest. test/arch/surface.test.ts pins the names. */
 
 export {
   type ChosenDevice,
@@ -6,9 +6,5 @@ export {
   type OpenOptions,
   openSession,
   type RuntimeFiles,
-  type UsableWebDevices,
-  usableWebDevices,
   type WebDevice,
-  webDevices,
-  webThreads,
 } from './run/ort.web.ts';

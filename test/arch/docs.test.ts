@@ -56,6 +56,11 @@ function unknownParts(line: string): string[] {
 
 const hasOption = (help: string, option: string): boolean => new RegExp(`(^|[\\s,])${option}(?![\\w-])`).test(help);
 
+/** Paths of package.json by entry, and perhaps by condition. */
+interface Targets {
+  readonly [entry: string]: string | Targets;
+}
+
 describe('docs in step with the code', () => {
   it('docs/reference/errors.md lists exactly the error codes there are', () => {
     const union = /export type ErrorCode =([^;]*);/.exec(read('training/core/errors.ts'))![1]!;
@@ -116,13 +121,10 @@ describe('docs in step with the code', () => {
   });
 
   it('package.json points at files that the build makes', () => {
-    const { exports, bin } = JSON.parse(read('package.json')) as {
-      exports: Record<string, string | Record<string, string>>;
-      bin: Record<string, string>;
-    };
-    const targets = [...Object.values(exports), bin].flatMap((entry) =>
-      typeof entry === 'string' ? [entry] : Object.values(entry),
-    );
+    const { exports, bin } = JSON.parse(read('package.json')) as Record<'exports' | 'bin', Targets>;
+    const pathsIn = (entry: string | Targets): string[] =>
+      typeof entry === 'string' ? [entry] : Object.values(entry).flatMap(pathsIn);
+    const targets = [exports, bin].flatMap(pathsIn);
     expect(targets.length).to.be.greaterThan(5);
     expect(targets.filter((path) => !existsSync(join(rootDir, path)))).to.deep.equal([]);
   });

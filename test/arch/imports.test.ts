@@ -79,8 +79,7 @@ function libraryOffence(edge: Edge): string | null {
   }
   if (isNodeFile(to) && !isNodeFile(from) && !edge.typeOnly) return 'only *.node.ts may import *.node.ts';
   if (to.endsWith('.web.ts') && !from.endsWith('.web.ts')) return 'only *.web.ts may import *.web.ts';
-  if (isIndex(from))
-    return /^(training|models|tasks)\//.test(to) ? null : 'the index gathers training, models and tasks only';
+  if (isIndex(from)) return /^(training|models)\//.test(to) ? null : 'the index gathers training and models only';
   const target = layerOf(to);
   const source = layerOf(from)!;
   return target !== null && closure(source).has(target)
