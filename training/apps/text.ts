@@ -11,7 +11,6 @@ import { type Metric, meanMetric } from '../learner/metrics.ts';
 import type { LearnerOptions } from '../learner/options.ts';
 import type { OpenGraph } from '../loop/compile.ts';
 import type { Callback } from '../loop/fit-loop.ts';
-import type { EpochRow } from '../loop/recorder.ts';
 import type { Weights } from '../nn/scope.ts';
 import { toOnnx } from '../onnx/export.ts';
 import type { Value } from '../onnx/graph.ts';
@@ -128,9 +127,6 @@ export async function languageModelLearner(options: LanguageModelOptions): Promi
   made = learner;
   return { learner, vocab, config };
 }
-
-/** exp of the validation loss. */
-export const perplexityOf = ({ metrics }: EpochRow): number => metrics.perplexity ?? Number.NaN;
 
 const isEncoder = (name: string): boolean => /^(encoder|rnns\.\d+)\./.test(name);
 

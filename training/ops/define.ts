@@ -30,11 +30,6 @@ export const defineOp = <const A extends AttrSpec>(since: number, attrs: A, infe
   infer,
 });
 
-/** An erased row, for code that walks the table. */
-export type AnyOpDef = Omit<OpDef, 'infer'> & {
-  readonly infer: (inputs: readonly (Value | undefined)[], attrs: never, where: string) => readonly ValueType[];
-};
-
 /** Appends operator `op` by its row: checks and infers first, so that an error points at the caller's line. */
 export function emitOp<A extends AttrSpec>(
   graph: Graph,
