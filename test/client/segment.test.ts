@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -9,6 +8,7 @@ import type { ConfigOf } from '../../tasks/config.ts';
 import type { SegmentBody, segmentContract } from '../../tasks/segment/contract.ts';
 import { readPaletteIds } from '../../training/pictures/masks/palette-png.node.ts';
 import { type Browser, openBrowser, whyNoBrowser } from '../helpers/browser.ts';
+import { dataFolder } from '../helpers/data.ts';
 import {
   downloaded,
   makeStore,
@@ -33,8 +33,11 @@ interface Photo {
 async function photos(): Promise<Photo[]> {
   const sample = sharp(join(rootDir, 'tasks', 'restore', 'sample.jpg')).resize(291, 215, { fit: 'fill' });
   const own = { name: 'sample.png', bytes: await sample.png().toBuffer() };
-  const data = join(process.env.FETTLE_DATA ?? '../shared/data', 'camvid');
-  if (!existsSync(join(data, 'test.txt'))) return [own];
+  const data = dataFolder('camvid');
+  if (data === undefined) {
+    console.log('    skipped, frames of CamVid: FETTLE_DATA/camvid is not there');
+    return [own];
+  }
   const names = (await readFile(join(data, 'test.txt'), 'utf8')).trim().split('\n');
   const frames = [names[20]!, names[120]!].map(async (line) => {
     const path = line.split(' ')[0]!;

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { join } from 'node:path';
 
-/** A data set's folder below `$FETTLE_DATA` (default: a folder beside the repository), or undefined where it is not there. */
+/** A file or folder below `$FETTLE_DATA`, or undefined where there is none; the title of a test that then skips names it. */
 export function dataFolder(name: string): string | undefined {
-  const folder = resolve(process.env.FETTLE_DATA ?? '../shared/data', name);
-  return existsSync(folder) ? folder : undefined;
+  const data = process.env.FETTLE_DATA;
+  const path = data && join(data, name);
+  return path && existsSync(path) ? path : undefined;
 }

@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { pino } from 'pino';
 import sharp from 'sharp';
@@ -16,6 +15,7 @@ import { anyDim, symDim } from '../../training/core/shape.ts';
 import { toOnnx } from '../../training/onnx/export.ts';
 import * as o from '../../training/ops/build.ts';
 import { buildInference } from '../../training/step/train-step.ts';
+import { dataFolder } from '../helpers/data.ts';
 import { tinyRestoreModel } from '../helpers/tiny-model.ts';
 
 export interface TestModel<T extends PictureTask = 'restore'> {
@@ -163,9 +163,7 @@ export async function until(condition: () => boolean | Promise<boolean>): Promis
 
 /** The folder of photos for tests, or undefined where there is none. */
 export function photosDir(): string | undefined {
-  const data = process.env.FETTLE_DATA ?? '../shared/data';
-  const dir = resolve(data, 'photos');
-  return existsSync(join(dir, 'manifest.json')) ? dir : undefined;
+  return dataFolder('photos/manifest.json') && dataFolder('photos');
 }
 
 /** A grey PNG. */

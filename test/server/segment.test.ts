@@ -174,7 +174,7 @@ describe('server: POST /v1/segment', function () {
     expect((await fetch(`${server.url}/health/ready`)).status).to.equal(200);
   });
 
-  it('takes the first frame of an animation, and says so', async function () {
+  it('takes the first frame of an animation, and says so (FETTLE_DATA/photos)', async function () {
     const dir = photosDir();
     if (dir === undefined) return this.skip();
     const bytes = await readFile(join(dir, 'animated.gif'));
@@ -201,7 +201,7 @@ function sideBySide(pictures: readonly Image[]): Image {
 describe('tiles of the segmentation model that is shipped', function () {
   this.timeout(240_000);
 
-  it('give a street panorama the mask of one run: 99.5 % of its pixels at least', async function () {
+  it('give a street panorama the mask of one run: 99.5 % of its pixels at least (FETTLE_DATA/camvid)', async function () {
     const folder = dataFolder('camvid/test');
     if (folder === undefined) return this.skip();
     const store = openStore({ zooDir, storeDir: join(packageRoot, 'no-store') });

@@ -58,7 +58,7 @@ describe('the segmentation model that is shipped', function () {
     }
   });
 
-  it('tells the pixels of street scenes that it was not trained on', async function () {
+  it('tells the pixels of street scenes that it was not trained on (FETTLE_DATA/camvid)', async function () {
     const folder = dataFolder('camvid');
     if (folder === undefined) return this.skip();
     const { test, voidId } = await readSegmentFolder(folder);

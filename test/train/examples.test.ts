@@ -1,18 +1,16 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { rootDir } from '../../scripts/repo/source-files.ts';
+import { dataFolder } from '../helpers/data.ts';
 
-const data = process.env.FETTLE_DATA ?? join(rootDir, '..', 'shared', 'data');
-
+const mnist = dataFolder('mnist');
 const fileOf = (name: string): string => join(rootDir, 'dist', 'examples', `${name}.js`);
 
 /** Runs an example of this build; returns what it prints. */
 const run = (name: string, args: readonly string[]): string =>
   execFileSync(process.execPath, [fileOf(name), ...args], {
     encoding: 'utf8',
-    env: { ...process.env, FETTLE_DATA: data },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
 
@@ -29,16 +27,16 @@ describe('the examples', function () {
     expect(printed).to.match(/^text: {2}eight thousand one , eight thousand two .*\nmodel: \w/m);
   });
 
-  it('mnist: 6 400 digits are enough for 80 %', function () {
-    if (!existsSync(join(data, 'mnist'))) return this.skip();
+  it('mnist: 6 400 digits are enough for 80 % (FETTLE_DATA/mnist)', function () {
+    if (mnist === undefined) return this.skip();
     const printed = run('mnist', ['1', '6400']);
     expect(printed).to.include('41,132');
     expect(Number(/accuracy ([\d.]+)/.exec(printed)![1])).to.be.above(0.8);
     expect(printed).to.match(/^first test digit: \d, with probability [01]\.\d{3}$/m);
   });
 
-  it('mnist: 100 digits are fewer than a batch, to train on and to test with', function () {
-    if (!existsSync(join(data, 'mnist'))) return this.skip();
+  it('mnist: 100 digits are fewer than a batch, to train on and to test with (FETTLE_DATA/mnist)', function () {
+    if (mnist === undefined) return this.skip();
     const printed = run('mnist', ['1', '100']);
     expect(printed).to.match(/^epoch 0: accuracy 0\.\d\d00, /m);
     expect(printed).to.match(/^first test digit: \d/m);
@@ -48,7 +46,7 @@ describe('the examples', function () {
     const told = (name: string, args: readonly string[], env = {}): string => {
       const { status, stdout, stderr } = spawnSync(process.execPath, [fileOf(name), ...args], {
         encoding: 'utf8',
-        env: { ...process.env, FETTLE_DATA: data, ...env },
+        env: { ...process.env, ...env },
       });
       expect([status, stdout]).to.deep.equal([2, '']);
       return stderr;
