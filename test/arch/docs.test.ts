@@ -97,7 +97,7 @@ describe('docs in step with the code', () => {
       seed: `${seed}`,
     };
     const section = /^## Restore\n(.*?)^## /ms.exec(read('docs/guide/train.md'))![1]!;
-    const cells = [...section.matchAll(/^\| `--(\w+).*\| ([^|]*) \|$/gm)];
+    const cells = [...section.matchAll(/^- `--(\w+).*Default: (.*)$/gm)];
     const stated = Object.fromEntries(cells.map((match) => [match[1]!, match[2]!]));
     expect(stated).to.include(wanted);
   }).timeout(20_000);

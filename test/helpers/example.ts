@@ -5,9 +5,11 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { rootDir } from '../../scripts/repo/source-files.ts';
 
-/** The programs (blocks of js) in a page of the docs, in order. */
+/** The programs of a page of the docs, in order: its blocks of js, and the files of examples/ that it links to. */
 export const examplesOf = (page: string): readonly string[] =>
-  [...readFileSync(join(rootDir, page), 'utf8').matchAll(/^```js\n(.*?)^```/gms)].map((match) => match[1]!);
+  [
+    ...readFileSync(join(rootDir, page), 'utf8').matchAll(/^```js\n(.*?)^```|\]\([./]+(examples\/[\w/-]+\.js)\)/gms),
+  ].map(([, block, file]) => block ?? readFileSync(join(rootDir, file!), 'utf8'));
 
 /** Runs a program whose imports of the package are led to this build; returns what it prints. In `cwd`, else nowhere in particular. */
 export function runExample(code: string, cwd?: string): string {

@@ -2,7 +2,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { rootDir } from '../../scripts/repo/source-files.ts';
+import { resolveLearner } from '../../training/learner/resolve.ts';
 import { events } from '../../training/loop/fit-loop.ts';
+import * as losses from '../../training/nn/losses.ts';
 import { examplesOf, runExample } from '../helpers/example.ts';
 import { withFolder } from '../helpers/photos.ts';
 
@@ -36,7 +38,28 @@ describe('docs/reference/learner.md', function () {
       expect(readFileSync(join(folder, 'run/all/checkpoint.safetensors')).equals(written)).to.equal(true);
     }));
 
-  it('tells every event and every metric there is', async () => {
+  it('states the options of createLearner and their defaults', () => {
+    const never = (): never => expect.fail('nothing runs');
+    const data = { train: { batchesPerEpoch: 1, epoch: never } };
+    const resolved = resolveLearner({ model: never, loss: losses.mseLoss, data, open: never });
+    const text = readFileSync(join(rootDir, page), 'utf8');
+    const stated = Object.fromEntries(
+      [...text.matchAll(/^- ((?:`\w+`(?:, )?)+): .* Default: (.*)$/gm)].flatMap(([, names, defaults]) => {
+        const all = [...names!.matchAll(/\w+/g)].map(String);
+        return all.map((name, i) => [name, all.length === 1 ? defaults! : (defaults!.split(', ')[i] ?? '')]);
+      }),
+    );
+    const { model, loss, data: _, open, activation, name, ...others } = resolved;
+    expect(Object.keys(stated).sort()).to.deep.equal(Object.keys(others).sort());
+    for (const key of ['lr', 'wd', 'accumulate', 'seed', 'freeSize'] as const)
+      expect(Number(stated[key]), key).to.equal(resolved[key]);
+    expect(stated.moms).to.equal(resolved.moms.join(', '));
+    expect([stated.optimizer, stated.loops]).to.deep.equal([`\`${resolved.optimizer.name}\``, `\`${resolved.loops}\``]);
+    expect([stated.wdNormBias, stated.trainBn]).to.deep.equal(['no', 'yes']);
+    expect([resolved.wdNormBias, resolved.trainBn]).to.deep.equal([false, true]);
+  });
+
+  it('names every event and every metric there is', async () => {
     const text = readFileSync(join(rootDir, page), 'utf8');
     const { metrics } = await import('../../training/index.ts');
     const helpers = ['addConfusion', 'meanMetric', 'pictureOf'];
