@@ -61,6 +61,7 @@ const noBrowser = whyNoBrowser();
   it('links to the other pages there', async () => {
     await page.getByRole('link', { name: 'Segment' }).click();
     expect(page.url()).to.equal(`${origin}/photos/segment`);
+    expect(await page.locator('#models').isVisible(), 'nothing to choose between').to.equal(false);
     await page.getByRole('link', { name: 'Restore' }).click();
     expect(page.url()).to.equal(`${origin}/photos/`);
   });
