@@ -22,7 +22,10 @@ function repeatGrey(data: Float32Array, plane: number): void {
  * classifyInput: a picture u8, grey, RGB, or RGBA (put on white) -> f32[1,3,H,W] 0..1 of the model's size: the pixels that a validation
  * sample of a data block with the same `resize` has.
  */
-export function classifyInput(image: Image, spec: ClassifyModelSpec): Tensor<'float32'> {
+export function classifyInput(
+  image: Image,
+  spec: Pick<ClassifyModelSpec, 'width' | 'height' | 'resize'>,
+): Tensor<'float32'> {
   const { width, height, resize } = spec;
   const opaque = image.channels === 4 ? overWhite(image) : image;
   const data = new Float32Array(3 * width * height);
