@@ -12,7 +12,7 @@ const banned: readonly (readonly [phrase: RegExp, instead: string])[] = [
   [/\b(is|are|was|were|be|been) passed over\b|\bpasses over (it|them|a|the|what|files)\b/i, 'skip'],
   [/\b(go|goes|going|went|gone) on\b(?! (a|the) )/i, 'continue'],
   [/\bdecided nothing\b/i, 'not used for model selection'],
-  [/\b(is|are) none\b/i, 'is not valid, is not one'],
+  [/(?<!\bthere )\b(is|are) none\b/i, 'is not valid, is not one'],
   [/\bput(s|ting)? to work\b/i, 'activate'],
   [/\bwhen not given\b|\bunless (told|said) otherwise\b/i, 'by default'],
   [/\b(behavior|normaliz(e|ed|ation)|optimiz(e|ed|ation)|analyz(e|ed)|neighbor)/i, 'British spelling'],
