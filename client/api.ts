@@ -58,7 +58,7 @@ export interface GenerateCallOptions extends GenerateOptions, Pick<CallOptions, 
   readonly onPiece?: (piece: GenerateEvent) => void;
 }
 
-/** What the server says about any answer of a model. */
+/** What the server states of any answer of a model. */
 export interface AnswerFacts {
   /** NAME@VERSION. */
   readonly model: string;
@@ -86,7 +86,9 @@ export interface Client {
   segmentImage(file: Blob, output: 'mask' | 'overlay', options?: SegmentImageOptions): Promise<ImageAnswer>;
   /** Sends a picture file; back come the likeliest labels, likeliest first. */
   classify(file: Blob, options?: ClassifyOptions): Promise<BodyAnswer<ClassifyBody>>;
-  /** Has texts written that go on where the prompt ends. An abort ends the work on the server too. */
+  /** Sends a picture file to the route of any task, such as `/v1/restore`; its answer is not interpreted. */
+  post(route: string, file: Blob, query?: Query, options?: CallOptions): Promise<BodyAnswer<Blob>>;
+  /** Has texts written that continue the prompt. An abort ends the work on the server too. */
   generate(prompt: string, options?: GenerateCallOptions): Promise<BodyAnswer<GenerateBody>>;
   models(options?: { readonly signal?: AbortSignal }): Promise<readonly ModelInfo[]>;
   /** The bytes of a file of a model's version: `model.onnx` … */
@@ -117,7 +119,7 @@ export class ApiError extends Error {
 export interface ClientOptions {
   /** Origin (and path) of the server, such as `https://fettle.example`; the page's own when not given. */
   readonly baseUrl?: string;
-  /** How requests are sent; fetch when not given. `xhrSend` tells how far an upload is, which fetch cannot. */
+  /** How requests are sent; fetch when not given. `xhrSend` reports upload progress, which fetch cannot. */
   readonly send?: Send;
 }
 
@@ -167,6 +169,11 @@ export function createClient(options: ClientOptions = {}): Client {
       knownKeys('classify', options, classifyNames);
       return bodyOf(await post('/v1/classify', { top: options.top }, file, options));
     },
+    post: async (route, file, query = {}, options = {}) => {
+      knownKeys('post', options, callNames);
+      const reply = await post(route, query, file, options);
+      return { body: reply.body, ...factsOf(reply) };
+    },
     generate: (prompt, { model, ...options } = {}) =>
       generate(url('/v1/generate') + queryOf({ model }), prompt, options),
     models: async ({ signal } = {}) => {
@@ -190,7 +197,8 @@ export function modelFilePath({ name, version, files }: ModelInfo, file: string)
   return hash === undefined ? path : `${path}?sha256=${hash}`;
 }
 
-type Query = Readonly<Record<string, string | number | undefined>>;
+/** What a request asks for; what is undefined is the server's choice. */
+export type Query = Readonly<Record<string, string | number | undefined>>;
 
 /** `?a=1&b=2`, or '' without values; what is omitted is the server's choice. */
 function queryOf(values: Query): string {

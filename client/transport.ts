@@ -36,7 +36,7 @@ export async function openAnswer(url: string, json: unknown, signal: AbortSignal
   }
 }
 
-/** Over fetch: works everywhere, tells nothing of how far the upload is. */
+/** Over fetch: works everywhere, reports no upload progress. */
 export async function fetchSend({ method, url, body, signal, onProgress }: Outgoing): Promise<Reply> {
   onProgress?.({ phase: 'run' });
   try {

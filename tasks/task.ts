@@ -22,7 +22,7 @@ export interface TaskWords {
 
 /** The page of a task. */
 export interface TaskPage {
-  /** Its address, below the address at which the app is mounted: `/segment`. */
+  /** Its address, below the address at which the app is mounted: `/NAME`. */
   readonly path: string;
   /** Its name in the header. */
   readonly link: string;

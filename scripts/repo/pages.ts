@@ -19,7 +19,7 @@ export interface PagesOptions {
   readonly folders?: Readonly<Record<string, string>>;
 }
 
-/** `/` -> `index`, `/segment` -> `segment`: the name of a page's file. */
+/** `/` -> `index`, `/NAME` -> `NAME`: the name of a page's file. */
 function stemOf({ path, task }: PageSource): string {
   const [, stem] = /^\/([\w-]*)$/.exec(path) ?? [];
   ensure(stem !== undefined, 'bad-argument', () => {
@@ -28,7 +28,7 @@ function stemOf({ path, task }: PageSource): string {
   return stem || 'index';
 }
 
-/** `segment.html` -> `./segment`: the address at which a file is served, from the folder of the pages. */
+/** `NAME.html` -> `./NAME`: the address at which a file is served, from the folder of the pages. */
 const addressOf = (file: string): string => `./${file.replace(/(?:^index)?\.html$/, '')}`;
 
 /** The header's links, that of the page itself marked. */

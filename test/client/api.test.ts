@@ -36,6 +36,16 @@ describe('typed client in Node', () => {
     expect({ width, height, format }).to.deep.equal({ width: 80, height: 60, format: 'jpeg' });
   });
 
+  it('posts to the route of any task, to the model that is named', async () => {
+    const client = createClient({ baseUrl: server.url });
+    const { body, ...facts } = await client.post('/v1/restore', photo, { scale: 2 }, { model: 'restore@1' });
+    const { requestId: _, image, ...same } = await client.restore(photo, { scale: 2 });
+    expect(facts).to.include(same);
+    expect(Buffer.from(await body.arrayBuffer())).to.deep.equal(Buffer.from(await image.arrayBuffer()));
+    const refused = client.restore(photo, { model: 'none-such' });
+    expect(await failure(refused)).to.include({ status: 404, code: 'model-not-found' });
+  });
+
   it('lists models and gets their files', async () => {
     const client = createClient({ baseUrl: server.url });
     const model = modelFor(await client.models(), 'restore');

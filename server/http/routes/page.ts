@@ -4,7 +4,7 @@ import express, { Router } from 'express';
 import { RequestError } from '../../errors.ts';
 import type { Deps } from '../deps.ts';
 
-/** The built pages, `segment.html` at `/segment`: hashed assets are kept for ever, everything else is asked for again each time. */
+/** The built pages, `NAME.html` at `/NAME`: hashed assets are kept for ever, everything else is asked for again each time. */
 export function pageRoutes({ clientDir }: Deps): Router {
   const router = Router();
   if (!existsSync(join(clientDir, 'index.html'))) {
