@@ -1,13 +1,16 @@
 import { mkdir, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, relative, resolve } from 'node:path';
-import type { Command } from 'commander';
-import type { PictureAnswer } from '../../server/serve/task.ts';
+import type { Command, Option } from 'commander';
+import type { FileResult, PictureAnswer, PictureResult, ServedPictureTask } from '../../server/serve/task.ts';
 import type { ModelVersion } from '../../server/store/store.ts';
-import type { AskedOf, PictureTask, ResultOf } from '../../tasks/served.ts';
+import type { QueryOf, TaskContract } from '../../tasks/task.ts';
+import type { TrainedTask } from '../../tasks/training.node.ts';
 import { ensure, FettleError, messageOf } from '../../training/core/errors.ts';
 import type { NodeDevice } from '../../training/run/ort.node.ts';
-import { announceDevice, deviceOption, note, parseWhole, report } from './cli.ts';
+import { announceDevice, note, report, wantsJson } from './cli.ts';
+import { deviceOption, option, storeOption, whole } from './options.ts';
 import { createProgress } from './progress.ts';
+import { openStores, resolveModel } from './stores.ts';
 
 // What the commands that take a picture, or a folder of them, have in common.
 
@@ -18,14 +21,13 @@ export interface PictureOptions {
   readonly workers?: number;
 }
 
-/** Adds the options of every command that takes pictures. */
-export function pictureOptions(command: Command, task: PictureTask): Command {
-  command
-    .option('--model <name[@v]>', 'which model', task)
-    .option('--store <dir>', 'where trained models are (FETTLE_STORE, else ./fettle-models)')
-    .option('--workers <n>', 'pictures worked on at once', parseWhole('--workers', 1, 256));
-  return deviceOption(command);
-}
+/** The options of every command that takes pictures. */
+export const pictureOptions = (task: string): readonly Option[] => [
+  option('--model <name[@v]>', 'the model', undefined, task),
+  storeOption(),
+  option('--workers <n>', 'pictures worked on at once', whole(1, 256)),
+  deviceOption(),
+];
 
 export interface Failure {
   readonly name: string;
@@ -33,36 +35,21 @@ export interface Failure {
 }
 
 /** One picture after the other: the way of the server, with a model that stays loaded. */
-export interface PictureRunner<T extends PictureTask> {
+export interface PictureRunner<C extends TaskContract, Result extends PictureResult> {
   readonly workers: number;
-  run(path: string, query: AskedOf<T>): Promise<PictureAnswer<ResultOf<T>>>;
+  run(path: string, query: QueryOf<C>): Promise<PictureAnswer<Result>>;
   close(): Promise<void>;
 }
 
-/** Where there is no such model, how to make one. */
-function withWayOut(error: unknown, task: PictureTask): unknown {
-  if (!(error instanceof FettleError) || error.code !== 'not-found') return error;
-  const from = task === 'segment' ? ' --from none' : ''; // the others start from what there is
-  return new FettleError('not-found', `${error.message}; fettle retrain ${task} --data FOLDER${from} makes one`, {
-    cause: error,
-  });
-}
-
 /** Loads a model in worker threads, as the server has it. */
-export async function openRunner<T extends PictureTask>(task: T, options: PictureOptions): Promise<PictureRunner<T>> {
-  const [{ createPicturePool, keyOf, pictureModel, runPicture }, { openStore }, { storeDirOf, zooDir }, { rowOf }] =
-    await Promise.all([
-      import('../../server/serve/pictures.ts'),
-      import('../../server/store/store.ts'),
-      import('../../server/store/paths.ts'),
-      import('../../tasks/served.ts'),
-    ]);
-  const row = rowOf(task);
-  const store = openStore({ zooDir, storeDir: storeDirOf(options.store) });
-  const version = await store.resolve(options.model).catch((error: unknown) => Promise.reject(withWayOut(error, task)));
-  ensure(version.config.task === task, 'bad-argument', () => {
-    return `--model: expected a ${task} model, got ${keyOf(version)} for ${version.config.task}`;
-  });
+export async function openRunner<C extends TaskContract, Result extends PictureResult>(
+  row: ServedPictureTask<C, Result>,
+  options: PictureOptions,
+  tasks: readonly TrainedTask[],
+): Promise<PictureRunner<C, Result>> {
+  const { createPicturePool, pictureModel, runPicture } = await import('../../server/serve/pictures.ts');
+  const store = await openStores(options.store, tasks);
+  const version = await resolveModel(store, options.model, row.contract.name, '--model');
   const device = await announceDevice(options.device);
   const workers = options.workers === undefined ? {} : { workers: options.workers };
   const log = { warn: (details: object, message: string) => note(`${message}: ${JSON.stringify(details)}`) };
@@ -107,7 +94,7 @@ export async function forEachPicture<I extends { readonly input: string }>(
   return failed;
 }
 
-/** Says on stderr what failed, one line each, and makes the exit code 1. */
+/** Reports on stderr what failed, one line each, and makes the exit code 1. */
 export function reportFailures(failed: readonly Failure[]): void {
   for (const { name, reason } of failed) note(`${name}: ${reason.replaceAll(/\s*\n\s*/g, ' ')}`);
   if (failed.length > 0) process.exitCode = 1;
@@ -115,43 +102,39 @@ export function reportFailures(failed: readonly Failure[]): void {
 
 const pictures = /\.(jpe?g|png|webp|gif|tiff?|avif|heic|heif|bmp)$/i;
 
-/** What our commands write beside a photo, by default; `photo` is that photo's name, of restored ones without its ending. */
-const results = {
-  drawn: /^(?<photo>.+)\.(mask|overlay)\.png$/i,
-  restored: /^(?<photo>.+)\.restored\.(jpe?g|png|webp)$/i,
-} as const;
+/** What commands draw beside a photo, which is no photo itself; `photo` is that photo's name. */
+const drawn = /^(?<photo>.+)\.(mask|overlay)\.png$/i;
 
-/**
- * Those that are no results of an earlier run: a mask or overlay beside its photo is no photo; a restored one beside its original is,
- * but not to be restored again.
- */
-function withoutResults(task: PictureTask, paths: readonly string[]): string[] {
+/** Those that are no results of an earlier run: nothing drawn beside its photo, nor what the command itself makes. */
+function withoutResults(paths: readonly string[], made: RegExp | undefined): string[] {
   const photos = new Set(paths.flatMap((path) => [path, path.slice(0, -extname(path).length)]));
   const isResult = (path: string, kind: RegExp): boolean => photos.has(kind.exec(path)?.groups?.photo ?? '');
-  return paths.filter(
-    (path) => !isResult(path, results.drawn) && !(task === 'restore' && isResult(path, results.restored)),
-  );
+  return paths.filter((path) => !isResult(path, drawn) && !(made && isResult(path, made)));
 }
 
-/** The pictures (and links to some) that are meant: the file itself with `root` undefined, or all of a folder and its subfolders. */
+/**
+ * The pictures (and links to some) that are meant: the file itself with `root` undefined, or all of a folder and its subfolders, but for
+ * results of earlier runs, of which `made` is the pattern.
+ */
 export async function findPictures(
-  task: PictureTask,
+  task: string,
   input: string,
-): Promise<{ readonly root: string | undefined; readonly paths: readonly string[]; readonly leftOut: number }> {
+  made?: RegExp,
+): Promise<{ readonly root: string | undefined; readonly paths: readonly string[]; readonly skipped: number }> {
   const found = await stat(input).catch(() => undefined);
   if (found === undefined) throw new FettleError('not-found', `${task}: expected a file or a folder, got ${input}`);
-  if (!found.isDirectory()) return { root: undefined, paths: [input], leftOut: 0 };
+  if (!found.isDirectory()) return { root: undefined, paths: [input], skipped: 0 };
   const entries = await readdir(input, { recursive: true, withFileTypes: true });
   const files = entries.filter((one) => (one.isFile() || one.isSymbolicLink()) && pictures.test(one.name));
   const all = files.map((one) => relative(input, join(one.parentPath, one.name))).sort();
-  const paths = withoutResults(task, all);
+  const paths = withoutResults(all, made);
   ensure(paths.length > 0, 'not-found', () => `${task}: expected pictures in the folder ${input}, found none`);
-  return { root: input, paths, leftOut: all.length - paths.length };
+  return { root: input, paths, skipped: all.length - paths.length };
 }
 
-/** Says on stderr that not every picture of a folder is worked on. */
-export const noteLeftOut = (count: number): void => {
-  if (count > 0) note(`results of earlier runs left out: ${count}`);
+/** Reports on stderr that not every picture of a folder is worked on. */
+export const noteSkipped = (count: number): void => {
+  if (count > 0) note(`results of earlier runs skipped: ${count}`);
 };
 
 /** A picture and the file that is made of it. */
@@ -167,7 +150,7 @@ export interface FileTasks {
   readonly single: boolean;
 }
 
-/** How a command names what it makes. */
+/** How a command names what it makes, and recognises it. */
 export interface OutputNames {
   /** Of the folder beside the input's, when none is given: `restored` makes IN-restored. */
   readonly folder: string;
@@ -177,27 +160,29 @@ export interface OutputNames {
   readonly beside: (name: string) => string;
   /** Throws where a name that was given does not fit. */
   readonly check: (output: string) => void;
+  /** Of results that are pictures like the photo, and not to be worked on again; `photo` is the photo's name without its ending. */
+  readonly made?: RegExp;
 }
 
 /** Which files are to be made. */
 export async function fileTasks(
-  task: PictureTask,
+  task: string,
   input: string,
   out: string | undefined,
   names: OutputNames,
 ): Promise<FileTasks> {
-  const { root, paths, leftOut } = await findPictures(task, input);
+  const { root, paths, skipped } = await findPictures(task, input, names.made);
   const tasks =
     root === undefined
       ? [{ input, output: await outputFile(input, out, names) }]
       : folderTasks(task, root, paths, out, names);
   await Promise.all(tasks.map((one) => keepsInput(task, one)));
-  noteLeftOut(leftOut);
+  noteSkipped(skipped);
   return { tasks, single: root === undefined };
 }
 
 function folderTasks(
-  task: PictureTask,
+  task: string,
   root: string,
   paths: readonly string[],
   out: string | undefined,
@@ -210,7 +195,7 @@ function folderTasks(
 }
 
 /** Throws where the output would replace the picture that it is made of, under whatever name. */
-async function keepsInput(task: PictureTask, { input, output }: FileTask): Promise<void> {
+async function keepsInput(task: string, { input, output }: FileTask): Promise<void> {
   // A file that is not there (yet) is no other's.
   const [from, to] = await Promise.all([input, output].map((path) => realpath(path).catch(() => undefined)));
   ensure(from === undefined || from !== to, 'bad-argument', () => {
@@ -225,6 +210,17 @@ async function outputFile(input: string, out: string | undefined, names: OutputN
   if (isFolder) return join(out, names.inFolder(name));
   names.check(out);
   return out;
+}
+
+/** What is to be done with pictures. */
+export interface FilesJob<C extends TaskContract> {
+  readonly row: ServedPictureTask<C, FileResult>;
+  /** For the report: `restored`. */
+  readonly did: string;
+  readonly options: PictureOptions & { readonly force?: boolean };
+  readonly queryOf: (task: FileTask) => QueryOf<C>;
+  /** Every task of the command line. */
+  readonly all: readonly TrainedTask[];
 }
 
 /** Those without an output that is at least as new as the input. */
@@ -242,42 +238,38 @@ async function unfinished(tasks: readonly FileTask[]): Promise<FileTask[]> {
 }
 
 /**
- * Makes a file of each picture and reports. Of a folder, those with an output that is at least as new are passed over unless `force` says
- * otherwise, so that a run goes on where it stopped; a single picture is always done, for another model or option makes another file.
+ * Makes a file of each picture and reports how many, after the word `did`: `restored`. Of a folder, those with an output that is at least
+ * as new are skipped without `force`, so that a run continues where it stopped; a single picture is always done, for another model or
+ * option makes another file.
  */
-export async function makeFiles<T extends 'restore' | 'segment'>(
+export async function makeFiles<C extends TaskContract>(
   command: Command,
-  task: T,
+  { row, did, options, queryOf, all }: FilesJob<C>,
   input: string,
   { tasks, single }: FileTasks,
-  options: PictureOptions & { readonly force: boolean },
-  queryOf: (task: FileTask) => AskedOf<T>,
 ): Promise<void> {
   const started = performance.now();
-  const word = task === 'restore' ? 'restored' : 'segmented';
   const todo = options.force || single ? tasks : await unfinished(tasks);
-  const failed = todo.length === 0 ? [] : await makeAll(command, task, todo, options, queryOf);
+  const failed = todo.length === 0 ? [] : await makeAll(command, todo, { row, options, queryOf, all });
   reportFailures(failed);
   const [made, skipped] = [todo.length - failed.length, tasks.length - todo.length];
   const seconds = Math.round((performance.now() - started) / 100) / 10;
   const output = tasks.length === 1 ? { output: tasks[0]?.output } : {};
   const before = skipped === 0 ? '' : ', whatever the options were then; --force makes them anew';
-  const text = `${made} ${word}, ${failed.length} could not be, ${skipped} made before${before}; ${seconds} s`;
-  report(command, { input, ...output, [word]: made, skipped, failed, seconds }, text);
+  const text = `${made} ${did}, ${failed.length} could not be, ${skipped} made before${before}; ${seconds} s`;
+  report(command, { input, ...output, [did]: made, skipped, failed, seconds }, text);
 }
 
-async function makeAll<T extends 'restore' | 'segment'>(
+async function makeAll<C extends TaskContract>(
   command: Command,
-  task: T,
   todo: readonly FileTask[],
-  options: PictureOptions,
-  queryOf: (task: FileTask) => AskedOf<T>,
+  { row, options, queryOf, all }: Omit<FilesJob<C>, 'did'>,
 ): Promise<Failure[]> {
   const { writeDurably } = await import('../../training/core/durable.node.ts');
-  const runner = await openRunner(task, options);
-  const silent = command.optsWithGlobals().json === true;
+  const runner = await openRunner(row, options, all);
+  const silent = wantsJson(command);
   try {
-    return await forEachPicture(todo, runner.workers, task, silent, async (item) => {
+    return await forEachPicture(todo, runner.workers, row.contract.name, silent, async (item) => {
       const { result } = await runner.run(item.input, queryOf(item));
       await mkdir(dirname(item.output), { recursive: true });
       await writeDurably(item.output, result.file);

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { trained } from '../../tasks/trained.node.ts';
 import { createProgram } from '../cli/program.ts';
 import { listFiles, rootDir } from './source-files.ts';
 
@@ -15,23 +16,29 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return [row(head), `|${'---|'.repeat(head.length)}`, ...rows.map(row)].join('\n');
 }
 
-/** Commands without commands below them, each with its full name. */
-function leaves(command: Command, path: readonly string[] = []): [name: string, command: Command][] {
-  const below = command.commands.filter((one) => one.name() !== 'help');
-  if (below.length === 0) return [[path.join(' '), command]];
-  return below.flatMap((one) => leaves(one, [...path, one.name()]));
+const belowOf = ({ commands }: Command): readonly Command[] => commands.filter((one) => one.name() !== 'help');
+
+const optionsOf = ({ options }: Command): string[] =>
+  options.filter(({ hidden }) => !hidden).map(({ long, short }) => `\`${long ?? short}\``);
+
+/** A command with a command for each task: the options that all have, and after the task's name those that only it has. */
+function taskRow(command: Command, name: string): string[] {
+  const lists = belowOf(command).map((one) => [one.name(), optionsOf(one)] as const);
+  const common = lists[0]![1].filter((option) => lists.every(([, list]) => list.includes(option)));
+  const own = lists.map(([task, list]) => [`${task}:`, ...list.filter((option) => !common.includes(option))].join(' '));
+  return [`\`${name} TASK\``, [common.join(' '), ...own].join('; ')];
 }
 
-function commandTable(): string {
-  const rows = leaves(createProgram()).map(([name, command]) => {
-    const words = command.registeredArguments.map((one) =>
-      (one.required ? one.name() : `[${one.name()}]`).toUpperCase(),
-    );
-    const options = command.options.filter(({ hidden }) => !hidden).map(({ long, short }) => `\`${long ?? short}\``);
-    return [`\`${['fettle', name, ...words].join(' ')}\``, options.join(' ')];
-  });
-  return table(['command', 'options'], rows);
+/** A row for each command without commands below it, or with one for each task. */
+function commandRows(command: Command, name: string): string[][] {
+  const below = belowOf(command);
+  if (below.length > 0 && below.every((one, i) => one.name() === trained[i]?.name)) return [taskRow(command, name)];
+  if (below.length > 0) return below.flatMap((one) => commandRows(one, `${name} ${one.name()}`));
+  const words = command.registeredArguments.map((one) => (one.required ? one.name() : `[${one.name()}]`).toUpperCase());
+  return [[`\`${[name, ...words].join(' ')}\``, optionsOf(command).join(' ')]];
 }
+
+const commandTable = (): string => table(['command', 'options'], commandRows(createProgram(trained), 'fettle'));
 
 const tables: Readonly<Record<string, () => string>> = { commands: commandTable };
 

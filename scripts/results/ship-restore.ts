@@ -17,7 +17,7 @@ import { ship } from './ship.ts';
  */
 
 const facts = {
-  title: 'restore, version 1',
+  name: 'restore, version 1',
   data: `A sample of 193 photos (36 breeds, every side at least 256 px) of the Oxford-IIIT Pet data set: O. M. Parkhi, A. Vedaldi, A. Zisserman, C. V. Jawahar,
 "Cats and Dogs", CVPR 2012. Licence of the data set: CC BY-SA 4.0; the copyright of each photo stays with its photographer. See docs/data.md.`,
   licence: `The weights are offered under CC BY-SA 4.0, the licence of the data they were trained on, with attribution to the data set's authors above.`,

@@ -1,16 +1,6 @@
+import type { CardFacts } from '../training.node.ts';
 import type { ClassifyRunConfig, ClassifyRunResult } from './recipe.node.ts';
 import type { ClassifyScore } from './score.node.ts';
-
-/** What the card of a classifier says besides the run's own numbers. */
-export interface ClassifyCardFacts {
-  readonly name: string;
-  /** One paragraph: the photos, whose they are. */
-  readonly data: string;
-  readonly command: string;
-  /** `classify@1`; undefined for random weights. */
-  readonly startedFrom: string | undefined;
-  readonly licence: string;
-}
 
 export const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
@@ -28,7 +18,7 @@ function table({ report }: ClassifyScore, classes: readonly string[]): string {
 
 /** The card of a classifier: data, licence, command, seed, numbers, limits. Markdown. */
 export function classifyCard(
-  facts: ClassifyCardFacts,
+  facts: CardFacts,
   config: ClassifyRunConfig,
   classes: readonly string[],
   { health, rows }: Pick<ClassifyRunResult, 'health' | 'rows'>,
@@ -40,7 +30,7 @@ export function classifyCard(
   const was = before === undefined ? '' : ` What it started from: ${percent(before.accuracy)}.`;
   return `# ${facts.name}, ${facts.startedFrom === undefined ? 'trained' : 'fine-tuned'}
 
-Tells what a photo shows, one of ${classes.length} classes. A small residual encoder with fastai's head; photos go in at ${validSize.width} x ${validSize.height}.
+Names what a photo shows, one of ${classes.length} classes. A small residual encoder with fastai's head; photos go in at ${validSize.width} x ${validSize.height}.
 
 ## Data
 ${facts.data} Trained on + held out: ${counts}.
@@ -50,7 +40,7 @@ ${facts.data} Trained on + held out: ${counts}.
 ${facts.command}
 \`\`\`
 From ${facts.startedFrom ?? 'random weights'}, seed ${seed}: ${list}, ${rows.length} epochs in all, each of about ${samplesPerEpoch} samples or all photos; batches of ${batchSize}; AdamW, one-cycle,
-highest rate ${lr}; random crops, flips, light and colour. The weights are an exponential mean of those of the steps, at the end; the held-out photos chose nothing.
+highest rate ${lr}; random crops, flips, light and colour. The weights are an exponential mean of those of the steps, at the end; the held-out photos were not used to choose anything.
 
 ## Numbers
 Accuracy ${percent(after.accuracy)} on ${photosOf(after)} held-out photos; always saying the most frequent class has ${percent(after.majority)}.${was}

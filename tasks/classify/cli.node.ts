@@ -1,15 +1,17 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { parseWhole, report } from '../../scripts/cli/cli.ts';
+import { report, wantsJson, withOptions } from '../../scripts/cli/cli.ts';
+import { option, trainOptions, whole } from '../../scripts/cli/options.ts';
 import {
   findPictures,
   forEachPicture,
-  noteLeftOut,
+  noteSkipped,
   openRunner,
   type PictureOptions,
   pictureOptions,
   reportFailures,
 } from '../../scripts/cli/pictures.ts';
+import type { TrainedTask } from '../training.node.ts';
 import type { ClassifyBody } from './contract.ts';
 
 interface Options extends PictureOptions {
@@ -17,13 +19,14 @@ interface Options extends PictureOptions {
 }
 
 /** `fettle classify IN`. */
-export function register(program: Command): void {
+function classifyCommand(program: Command, all: readonly TrainedTask[]): void {
   const command = program
     .command('classify')
-    .description('tell what a photo, or every photo of a folder, shows: a line for each')
-    .argument('<in>', 'a picture, or a folder with its subfolders')
-    .option('--top <n>', 'how many labels', parseWhole('--top', 1, 100), 5);
-  pictureOptions(command, 'classify').action((input: string, options: Options) => run(command, input, options));
+    .description('the classes of a photo, or of every photo of a folder: a line for each')
+    .argument('<in>', 'a picture, or a folder with its subfolders');
+  withOptions(command, option('--top <n>', 'how many labels', whole(1, 100), 5), ...pictureOptions('classify')).action(
+    (input: string, options: Options) => run(command, input, options, all),
+  );
 }
 
 const percent = (probability: number): string => `${(100 * probability).toFixed(1)} %`;
@@ -33,14 +36,14 @@ function show(command: Command, input: string, labels: ClassifyBody['labels']): 
   report(command, { input, labels }, `${input}: ${text}`);
 }
 
-async function run(command: Command, input: string, options: Options): Promise<void> {
-  const { root, paths, leftOut } = await findPictures('classify', input);
+async function run(command: Command, input: string, options: Options, all: readonly TrainedTask[]): Promise<void> {
+  const { root, paths, skipped } = await findPictures('classify', input);
   const items = paths.map((path) => ({ input: root === undefined ? path : join(root, path) }));
-  noteLeftOut(leftOut);
-  const runner = await openRunner('classify', options);
+  noteSkipped(skipped);
+  const runner = await openRunner((await import('./serve.node.ts')).classifyTask, options, all);
   const answers: (ClassifyBody['labels'] | undefined)[] = [];
   try {
-    const silent = command.optsWithGlobals().json === true;
+    const silent = wantsJson(command);
     const failed = await forEachPicture(items, runner.workers, 'classify', silent, async (item, index) => {
       answers[index] = (await runner.run(item.input, { top: options.top })).result.labels;
     });
@@ -51,3 +54,20 @@ async function run(command: Command, input: string, options: Options): Promise<v
     await runner.close();
   }
 }
+
+export const classifyTask: TrainedTask = {
+  name: 'classify',
+  makes: 'a model that names what a photo shows',
+  options: () =>
+    trainOptions({
+      data: 'folder of photos for each class',
+      size: 'side of the photos that are served, in pixels (default: smaller ones first, then larger)',
+      batch: 'photos per step',
+      samples: 'photos per epoch, at least',
+      workers: 'threads that decode and augment photos',
+    }),
+  startsFresh: true,
+  commands: classifyCommand,
+  contract: async () => (await import('./contract.ts')).classifyContract,
+  load: async () => (await import('./train.node.ts')).classifyTraining,
+};

@@ -1,14 +1,5 @@
+import type { CardFacts } from '../training.node.ts';
 import type { RestoreRunConfig, RestoreRunResult } from './recipe.node.ts';
-
-/** What a card says besides the run's own numbers. */
-export interface CardFacts {
-  readonly title: string;
-  /** One paragraph: the pictures, by whom, under which licence. */
-  readonly data: string;
-  readonly licence: string;
-  readonly command: string;
-  readonly startedFrom?: string;
-}
 
 const decibel = (value: number | undefined): string => (value === undefined ? '-' : `${value.toFixed(2)} dB`);
 
@@ -37,14 +28,14 @@ export function restoreCard(facts: CardFacts, config: RestoreRunConfig, result: 
   const recipes = config.recipes
     .map(({ weight, damage, scale }) => `- ${weight}: \`${damage}\`${scale === 1 ? '' : `, at 1/${scale} of the size`}`)
     .join('\n');
-  return `# ${facts.title}
+  return `# ${facts.name}${facts.startedFrom === undefined ? '' : ', fine-tuned'}
 
 Removes JPEG damage, small drawn numbers and the blur of enlarging from photos. A convolutional U-Net; it sees ${'`image.halo`'} pixels around
 each pixel and nothing else, and it adds to the picture rather than painting a new one.
 
 ## Data
 ${facts.data}
-${result.trained} pictures trained on, ${result.heldOut.length} held out (by a hash of seed and file name)${result.failures.length === 0 ? '' : `, ${result.failures.length} unreadable and left out`}.
+${result.trained} pictures trained on, ${result.heldOut.length} held out (by a hash of seed and file name)${result.failures.length === 0 ? '' : `, ${result.failures.length} unreadable and skipped`}.
 
 ## Training
 \`\`\`

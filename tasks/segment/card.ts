@@ -1,18 +1,9 @@
+import type { CardFacts } from '../training.node.ts';
 import type { SegmentData } from './folder.node.ts';
 import type { SegmentRunConfig, SegmentRunResult } from './recipe.node.ts';
 import type { SegmentScore } from './score.node.ts';
 
-/** What the card of a retrained segmentation model says besides the run's own numbers. */
-export interface SegmentCardFacts {
-  readonly name: string;
-  readonly data: string;
-  readonly command: string;
-  /** `segment@1`; undefined for random weights. */
-  readonly startedFrom: string | undefined;
-  readonly licence: string;
-}
-
-export interface SegmentCardNumbers {
+interface Numbers {
   readonly after: SegmentScore;
   /** Of what it started from, where that has the same classes. */
   readonly before: SegmentScore | undefined;
@@ -21,7 +12,7 @@ export interface SegmentCardNumbers {
 export const percent = (share: number | undefined): string =>
   share === undefined || Number.isNaN(share) ? '-' : `${(100 * share).toFixed(1)} %`;
 
-function table({ classes }: SegmentData, { after, before }: SegmentCardNumbers): string {
+function table({ classes }: SegmentData, { after, before }: Numbers): string {
   const row = (name: string, of: (score: SegmentScore) => number): string =>
     `| ${name} | ${before === undefined ? '' : `${percent(of(before))} | `}${percent(of(after))} |`;
   return [
@@ -34,11 +25,11 @@ function table({ classes }: SegmentData, { after, before }: SegmentCardNumbers):
 
 /** The card of a retrained segmentation model: data, licence, command, seed, numbers, limits. Markdown. */
 export function segmentCard(
-  facts: SegmentCardFacts,
+  facts: CardFacts,
   config: SegmentRunConfig,
   data: SegmentData,
   { best, rows, health }: SegmentRunResult,
-  numbers: SegmentCardNumbers,
+  numbers: Numbers,
 ): string {
   const { stages, passes, batchSize, lr, seed, balance } = config;
   const list = stages
@@ -51,7 +42,7 @@ export function segmentCard(
 Gives every pixel of a photo one of ${data.classes.length} classes. fastai's DynamicUnet on a small residual encoder.
 
 ## Data
-Photos and masks of \`${facts.data}\`. They are the user's; what may be done with them is for the user to know. ${data.train.length} pairs trained on, ${data.valid.length} held
+${facts.data} ${data.train.length} pairs trained on, ${data.valid.length} held
 out. Shares of the pixels: ${shares}.
 
 ## Training

@@ -1,10 +1,21 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { deviceOption, openerOf, parseWhole, report } from '../../scripts/cli/cli.ts';
-import { ensure, FettleError } from '../../training/core/errors.ts';
+import { flagOf, openerOf, report, wantsJson, withOptions } from '../../scripts/cli/cli.ts';
+import {
+  anyNumber,
+  deviceOption,
+  option,
+  storeOption,
+  threadsOption,
+  trainOptions,
+  whole,
+} from '../../scripts/cli/options.ts';
+import { openStores, resolveModel } from '../../scripts/cli/stores.ts';
+import { ensure } from '../../training/core/errors.ts';
 import { mostSeed } from '../../training/core/rng.ts';
 import type { GenerateOptions } from '../../training/generate/engine.ts';
 import type { OpenTextModel } from '../../training/generate/text-rows.ts';
+import type { TrainedTask } from '../training.node.ts';
 
 interface Options {
   readonly model: string;
@@ -23,77 +34,55 @@ interface Options {
   readonly beams?: number;
 }
 
-const number =
-  (option: string) =>
-  (text: string): number => {
-    const value = Number(text);
-    if (text.trim() === '' || !Number.isFinite(value))
-      throw new FettleError('bad-argument', `${option}: expected a number, got ${text}`);
-    return value;
-  };
-
 /** `fettle generate [PROMPT]`. */
-export function register(program: Command): void {
+function generateCommand(program: Command, tasks: readonly TrainedTask[]): void {
   const command = program
     .command('generate')
-    .description('write texts that go on where a prompt ends')
+    .description('write texts that continue a prompt')
     .argument('[prompt]', 'what the texts begin with', '');
-  deviceOption(command)
-    .option('--model <name[@v]>', 'a text model of the store, or a model.onnx', 'text')
-    .option('--store <dir>', 'where trained models are (FETTLE_STORE, else ./fettle-models)')
-    .option('--threads <n>', 'threads of the arithmetic (default: all cores)', parseWhole('--threads', 1, 256))
-    .option('-n, --n <n>', 'texts', parseWhole('--n', 1, 64), 1)
-    .option('--max-tokens <n>', 'tokens of a text at most', parseWhole('--max-tokens', 1, 10_000), 60)
-    .option(
-      '--temperature <x>',
-      'below 1: likely words become likelier; 0: always the likeliest',
-      number('--temperature'),
-      0.8,
-    )
-    .option('--top-k <n>', 'only the n likeliest words; 0: all', parseWhole('--top-k', 0, 1_000_000), 0)
-    .option('--top-p <x>', 'only the likeliest words that together have this probability', number('--top-p'), 0.95)
-    .option('--min-p <x>', 'only words with this share of the likeliest one’s probability', number('--min-p'), 0)
-    .option(
-      '--repetition-penalty <x>',
-      'above 1: words that occurred become less likely',
-      number('--repetition-penalty'),
-      1,
-    )
-    .option('--seed <n>', 'same seed, same texts', parseWhole('--seed', 0, mostSeed), 1)
-    .option('--stop <text...>', 'a text ends before any of these')
-    .option(
-      '--beams <n>',
-      'instead of chance, the likeliest texts that a beam of n finds',
-      parseWhole('--beams', 1, 1000),
-    );
-  command.action((prompt: string, options: Options) => run(command, prompt, options));
+  withOptions(
+    command,
+    option('--model <name[@v]>', 'a text model of the store, or a model.onnx', undefined, 'text'),
+    storeOption(),
+    deviceOption(),
+    threadsOption(),
+    option('-n, --n <n>', 'texts', whole(1, 64), 1),
+    option('--max-tokens <n>', 'tokens of a text at most', whole(1, 10_000), 60),
+    option('--temperature <x>', 'below 1: likely words become likelier; 0: always the likeliest', anyNumber, 0.8),
+    option('--top-k <n>', 'only the n likeliest words; 0: all', whole(0, 1_000_000), 0),
+    option('--top-p <x>', 'only the likeliest words that together have this probability', anyNumber, 0.95),
+    option('--min-p <x>', 'only words with this share of the likeliest one’s probability', anyNumber, 0),
+    option('--repetition-penalty <x>', 'above 1: words that occurred become less likely', anyNumber, 1),
+    option('--seed <n>', 'same seed, same texts', whole(0, mostSeed), 1),
+    option('--stop <text...>', 'a text ends before any of these'),
+    option('--beams <n>', 'instead of chance, the likeliest texts that a beam of n finds', whole(1, 1000)),
+  ).action((prompt: string, options: Options) => run(command, prompt, options, tasks));
 }
 
-async function readModel({ model, store }: Options): Promise<Uint8Array> {
+async function readModel({ model, store }: Options, tasks: readonly TrainedTask[]): Promise<Uint8Array> {
   if (model.endsWith('.onnx')) return readFile(model);
-  const [{ openStore }, { storeDirOf, zooDir }] = await Promise.all([
-    import('../../server/store/store.ts'),
-    import('../../server/store/paths.ts'),
-  ]);
-  const models = openStore({ zooDir, storeDir: storeDirOf(store) });
-  return models.read(await models.resolve(model), 'model.onnx');
+  const models = await openStores(store, tasks);
+  return models.read(await resolveModel(models, model, 'text', '--model'), 'model.onnx');
 }
 
-/** What belongs to chance says nothing of a beam, and a beam of n has n texts. */
+/** Options of sampling mean nothing for a beam, and a beam of n has n texts. */
 function checkBeams(command: Command, { beams, n }: Options): void {
   if (beams === undefined) return;
   const foreign = (['stop', 'seed', 'temperature', 'topK', 'topP', 'minP', 'repetitionPenalty'] as const).find(
     (name) => command.getOptionValueSource(name) === 'cli',
   );
-  const flag = foreign?.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  ensure(foreign === undefined, 'bad-argument', () => `--${flag}: expected none with --beams, got one; leave it out`);
+  ensure(
+    foreign === undefined,
+    'bad-argument',
+    () => `${flagOf(foreign!)}: expected none with --beams, got one; omit it`,
+  );
   ensure(n <= beams, 'bad-argument', () => `--n: expected at most the ${beams} of --beams, got ${n}`);
 }
 
-async function run(command: Command, prompt: string, options: Options): Promise<void> {
+async function run(command: Command, prompt: string, options: Options, tasks: readonly TrainedTask[]): Promise<void> {
   checkBeams(command, options);
   const { openTextModel } = await import('../../training/apps/text.ts');
-  const bytes = await readModel(options);
+  const bytes = await readModel(options, tasks);
   const { open } = await openerOf(options);
   const model = await openTextModel(bytes, open);
   try {
@@ -108,7 +97,7 @@ async function run(command: Command, prompt: string, options: Options): Promise<
 /** One text is written as it comes; several at the end. */
 async function sample(command: Command, model: OpenTextModel, prompt: string, options: Options): Promise<void> {
   const { generateText } = await import('../../training/generate/generate.ts');
-  const live = options.n === 1 && process.stdout.isTTY && command.optsWithGlobals().json !== true;
+  const live = options.n === 1 && process.stdout.isTTY && !wantsJson(command);
   const request: GenerateOptions = { ...options, prompt };
   if (live) {
     process.stdout.write(prompt);
@@ -130,3 +119,35 @@ async function search(command: Command, model: OpenTextModel, prompt: string, op
   const candidates = found.slice(0, options.n);
   report(command, { prompt, candidates }, candidates.map(({ text }) => (prompt + text).trim()).join('\n\n'));
 }
+
+const postOptions = [
+  option('--column <name>', 'where the text is in a table of posts (default: text, full_text, content …)'),
+  option('--until <date>', 'posts of this day and later are skipped'),
+];
+
+export const textTask: TrainedTask = {
+  name: 'text',
+  makes: 'a model that writes texts',
+  options: (verb) => [
+    ...trainOptions({
+      data:
+        verb === 'train'
+          ? 'a .txt or .txt.gz file, or a folder of them'
+          : 'posts in .csv, .jsonl, .json, .txt or an archive’s tweets.js',
+      ...(verb === 'train'
+        ? {}
+        : { epochs: 'passes of the whole net; one before them, in which only the last layer learns, is added' }),
+      batch: 'texts per step',
+      workers: 'threads that read texts',
+    }),
+    option('--vocab <n>', 'words at most', whole(100, 1_000_000)),
+    option('--width <n>', 'numbers per word', whole(4, 4096)),
+    option('--hidden <n>', 'numbers in the state of a layer', whole(4, 8192)),
+    option('--bptt <n>', 'words per step', whole(2, 1000)),
+    option('--prompt <text>', 'what the samples after each epoch begin with'),
+    ...(verb === 'retrain' ? postOptions : []),
+  ],
+  commands: generateCommand,
+  contract: async () => (await import('./contract.ts')).textContract,
+  load: async () => (await import('./train.node.ts')).textTraining,
+};

@@ -81,7 +81,7 @@ describe('command line: segment and classify', function () {
     for (const output of ['mask', 'overlay']) await json('segment', 'linked/near.png', '--output', output);
     const { code, stdout, stderr } = await plainly('segment', 'linked');
     expect([code, stdout.startsWith('1 segmented, 1 could not be')], stderr).to.deep.equal([1, true]);
-    expect(stderr).to.match(/results of earlier runs left out: 2\n[\s\S]*lost\.png: ENOENT/);
+    expect(stderr).to.match(/results of earlier runs skipped: 2\n[\s\S]*lost\.png: ENOENT/);
     expect(await readdir(join(bench.dir, 'linked-segmented'))).to.deep.equal(['near.png.mask.png']);
     await writeFile(join(folder, 'alone.mask.png'), await plain('#10c010').png().toBuffer());
     expect((await plainly('classify', 'linked')).stdout.match(/[^/]+(?=: green)/g)).to.deep.equal([
@@ -116,18 +116,6 @@ describe('command line: segment and classify', function () {
     }
   });
 
-  it('says of the options of training what they are for which task', async () => {
-    const { stdout } = await fettle({ cwd: bench.dir }, 'train', 'segment', '--help');
-    const help = stdout.replaceAll(/\s+/g, ' ');
-    for (const [option, task] of [
-      ['--data', 'of segment: images, masks and classes.json; of classify: a folder of photos for each class'],
-      ['--size', 'of restore: side of the square crops; of segment: short side'],
-      ['--samples', 'of restore: crops per epoch; of classify: photos'],
-      ['--loss', 'of restore: '],
-    ] as const)
-      expect(help).to.match(new RegExp(`${option} <\\w+> [^<]*${task}`));
-  });
-
   it('fails with one clear line', async () => {
     for (const [args, text] of [
       [['segment', 'in/a.png', '--opacity', '2'], /--opacity: expected a number 0\.\.1, got 2/],
@@ -135,10 +123,13 @@ describe('command line: segment and classify', function () {
       [['segment', 'in/a.png', '--output', 'json', '-o', 'x.png'], /expected a name in \.json/],
       [['segment', 'nowhere'], /segment: expected a file or a folder, got nowhere/],
       [['segment', 'in', '-o', 'in/masks'], /outside of in/],
-      [['classify', 'in/a.png', '--model', 'segment'], /expected a classify model, got segment@\d+ for segment/],
+      [
+        ['classify', 'in/a.png', '--model', 'segment'],
+        /expected a model of the task classify, got segment@\d+ \(segment\)/,
+      ],
       [
         ['classify', 'in/a.png', '--model', 'none'],
-        /got no version of it.*fettle retrain classify --data FOLDER makes one/,
+        /got no version of it.*fettle retrain classify --data PATH --name none makes one/,
       ],
       [['classify', 'in/a.png', '--top', '0'], /--top: expected a whole number 1\.\.100/],
     ] as const) {

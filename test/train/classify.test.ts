@@ -195,11 +195,23 @@ describe('fettle retrain classify', function () {
     const { active, after } = JSON.parse(stdout);
     expect([after.accuracy, after.majority, active]).to.deep.equal([0.5, 0.5, false]);
     expect(stderr).to.match(/classify@1 is no better than always saying the most frequent class and does not serve; /);
-    expect(stderr).to.include('fettle models use classify@1 puts it to work all the same');
+    expect(stderr).to.include('fettle models use classify@1 serves it all the same');
     const store = openStore({ zooDir: join(dir, 'no-zoo'), storeDir: join(dir, 'useless') });
     expect(await failureOf(store.resolve('classify'))).to.match(/got classify@1/);
     await fettleJson(dir, 'models', 'use', 'classify@1', '--store', 'useless');
     expect((await store.resolve('classify')).config.version).to.equal(1);
+  });
+
+  it('with --json training and lr-find print one line', async () => {
+    const args = ['--data', 'two', '--device', 'cpu', '--threads', '1', '--size', '32', '--batch', '8'];
+    const run = ['--epochs', '1', '--samples', '16', '--out', 'trained'];
+    const { model, classes, rows } = await fettleJson(dir, 'train', 'classify', ...args, ...run);
+    expect([model, classes]).to.deep.equal([join('trained', 'model.onnx'), ['dots', 'stripes']]);
+    expect(rows).to.have.length(1);
+    const { suggestion, lrs } = await fettleJson(dir, 'lr-find', 'classify', ...args, '--iterations', '20');
+    expect(lrs).to.have.length.within(10, 20);
+    expect(suggestion).to.be.within(1e-7, 10);
+    expect((await sharp(join(dir, 'lr-find-classify.png')).metadata()).format).to.equal('png');
   });
 
   it('refuses what is of another task', async () => {

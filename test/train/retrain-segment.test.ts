@@ -1,7 +1,6 @@
 import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { hasClasses } from '../../scripts/cli/commands/retrain-segment.ts';
 import { licenceNote, licenceOf, originOf } from '../../scripts/cli/origin.ts';
 import { openStore } from '../../server/store/store.ts';
 import { readSegmentFolder } from '../../tasks/segment/folder.node.ts';
@@ -10,6 +9,7 @@ import { runSegment, type SegmentRunConfig } from '../../tasks/segment/recipe.no
 import { fitToPhotos, segmentRetrainDefaults } from '../../tasks/segment/retrain.node.ts';
 import { scoreOf } from '../../tasks/segment/score.node.ts';
 import { segmentClassesOf, segmentConfigOf, startWeights } from '../../tasks/segment/start.ts';
+import { hasClasses } from '../../tasks/segment/train.node.ts';
 import { createRng } from '../../training/core/rng.ts';
 import { createScope, initialWeights, type Weights } from '../../training/nn/scope.ts';
 import { Graph } from '../../training/onnx/graph.ts';

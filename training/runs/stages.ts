@@ -69,3 +69,59 @@ export function stagedLoader<S extends { readonly epochs: number }>({
   const batchesIn = (epoch: number): number => passes * perPass(stages[stageOf(stages, epoch)]!);
   return { loader: { batchesPerEpoch: batchesIn(0), batchesIn, epoch: batches }, close };
 }
+
+/** The stages in the same proportions over `epochs` epochs; those that get none are dropped. */
+export function spread<T extends { readonly epochs: number }>(stages: readonly T[], epochs: number): T[] {
+  const total = stages.reduce((sum, stage) => sum + stage.epochs, 0);
+  let before = 0;
+  let done = 0;
+  return stages
+    .map((stage) => {
+      before += stage.epochs;
+      const until = Math.round((before / total) * epochs);
+      const share = until - done;
+      done = until;
+      return { ...stage, epochs: share };
+    })
+    .filter((stage) => stage.epochs > 0);
+}
+
+/** Settings of a run whose pictures grow from stage to stage. */
+interface GrowingRun {
+  readonly stages: readonly SizeStage[];
+  readonly validSize: Size;
+  readonly batchSize: number;
+  readonly lr: number;
+  readonly seed: number;
+}
+
+/** What a user may change of them; each is that of the run by default. */
+export interface GrowingOptions {
+  readonly size?: number | undefined;
+  readonly batch?: number | undefined;
+  readonly epochs?: number | undefined;
+  readonly lr?: number | undefined;
+  readonly seed: number;
+}
+
+/** growing: the run with other settings; `size` replaces `side` pixels, and all sizes keep their proportions to it. */
+export function growing<Run extends GrowingRun>(
+  run: Run,
+  { size, batch = run.batchSize, epochs, lr = run.lr, seed }: GrowingOptions,
+  side: number,
+): Run {
+  const factor = (size ?? side) / side;
+  const scaled = ({ width, height }: Size): Size => ({
+    width: Math.round(width * factor),
+    height: Math.round(height * factor),
+  });
+  const stages = epochs === undefined ? run.stages : spread(run.stages, epochs);
+  return {
+    ...run,
+    stages: stages.map((stage) => ({ ...stage, size: scaled(stage.size) })),
+    validSize: scaled(run.validSize),
+    batchSize: batch,
+    lr,
+    seed,
+  };
+}

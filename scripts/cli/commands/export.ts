@@ -1,12 +1,14 @@
 import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { unetMultiple } from '../../../models/unet.ts';
+import type { Reopened, TrainedTask } from '../../../tasks/training.node.ts';
 import { ensure, FettleError } from '../../../training/core/errors.ts';
 import type { ArtifactSet } from '../../../training/export/ort-artifacts.ts';
 import type { Weights } from '../../../training/nn/scope.ts';
 import type { OptimizerDef } from '../../../training/optim/define.ts';
 import type { Task } from '../../../training/step/train-step.ts';
-import { note, parseSides, parseWhole, report } from '../cli.ts';
+import { note, report, withOptions } from '../cli.ts';
+import { choice, option, sides, storeOption, whole, zeroOrMore } from '../options.ts';
+import { openStores } from '../stores.ts';
 
 interface ExportOptions {
   readonly arch?: string;
@@ -16,41 +18,34 @@ interface ExportOptions {
   readonly batch?: number;
   readonly size?: readonly number[];
   readonly opset?: number;
-  readonly optimizer: string;
+  readonly optimizer: 'adamw' | 'sgd';
   readonly lr?: number;
   readonly wd: number;
   readonly seed: number;
   readonly store?: string;
 }
 
-function parseRate(option: string): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (text.trim() === '' || !(value >= 0 && value < Infinity))
-      throw new FettleError('bad-argument', `${option}: expected a number of 0 or more, got ${text}`);
-    return value;
-  };
-}
-
 /** `fettle export`. */
-export function register(program: Command): void {
+export function register(program: Command, tasks: readonly TrainedTask[]): void {
   const command = program
     .command('export')
     .description('a model as files for other programs: for inference, or for training it there')
-    .argument('[name[@v]]', 'a model of the store')
-    .option('--arch <arch>', 'instead of a model: an architecture with random weights')
-    .option('-o, --output <file>', 'the model for inference')
-    .option('--training <dir>', 'the artifacts for training on any ONNX Runtime')
-    .option('--ort-training <dir>', "the artifacts for ONNX Runtime's on-device training")
-    .option('--batch <n>', 'items in a batch', parseWhole('--batch', 1, 4096))
-    .option('--size <n|HxW>', 'of the training pictures in pixels, or words in a row', parseSides('--size'))
-    .option('--opset <n>', 'version of the operators, 18 to 21; with -o alone from 12', parseWhole('--opset', 12, 21))
-    .option('--optimizer <name>', 'adamw or sgd', 'adamw')
-    .option('--lr <x>', "the learning rate, in the optimizer's graph", parseRate('--lr'))
-    .option('--wd <x>', 'weight decay, of all parameters alike', parseRate('--wd'), 0)
-    .option('--seed <n>', 'of random weights', parseWhole('--seed', 0, 2 ** 31), 1)
-    .option('--store <dir>', 'where trained models are (FETTLE_STORE, else ./fettle-models)');
-  command.action((name: string | undefined, options: ExportOptions) => run(command, name, options));
+    .argument('[name[@v]]', 'a model of the store');
+  withOptions(
+    command,
+    option('--arch <arch>', 'instead of a model: an architecture with random weights'),
+    option('-o, --output <file>', 'the model for inference'),
+    option('--training <dir>', 'the artifacts for training on any ONNX Runtime'),
+    option('--ort-training <dir>', "the artifacts for ONNX Runtime's on-device training"),
+    option('--batch <n>', 'items in a batch', whole(1, 4096)),
+    option('--size <n|HxW>', 'of the training pictures in pixels, or words in a row', sides),
+    option('--opset <n>', 'version of the operators, 18 to 21; with -o alone from 12', whole(12, 21)),
+    choice('--optimizer <name>', 'the optimizer of the artifacts', ['adamw', 'sgd'], 'adamw'),
+    option('--lr <x>', "the learning rate, in the optimizer's graph", zeroOrMore),
+    option('--wd <x>', 'weight decay, of all parameters alike', zeroOrMore, 0),
+    option('--seed <n>', 'of random weights', whole(0, 2 ** 31), 1),
+    storeOption(),
+  ).action((name: string | undefined, options: ExportOptions) => run(command, name, options, tasks));
 }
 
 /** What is exported: how to train it from where, and how to write it for inference. */
@@ -60,7 +55,7 @@ interface Source {
   readonly inference: () => Promise<Uint8Array>;
 }
 
-/** Throws `bad-argument` where the options do not say what to write, or say two things. */
+/** Throws `bad-argument` where the options do not state what to write, or state two things. */
 function checkOptions(name: string | undefined, { arch, output, training, ortTraining, opset }: ExportOptions): void {
   ensure((name === undefined) !== (arch === undefined), 'bad-argument', () => {
     return 'export: expected a model NAME[@V] or --arch ARCH, got both or neither';
@@ -78,16 +73,21 @@ function checkOptions(name: string | undefined, { arch, output, training, ortTra
   });
 }
 
-/** A file to write: its path as the user is told it. */
+/** Files to write, by the path that is reported. */
 type Files = readonly (readonly [path: string, bytes: Uint8Array])[];
 
-async function run(command: Command, name: string | undefined, options: ExportOptions): Promise<void> {
+async function run(
+  command: Command,
+  name: string | undefined,
+  options: ExportOptions,
+  tasks: readonly TrainedTask[],
+): Promise<void> {
   checkOptions(name, options);
   const { output, training, ortTraining } = options;
   if (output !== undefined) await checkFile(output);
   for (const folder of [training, ortTraining]) if (folder !== undefined) await checkFolder(folder);
   const source =
-    name === undefined ? await architectureSource(options.arch!, options) : await storeSource(name, options);
+    name === undefined ? await architectureSource(options.arch!, options) : await storeSource(name, options, tasks);
   const inside = (folder: string, set: ArtifactSet): Files =>
     Object.entries(set).map(([file, bytes]) => [join(folder, file), bytes]);
   // Nothing is written before all of it is there.
@@ -132,7 +132,7 @@ async function checkFolder(path: string): Promise<void> {
   );
 }
 
-/** Writes all files, folders around them too, and returns the paths of those that were there before, which is said on stderr. */
+/** Writes all files, folders around them too, and returns the paths of those that existed before, which are reported on stderr. */
 async function writeFiles(files: Files): Promise<string[]> {
   const [{ mkdir }, { writeDurably }] = await Promise.all([
     import('node:fs/promises'),
@@ -161,11 +161,11 @@ async function architectureSource(arch: string, { batch, size, seed }: ExportOpt
     import('../../../training/step/train-step.ts'),
   ]);
   const one = architectureOf(arch);
-  const sides = sidesOf(one, size);
+  const lengths = sidesOf(one, size);
   return {
     title: arch,
     training: async () => {
-      const task = one.task(batch ?? one.batch, sides);
+      const task = one.task(batch ?? one.batch, lengths);
       return { task, weights: initialWeights(buildForward(task, true).scope.specs, seed) };
     },
     inference: () => {
@@ -174,35 +174,36 @@ async function architectureSource(arch: string, { batch, size, seed }: ExportOpt
   };
 }
 
-async function storeSource(reference: string, { store: dir, batch, size, opset }: ExportOptions): Promise<Source> {
-  const [{ openStore }, { storeDirOf, zooDir }, app, { initializersOf }, { importWeights }, { buildForward }, nets] =
-    await Promise.all([
-      import('../../../server/store/store.ts'),
-      import('../../../server/store/paths.ts'),
-      import('../../../tasks/restore/net.ts'),
-      import('../../../training/onnx/weights.ts'),
-      import('../../../training/nn/import.ts'),
-      import('../../../training/step/train-step.ts'),
-      import('../architectures.ts'),
-    ]);
-  const store = openStore({ zooDir, storeDir: storeDirOf(dir) });
+async function storeSource(
+  reference: string,
+  { store: dir, batch, size, opset }: ExportOptions,
+  tasks: readonly TrainedTask[],
+): Promise<Source> {
+  const [{ sidesOf }, { importWeights }, { buildForward }] = await Promise.all([
+    import('../architectures.ts'),
+    import('../../../training/nn/import.ts'),
+    import('../../../training/step/train-step.ts'),
+  ]);
+  const store = await openStores(dir, tasks);
   const version = await store.resolve(reference);
   const { name, version: number, task: kind } = version.config;
   const bytes = await store.read(version, 'model.onnx');
+  const reopened = async (): Promise<Reopened> => {
+    const { reopen } = (await tasks.find((task) => task.name === kind)?.load()) ?? {};
+    ensure(reopen, 'unsupported', () => {
+      return `export: expected a model that can be trained further, got ${name}@${number} of the task ${kind}; -o alone writes it as it is`;
+    });
+    return reopen(bytes);
+  };
   const training: Source['training'] = async () => {
-    if (kind !== 'restore')
-      throw new FettleError('unsupported', `export: expected a model for restore to train, got one for ${kind}`);
-    const config = app.restoreConfigOf(bytes);
-    const usual = nets.architectureOf('restore-unet').sizes.usual;
-    const sizes = { usual, multiple: unetMultiple(config) };
-    const [height, width] = nets.sidesOf({ name, sizes }, size);
-    const task = app.restoreTask(config, 'mse', [batch ?? 8, height!, width!]);
-    return { task, weights: importWeights(buildForward(task, true).scope.specs, initializersOf(bytes)) };
+    const parts = await reopened();
+    const task = parts.task(batch ?? parts.batch, sidesOf({ name, sizes: parts.sizes }, size));
+    return { task, weights: importWeights(buildForward(task, true).scope.specs, parts.weights) };
   };
   const inference = async (): Promise<Uint8Array> => {
     if (batch === undefined && opset === undefined) return bytes;
     const settings = { ...(batch === undefined ? {} : { batch }), ...(opset === undefined ? {} : { opset }) };
-    return app.exportRestore(app.restoreConfigOf(bytes), (await training()).weights, settings).model;
+    return (await reopened()).write((await training()).weights, settings);
   };
   return { title: `${name}@${number}`, training, inference };
 }
@@ -212,9 +213,7 @@ async function optimizerOf({
   wd,
 }: ExportOptions): Promise<{ def: OptimizerDef; hyper: Record<string, number> }> {
   const { adamw, sgd } = await import('../../../training/optim/optimizers.ts');
-  if (optimizer === 'adamw') return { def: adamw, hyper: { wd } };
-  if (optimizer === 'sgd') return { def: sgd, hyper: { wd, momentum: 0 } };
-  throw new FettleError('bad-argument', `--optimizer: expected adamw or sgd, got ${optimizer}`);
+  return optimizer === 'sgd' ? { def: sgd, hyper: { wd, momentum: 0 } } : { def: adamw, hyper: { wd } };
 }
 
 const opsetOf = ({ opset }: ExportOptions): { readonly opset?: number } => (opset === undefined ? {} : { opset });

@@ -1,33 +1,30 @@
 import type { Command } from 'commander';
 import type { ModelEntry, ModelStore } from '../../../server/store/store.ts';
-import { FettleError } from '../../../training/core/errors.ts';
-import { report } from '../cli.ts';
+import type { TrainedTask } from '../../../tasks/training.node.ts';
+import { ensure } from '../../../training/core/errors.ts';
+import { report, withOptions } from '../cli.ts';
+import { storeOption } from '../options.ts';
+import { openStores } from '../stores.ts';
 
 /** `fettle models list | show | use | rollback | remove`. */
-export function register(program: Command): void {
+export function register(program: Command, tasks: readonly TrainedTask[]): void {
   const models = program.command('models').description('the versions of each model, and which one serves');
   const add = (
     usage: string,
     description: string,
     run: (command: Command, store: ModelStore, name: string) => Promise<void>,
   ): void => {
-    const command = models.command(usage).description(description);
-    command.option('--store <dir>', 'where trained models are (FETTLE_STORE, else ./fettle-models)');
-    command.action(async () => run(command, await open(command), command.args[0] ?? ''));
+    const command = withOptions(models.command(usage).description(description), storeOption());
+    command.action(async () => {
+      const store = await openStores(command.opts<{ store?: string }>().store, tasks);
+      await run(command, store, command.args[0] ?? '');
+    });
   };
   add('list', 'every model, its versions, which one serves', list);
   add('show <name[@v]>', 'card and numbers of a version', show);
   add('use <name@v>', 'serve this version', use);
   add('rollback <name>', 'serve the version that served before', rollback);
   add('remove <name@v>', 'delete a version that does not serve', remove);
-}
-
-async function open(command: Command): Promise<ModelStore> {
-  const [{ openStore }, { storeDirOf, zooDir }] = await Promise.all([
-    import('../../../server/store/store.ts'),
-    import('../../../server/store/paths.ts'),
-  ]);
-  return openStore({ zooDir, storeDir: storeDirOf(command.opts<{ store?: string }>().store) });
 }
 
 async function list(command: Command, store: ModelStore): Promise<void> {
@@ -68,8 +65,9 @@ async function show(command: Command, store: ModelStore, reference: string): Pro
 async function versionOf(reference: string): Promise<readonly [string, number]> {
   const { parseReference } = await import('../../../server/store/store.ts');
   const { name, version } = parseReference(reference);
-  if (version === undefined)
-    throw new FettleError('bad-argument', `models: expected NAME@VERSION, got ${reference}; see fettle models list`);
+  ensure(version !== undefined, 'bad-argument', () => {
+    return `models: expected NAME@VERSION, got ${reference}; see fettle models list`;
+  });
   return [name, version];
 }
 

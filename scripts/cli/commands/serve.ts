@@ -1,6 +1,7 @@
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import type { NodeDevice } from '../../../training/run/ort.node.ts';
-import { announceDevice, deviceOption, note, parseWhole, report } from '../cli.ts';
+import { announceDevice, note, report, withOptions } from '../cli.ts';
+import { deviceOption, option, storeOption, whole } from '../options.ts';
 
 interface Options {
   readonly port: number;
@@ -12,19 +13,15 @@ interface Options {
 
 /** `fettle serve`. */
 export function register(program: Command): void {
-  const command = program
-    .command('serve')
-    .description('serve the page and the HTTP interface')
-    .addOption(
-      new Option('--port <n>', '0 takes a free one')
-        .env('PORT')
-        .default(8080)
-        .argParser(parseWhole('--port', 0, 65_535)),
-    )
-    .addOption(new Option('--host <address>', 'who can reach it; 0.0.0.0 is everyone').env('HOST').default('127.0.0.1'))
-    .option('--store <dir>', 'where trained models are (FETTLE_STORE, else ./fettle-models)')
-    .option('--workers <n>', 'pictures restored at once', parseWhole('--workers', 1, 256));
-  deviceOption(command).action((options: Options) => serve(command, options));
+  const command = program.command('serve').description('serve the pages and the HTTP interface');
+  withOptions(
+    command,
+    option('--port <n>', '0 takes a free one', whole(0, 65_535), 8080).env('PORT'),
+    option('--host <address>', 'who can reach it; 0.0.0.0 is everyone', undefined, '127.0.0.1').env('HOST'),
+    storeOption(),
+    deviceOption(),
+    option('--workers <n>', 'pictures worked on at once', whole(1, 256)),
+  ).action((options: Options) => serve(command, options));
 }
 
 async function serve(command: Command, { store, device, ...options }: Options): Promise<void> {

@@ -3,7 +3,8 @@ import { ensure } from '../../../training/core/errors.ts';
 import type { BlockNorm } from '../../../training/nn/blocks.ts';
 import { architectureNames, type EncoderName, encoderNames } from '../architecture-names.ts';
 import type { ArchitectureOptions } from '../architectures.ts';
-import { parseSides, parseWhole, report } from '../cli.ts';
+import { flagOf, report, withOptions } from '../cli.ts';
+import { choice, option, sides, whole } from '../options.ts';
 
 interface Options {
   readonly size?: readonly number[];
@@ -19,31 +20,24 @@ interface Options {
 
 const norms = ['none', 'batch', 'weight', 'spectral'] as const satisfies readonly BlockNorm[];
 
-/** Takes one of `allowed` from the command line. */
-const oneOf =
-  <T extends string>(option: string, allowed: readonly T[]) =>
-  (text: string): T => {
-    const found = allowed.find((name) => name === text);
-    ensure(found, 'bad-argument', () => `${option}: expected one of ${allowed.join(', ')}, got ${text}`);
-    return found;
-  };
-
 /** `fettle summary ARCH`. */
 export function register(program: Command): void {
   const command = program
     .command('summary')
     .description('the layers of an architecture: output shapes and parameters')
-    .argument('<arch>', architectureNames.join(', '))
-    .option('--size <n|HxW>', 'of the input picture, or words in a row (as it is trained)', parseSides('--size'))
-    .option('--classes <n>', 'of a classifier (1000) or a unet (2)', parseWhole('--classes', 1, 1_000_000))
-    .option('--encoder <name>', `of a unet: ${encoderNames.join(', ')} (resnet34)`, oneOf('--encoder', encoderNames))
-    .option('--bottle', 'of a unet: half the channels inside its last residual block')
-    .option('--blur', 'of a unet: blurs behind its pixel shuffles')
-    .option('--self-attention', 'of a unet: attends behind the third block from the end')
-    .option('--no-last-cross', 'of a unet: does not join the picture at the end')
-    .option('--norm <name>', `of a unet's decoder: ${norms.join(', ')} (none)`, oneOf('--norm', norms))
-    .option('--unfrozen', 'of a unet: with its encoder trained too');
-  command.action((arch: string, options: Options) => run(command, arch, options));
+    .argument('<arch>', architectureNames.join(', '));
+  withOptions(
+    command,
+    option('--size <n|HxW>', 'of the input picture, or words in a row (as it is trained)', sides),
+    option('--classes <n>', 'of a classifier (1000) or a unet (2)', whole(1, 1_000_000)),
+    choice('--encoder <name>', 'of a unet (resnet34)', encoderNames),
+    option('--bottle', 'of a unet: half the channels inside its last residual block'),
+    option('--blur', 'of a unet: blurs behind its pixel shuffles'),
+    option('--self-attention', 'of a unet: attends behind the third block from the end'),
+    option('--no-last-cross', 'of a unet: does not join the picture at the end'),
+    choice('--norm <name>', "of a unet's decoder (none)", norms),
+    option('--unfrozen', 'of a unet: with its encoder trained too'),
+  ).action((arch: string, options: Options) => run(command, arch, options));
 }
 
 /** What the options say of a unet; throws `bad-argument` when it is another architecture. */
@@ -52,8 +46,7 @@ function choicesOf(arch: string, options: Options): ArchitectureOptions {
   const given = Object.entries({ encoder, bottle, blur, selfAttention, norm, unfrozen }).filter(([, value]) => value);
   const foreign = given[0]?.[0] ?? (lastCross ? undefined : 'no-last-cross');
   ensure(foreign === undefined || arch === 'unet', 'bad-argument', () => {
-    const option = foreign!.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-    return `--${option}: expected the architecture unet, got ${arch}`;
+    return `${flagOf(foreign!)}: expected the architecture unet, got ${arch}`;
   });
   const unet = { bottle, blur, selfAttention, norm };
   return {

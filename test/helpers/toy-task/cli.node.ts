@@ -1,0 +1,18 @@
+import { option, trainOptions, whole } from '../../../scripts/cli/options.ts';
+import type { TrainedTask } from '../../../tasks/training.node.ts';
+
+/** A task that is one more row, for tests: it learns from a table of colours how bright a picture is. */
+export const brightnessTask: TrainedTask = {
+  name: 'brightness',
+  makes: 'a model that states how bright a picture is',
+  options: () => [
+    ...trainOptions({ data: 'a table of r,g,b,brightness', batch: 'lines per step', workers: 'unused' }),
+    option('--held-out <n>', 'lines at the end that are held out', whole(1, 1000), 4),
+  ],
+  startsFresh: true,
+  commands: (program) => {
+    program.command('brightness').description('how bright a picture is').argument('<in>', 'a picture');
+  },
+  contract: async () => (await import('./contract.ts')).brightnessContract,
+  load: async () => (await import('./train.node.ts')).brightnessTraining,
+};
