@@ -30,23 +30,23 @@ export interface CallOptions {
 }
 
 export interface RestoreOptions extends CallOptions {
-  /** How many times larger the picture comes back; 1 when not given. */
+  /** How many times larger the picture comes back; 1 by default. */
   readonly scale?: Scale;
-  /** The format of the result; that of the input when not given, else PNG. */
+  /** The format of the result; that of the input by default, else PNG. */
   readonly format?: OutputFormat;
-  /** 1..100, for JPEG and WebP; 90 when not given. */
+  /** 1..100, for JPEG and WebP; 90 by default. */
   readonly quality?: number;
-  /** Whether EXIF data stays: without the place (`keep`), with it (`all`) or not at all. `keep` when not given. */
+  /** Whether EXIF data stays: without the place (`keep`), with it (`all`) or not at all. `keep` by default. */
   readonly metadata?: 'keep' | 'strip' | 'all';
 }
 
 export interface SegmentImageOptions extends CallOptions {
-  /** 0..1: how much of the classes' colours there is in an overlay; the server's choice when not given. */
+  /** 0..1: how much of the classes' colours there is in an overlay; the server's choice by default. */
   readonly opacity?: number;
 }
 
 export interface ClassifyOptions extends CallOptions {
-  /** How many labels, at most; 5 when not given. */
+  /** How many labels, at most; 5 by default. */
   readonly top?: number;
 }
 
@@ -84,7 +84,7 @@ export interface Client {
   segment(file: Blob, options?: CallOptions): Promise<BodyAnswer<SegmentBody>>;
   /** The same as a picture: `mask`, a palette PNG of class ids, or `overlay`, the classes' colours over the picture. */
   segmentImage(file: Blob, output: 'mask' | 'overlay', options?: SegmentImageOptions): Promise<ImageAnswer>;
-  /** Sends a picture file; back come the likeliest labels, likeliest first. */
+  /** Sends a picture file; back come the most likely labels, most likely first. */
   classify(file: Blob, options?: ClassifyOptions): Promise<BodyAnswer<ClassifyBody>>;
   /** Sends a picture file to the route of any task, such as `/v1/restore`; its answer is not interpreted. */
   post(route: string, file: Blob, query?: Query, options?: CallOptions): Promise<BodyAnswer<Blob>>;
@@ -117,9 +117,9 @@ export class ApiError extends Error {
 }
 
 export interface ClientOptions {
-  /** Origin (and path) of the server, such as `https://fettle.example`; the page's own when not given. */
+  /** Origin (and path) of the server, such as `https://fettle.example`; the page's own by default. */
   readonly baseUrl?: string;
-  /** How requests are sent; fetch when not given. `xhrSend` reports upload progress, which fetch cannot. */
+  /** How requests are sent; fetch by default. `xhrSend` reports upload progress, which fetch cannot. */
   readonly send?: Send;
 }
 

@@ -12,7 +12,7 @@ export async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerato
       for (const event of events) yield event.replace(/^data: ?/, '');
     }
   } finally {
-    await reader.cancel().catch(() => undefined); // a broken one says again that it is broken
+    await reader.cancel().catch(() => undefined); // a broken one fails again
   }
 }
 

@@ -126,14 +126,14 @@ async function cacheFirst(request: Request): Promise<Response> {
   return (await caches.match(request.url)) ?? fetch(request);
 }
 
-/** The server's answer, unless it takes too long, fails, or says that the server is not well: then what was kept. */
+/** The server's answer, unless it takes too long, fails, or states that the server is not well: then what was kept. */
 async function networkFirst({ url }: Request, key: string): Promise<Response> {
   let answer: Response | undefined;
   try {
     answer = await fetchPatiently(url);
     if (answer.status < 500) return answer;
   } catch {
-    // Told by what follows: the kept copy, or the browser's own error page.
+    // Reported by what follows: the kept copy, or the browser's own error page.
   }
   return (await caches.match(key)) ?? answer ?? Response.error();
 }

@@ -30,7 +30,7 @@ if (!Number.isSafeInteger(epochs) || epochs < 1) {
 const { train, valid, vocab } = humanNumbers();
 console.log(textOf(train.slice(0, 12), vocab));
 
-// 64 places of the text at a time, 20 words at each; every batch goes on where the last one stopped.
+// 64 places of the text at a time, 20 words at each; every batch continues where the last one stopped.
 const windows = { batchSize: 64, bptt: 20 };
 const held = textWindows({ ...windows, tokens: valid });
 
@@ -58,7 +58,7 @@ await learner.fitOneCycle(epochs, 1e-2, {
   ],
 });
 
-// What it says after each of the next 20 words of one place, right or wrong.
+// What it predicts after each of the next 20 words of one place, right or wrong.
 const batch = (await held.epoch(0).next()).value as WindowBatch;
 const scores = (await learner.compiled.forward(learner.state, batch.x)).data;
 const said = Int32Array.from({ length: 20 }, (_, i) => {

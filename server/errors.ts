@@ -87,7 +87,7 @@ export const fromPlain = ({ fault, badModel, message }: PlainError): Error =>
     ? new FettleError(badModel ? 'bad-model' : 'internal', message)
     : new RequestError(fault, message);
 
-/** What an error says to whoever sent the request; what is not theirs to know says nothing. */
+/** What an error states to whoever sent the request; internal errors reveal nothing. */
 export function faultOf(error: unknown): Fault {
   if (error instanceof RequestError) return error;
   if (error instanceof FettleError && error.code === 'not-found') return new RequestError('not-found', error.message);

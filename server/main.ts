@@ -58,7 +58,7 @@ function urlOf(server: Server): string {
 
 const drainMs = 30_000;
 
-/** Until every request in flight has its answer, or the time is up, /health says that the server is going; then it closes. */
+/** Until every request in flight has its answer, or the time is up, /health states that the server is going; then it closes. */
 async function drain(server: Server, inFlight: () => number): Promise<void> {
   const deadline = performance.now() + drainMs;
   while (inFlight() > 0 && performance.now() < deadline) await setTimeout(20);

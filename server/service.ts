@@ -39,7 +39,7 @@ export interface Service {
   readonly app: Express;
   /** Requests that are uploading, waiting or running. */
   inFlight(): number;
-  /** From now on requests are refused with `draining`, and /health/ready says so; those in flight go on. */
+  /** From now on requests are refused with `draining`, and /health/ready states so; those in flight continue. */
   drain(): void;
   /** Ends the worker threads; what is still in flight fails. */
   close(): Promise<void>;

@@ -119,7 +119,7 @@ export async function encodeImage(image: Image, format: OutputFormat, quality: n
 
 /**
  * holdsPixels: whether the canvas has what was drawn on it, opaque, `colorOf` a pixel's index the RGB there. Some browsers ignore, without an
- * error, what is drawn on a canvas that is too large for them: a few pixels tell.
+ * error, what is drawn on a canvas that is too large for them: a few pixels show it.
  */
 export function holdsPixels(
   context: OffscreenCanvasRenderingContext2D,

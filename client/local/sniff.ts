@@ -6,7 +6,7 @@ const latin1 = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
 const read = async (file: Blob, start: number, length: number): Promise<Uint8Array> =>
   new Uint8Array(await file.slice(start, start + length).arrayBuffer());
 
-/** sniffFormat: the file's own format where we can write it, told from its first bytes, else PNG. */
+/** sniffFormat: the file's own format where we can write it, detected from its first bytes, else PNG. */
 export const sniffFormat = async (file: Blob): Promise<OutputFormat> =>
   writtenFormat(formatOf(await read(file, 0, 64)));
 

@@ -1,4 +1,4 @@
-/** The first picture among files that were dropped or pasted; the first file where none says that it is one. */
+/** The first picture among files that were dropped or pasted; the first file where none states that it is one. */
 const firstPhoto = (files: FileList | undefined): File | undefined => {
   const all = [...(files ?? [])];
   return all.find((file) => file.type.startsWith('image/')) ?? all[0];

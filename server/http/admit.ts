@@ -28,7 +28,7 @@ export const working =
     return done;
   };
 
-/** parseWith: what `value` says, or a 400 that names the field; `whole` names the value where no field is wrong. */
+/** parseWith: what `value` states, or a 400 that names the field; `whole` names the value where no field is wrong. */
 export function parseWith<T>(schema: ZodType<T>, value: unknown, code: 'bad-query' | 'bad-request', whole: string): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;

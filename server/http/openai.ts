@@ -13,7 +13,7 @@ const neutral = (isNeutral: (value: unknown) => boolean) =>
   z
     .unknown()
     .optional()
-    .refine((value) => value === undefined || value === null || isNeutral(value), 'is not supported; leave it out');
+    .refine((value) => value === undefined || value === null || isNeutral(value), 'is not supported; omit it');
 
 const zero = neutral((value) => value === 0);
 const isEmpty = (value: unknown): boolean => typeof value === 'object' && Object.keys(value as object).length === 0;
@@ -74,7 +74,7 @@ export function checkCompletion({ prompt, n = 1, best_of }: CompletionRequest): 
   if (prompt.length * n > textLimits.candidates)
     throw fieldError('n', `expected at most ${textLimits.candidates} texts in all, got ${prompt.length * n}`);
   if (best_of !== undefined && best_of !== null && best_of !== n)
-    throw fieldError('best_of', 'is not supported; leave it out, or give it the value of n');
+    throw fieldError('best_of', 'is not supported; omit it, or give it the value of n');
 }
 
 export interface CompletionChoice {

@@ -168,7 +168,7 @@ function insertWebp(picture: Uint8Array, block: Uint8Array): Uint8Array {
   const padding = new Uint8Array(block.length & 1);
   const whole = joined(extended, latin1('EXIF'), u32le(block.length), block, padding);
   whole.set(u32le(whole.length - 8), 4);
-  whole[20] = whole[20]! | 0x08; // the flag that says that EXIF is there
+  whole[20] = whole[20]! | 0x08; // the flag that states that EXIF is there
   return whole;
 }
 

@@ -22,7 +22,7 @@ export interface ModelHost {
   namesOf(task: string): readonly string[];
   /** Why not all models that should serve are loaded, or this one is not; undefined when it is. */
   unavailableReason(name?: string): string | undefined;
-  /** Loads what the store says should serve, where that is not what does; what does not load leaves the old one. */
+  /** Loads what the store states should serve, where that is not what does; what does not load leaves the old one. */
   sync(): Promise<void>;
   list(): Promise<AnyModelInfo[]>;
   close(): void;
@@ -119,7 +119,7 @@ export class StoreHost implements ModelHost {
 
   unavailableReason(name?: string): string | undefined {
     const missing = [...this.#failed].filter(([one]) => !this.#serving.has(one) && (name ?? one) === one);
-    if (missing.length > 0) return `${missing.map(([, key]) => key).join(', ')} did not load; the log says why`;
+    if (missing.length > 0) return `${missing.map(([, key]) => key).join(', ')} did not load; the log has the reason`;
     if (name === undefined ? this.#serving.size > 0 : this.#serving.has(name)) return undefined;
     const what = name === undefined ? 'model' : `${name} model`;
     return `there is no ${what}; make one with fettle retrain, or choose one with fettle models use`;

@@ -49,7 +49,7 @@ export async function inspect(bytes: Uint8Array): Promise<PictureInfo> {
   if (Math.max(width, height) > limits.side)
     throw tooLarge(`sides of at most ${limits.side} pixels, got ${width} x ${height}`);
   if (frames > limits.frames) throw tooLarge(`at most ${limits.frames} frames, got ${frames}`);
-  if (!sameFormat(format, header)) throw badImage(`bytes that say ${format} decode as ${header.format}`);
+  if (!sameFormat(format, header)) throw badImage(`bytes marked as ${format} decode as ${header.format}`);
   return { format, width, height, frames, hasProfile, exif };
 }
 

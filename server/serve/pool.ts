@@ -141,7 +141,7 @@ export class Pool<Model extends KeyedModel, Job extends Keyed, Result extends ob
       this.#waiting.delete(entry);
       if (free !== undefined) void this.#runOn(free, entry);
       else {
-        const text = `${key} could not be loaded again yet; the log says why`;
+        const text = `${key} could not be loaded again yet; the log has the reason`;
         entry.reject(new RequestError('not-ready', text, { retryAfterSeconds: 5 }));
       }
     }

@@ -61,7 +61,7 @@ export interface ServedPictureTask<
 > {
   readonly kind: 'picture';
   readonly contract: C;
-  /** Throws a 4xx where the headers say that this request cannot be met. */
+  /** Throws a 4xx where the headers state that this request cannot be met. */
   check?(info: PictureInfo, query: QueryOf<C>): void;
   /** Dims of an input that every model of this contract takes, and of what must come back for it. */
   trialDims(spec: SpecOf<C>): { readonly input: readonly number[]; readonly output: readonly number[] };

@@ -21,7 +21,7 @@ export interface ModelVersion {
 export interface ModelEntry {
   readonly name: string;
   readonly active: number | undefined;
-  /** Why active.json cannot say which; undefined when it can. */
+  /** Why active.json cannot state which; undefined when it can. */
   readonly problem?: string;
   readonly versions: readonly ModelVersion[];
   readonly broken: readonly { readonly version: number; readonly reason: string }[];
@@ -257,7 +257,7 @@ class FolderStore implements ModelStore {
     return this.#tasks.has(name) ? name : versions[0]?.config.task;
   }
 
-  /** What active.json says; where there is none, the package's highest version serves. */
+  /** What active.json states; where there is none, the package's highest version serves. */
   async #active(name: string): Promise<ActiveFile> {
     const path = join(this.#storeDir, name, 'active.json');
     const content = await readFile(path, 'utf8').catch(ignoreMissing);
@@ -269,7 +269,7 @@ class FolderStore implements ModelStore {
     ensure(
       parsed.success,
       'bad-model',
-      () => `store: expected ${path} to say what serves, got ${content.slice(0, 80)}; choose with fettle models use`,
+      () => `store: expected ${path} to state what serves, got ${content.slice(0, 80)}; choose with fettle models use`,
     );
     return parsed.data;
   }
@@ -339,7 +339,7 @@ async function readVersion(
   const parsed = schema.safeParse(value);
   if (!parsed.success) return `config.json: ${explainError(parsed.error, value)}`;
   const config = parsed.data;
-  if (config.name !== name || config.version !== version) return `config.json says ${config.name}@${config.version}`;
+  if (config.name !== name || config.version !== version) return `config.json states ${config.name}@${config.version}`;
   if (config.files['model.onnx'] === undefined) return 'config.json lists no model.onnx';
   return { dir, origin, config };
 }

@@ -105,7 +105,7 @@ describe('server: models that cannot do their task', function () {
     const ready = await fetch(`${server.url}/health/ready`);
     expect([ready.status, await ready.json()]).to.deep.equal([
       503,
-      { status: 'unavailable', reason: 'classify@1 did not load; the log says why' },
+      { status: 'unavailable', reason: 'classify@1 did not load; the log has the reason' },
     ]);
     const { message } = await errorOf(await send('classify', server.url, await flat(20, 10)), 503);
     expect(message).to.match(/cannot classify yet: classify@1 did not load/);

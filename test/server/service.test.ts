@@ -292,6 +292,6 @@ describe('server: models that come and go', function () {
     await bench.publish({ model: Uint8Array.of(1, 2, 3), spec });
     const server = await bench.start();
     const { reason } = (await (await fetch(`${server.url}/health/ready`)).json()) as HealthBody;
-    expect(reason).to.equal('restore@1 did not load; the log says why');
+    expect(reason).to.equal('restore@1 did not load; the log has the reason');
   });
 });

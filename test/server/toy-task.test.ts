@@ -85,7 +85,7 @@ describe('server: a task that is one more row of the table', function () {
     await publish('broken', meanModel([1]));
     await until(async () => (await fetch(`${server.url}/health/ready`)).status === 503);
     const { reason } = (await (await fetch(`${server.url}/health/ready`)).json()) as HealthBody;
-    expect(reason).to.equal('broken@1 did not load; the log says why');
+    expect(reason).to.equal('broken@1 did not load; the log has the reason');
     expect((await measure()).status).to.equal(200);
   });
 

@@ -187,7 +187,7 @@ describe('what a Learner refuses', function () {
     }
     const item = tensorOf([3, 2], [1, 2, 3, 4, 5, 6]);
     expect(await failureOf(() => learner.predict(item))).to.match(
-      /^bad-shape: predict: expected one item as of the training, float32\[2\], got float32\[3,2\]; leave out the axis/,
+      /^bad-shape: predict: expected one item as of the training, float32\[2\], got float32\[3,2\]; omit the axis/,
     );
     expect(await failureOf(() => learner.predict(tensorOf([2], [1])))).to.match(/got 1 values for float32\[2\]/);
     expect(await failureOf(() => learner.predict(mistyped({})))).to.match(/^bad-shape: .*got no tensor/);

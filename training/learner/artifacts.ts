@@ -26,7 +26,7 @@ function hyperOf({ options }: Learner): Hyper {
 }
 
 export interface TrainingExportOptions {
-  /** 18..21; 18 when left out. */
+  /** 18..21; 18 by default. */
   readonly opset?: number;
   /** The user's own facts, kept in the checkpoint. */
   readonly properties?: ReadonlyMap<string, number | string>;
@@ -35,7 +35,7 @@ export interface TrainingExportOptions {
 const trainingNames = namesOf<TrainingExportOptions>({ opset: true, properties: true });
 
 /**
- * The artifacts with which any ONNX Runtime goes on training where the learner stands, at the shapes of its batches, each segment with
+ * The artifacts with which any ONNX Runtime continues training where the learner stands, at the shapes of its batches, each segment with
  * the rates of its group.
  */
 export async function exportTraining(learner: Learner, options: TrainingExportOptions = {}): Promise<ArtifactSet> {
@@ -52,7 +52,7 @@ export async function exportTraining(learner: Learner, options: TrainingExportOp
 }
 
 export interface OrtTrainingExportOptions extends TrainingExportOptions, Pick<OrtArtifactOptions, 'lr' | 'maxNorm'> {
-  /** Weight decay; the learner's when left out. */
+  /** Weight decay; the learner's by default. */
   readonly wd?: number;
 }
 

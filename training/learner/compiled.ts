@@ -175,7 +175,7 @@ export class CompiledModels {
     for (const one of all) await one.release();
   }
 
-  /** Throws `bad-data` when a label of the batch is none that the loss can count. */
+  /** Throws `bad-data` when the loss cannot count a label of the batch. */
   #checkLabels(batch: Tensors): void {
     // What labels there may be does not depend on the sizes of a batch.
     const key = inputsOf(batch)

@@ -36,19 +36,19 @@ export function loadWeightsFile(
 }
 
 export interface LearnerExportOptions extends ExportOptions {
-  /** Shape of the input without the batch's axis; the training data's when left out. May have symbolic dimensions. */
+  /** Shape of the input without the batch's axis; the training data's by default. May have symbolic dimensions. */
   readonly shape?: readonly Dim[];
   /**
-   * Size of a batch, or a symbol (`symDim('N')`). When left out any size (`N`), or 1 for a model that reckons with the size of its
-   * batch, of which `onNote` is told.
+   * Size of a batch, or a symbol (`symDim('N')`). By default any size (`N`), or 1 for a model that reckons with the size of its
+   * batch, which `onNote` reports.
    */
   readonly batch?: Dim;
   /**
    * Whether the model normalises its input itself, by the `statistics` of the data, which its metadata `fettle.normalisation` has as
-   * JSON { mean, std }; true when omitted. Then it takes values as they were before the data block normalised them.
+   * JSON { mean, std }; true by default. Then it takes values as they were before the data block normalised them.
    */
   readonly normalise?: boolean;
-  /** Words for the user; on the console when left out. */
+  /** Words for the user; on the console by default. */
   readonly onNote?: (text: string) => void;
 }
 

@@ -88,7 +88,7 @@ export class Fits {
       this.#remember(progress);
       return { rows, stopped };
     } catch (error) {
-      // The epochs are not counted: given again, the run is the same one and goes on where its store is.
+      // The epochs are not counted: given again, the run is the same one and continues where its store is.
       this.#rememberFailed(progress);
       throw error;
     } finally {
@@ -143,7 +143,7 @@ export class Fits {
     this.#beforeFailure = before;
   }
 
-  /** What a run that failed had recorded is a part of what goes on from its store. */
+  /** What a run that failed had recorded is a part of what continues from its store. */
   #forgetFailed(): void {
     if (this.#beforeFailure === undefined) return;
     const { rows, series } = this.#beforeFailure;
@@ -156,17 +156,17 @@ export class Fits {
 
 const placeOf = ({ epoch, batch }: Progress): string => `${epoch}/${batch}`;
 
-/** What is said of a run in a store that had nothing left to do. */
+/** What is reported of a run in a store that had nothing left to do. */
 const describeOver = (done: number, epochs: number): string =>
   done >= epochs
     ? `this run is finished (${epochs} of ${epochs} epochs): nothing was trained, its weights and numbers are those of then; resume: false starts anew`
     : `this run was ended after ${done} of ${epochs} epochs and ends there again: nothing was trained; resume: false starts anew`;
 
-/** Batches of one update, as the callback that gathers them says. */
+/** Batches of one update, as the callback that gathers them states. */
 function batchesPerUpdate(callbacks: readonly Callback[]): number {
   const counts = callbacks.map(({ accumulates = 1 }) => accumulates).filter((count) => count > 1);
   ensure(counts.length <= 1, 'bad-argument', () => {
-    return `fit: expected gradients to be accumulated in one place, got ${counts.length}; leave out the option accumulate or the callback`;
+    return `fit: expected gradients to be accumulated in one place, got ${counts.length}; omit the option accumulate or the callback`;
   });
   return counts[0] ?? 1;
 }

@@ -98,7 +98,7 @@ export function needItem(where: string, x: Tensor, sample: Tensor): void {
     () => `${wanted} no tensor { dtype, dims, data }`,
   );
   ensure(x.dims.length === sample.dims.length - 1, 'bad-shape', () => {
-    return `${wanted} ${showTensor(x)}; leave out the axis of the batch, or use getPreds for many`;
+    return `${wanted} ${showTensor(x)}; omit the axis of the batch, or use getPreds for many`;
   });
   ensure(sizeOf(x.dims) === x.data.length, 'bad-shape', () => `${wanted} ${x.data.length} values for ${showTensor(x)}`);
 }

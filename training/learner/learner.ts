@@ -243,8 +243,8 @@ export class Learner {
   }
 
   /**
-   * Loss (`valid_loss`) and metrics over a loader: the validation set when left out. A batch whose loss is not finite is told to
-   * `notFinite`; when that is left out it throws `bad-data`.
+   * Loss (`valid_loss`) and metrics over a loader: the validation set by default. A batch whose loss is not finite is reported to
+   * `notFinite`; when that is omitted it throws `bad-data`.
    */
   async validate(
     loader: Loader | undefined = this.options.data.valid,
@@ -262,7 +262,7 @@ export class Learner {
       });
       const results = await evaluate(this.state, { x, y });
       const [loss, count] = [Number(results.loss!.data[0]), countTargets(y, batch)];
-      // A batch without any says nothing, whatever its loss.
+      // A batch without any has no weight, whatever its loss.
       if (count > 0) lossSum += loss * count;
       if (count > 0 && !Number.isFinite(loss)) notFinite(evaluationTrouble(this.state, place, { x, y }, results));
       targets += count;
@@ -273,7 +273,7 @@ export class Learner {
     return { valid_loss: lossSum / targets, ...Object.fromEntries(runs.map(({ name, run }) => [name, run.value()])) };
   }
 
-  /** Predictions, after the activation, and targets of a whole loader: the validation set when left out. */
+  /** Predictions, after the activation, and targets of a whole loader: the validation set by default. */
   async getPreds(loader: Loader = this.validLoader('getPreds')): Promise<Predictions> {
     const predictions: Tensor[] = [];
     const targets: Tensor[] = [];
@@ -343,7 +343,7 @@ export class Learner {
     return this.#fits.alone(plan.kind, async () => (await this.#fits.train(plan, options)).rows);
   }
 
-  /** What tells the runs of this learner apart. */
+  /** What distinguishes the runs of this learner. */
   #key(plan: FitPlan, facts: Pick<RunFacts, 'wd' | 'accumulate' | 'before'>): Promise<string> {
     const { kind: schedule, epochs, lr, settings } = plan;
     const place = { frozen: this.#frozen, groups: this.groups };

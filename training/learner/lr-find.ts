@@ -7,12 +7,12 @@ import { batchesOf } from './input.ts';
 import type { Learner } from './learner.ts';
 
 export interface LrFindOptions {
-  /** 1e-7 and 10 when left out. */
+  /** 1e-7 and 10 by default. */
   readonly startLr?: number;
   readonly endLr?: number;
-  /** Updates; 100 when left out. */
+  /** Updates; 100 by default. */
   readonly iterations?: number;
-  /** Stops when the smoothed loss is above four times its best; true when left out. */
+  /** Stops when the smoothed loss is above four times its best; true by default. */
   readonly stopDiverged?: boolean;
 }
 
@@ -89,7 +89,7 @@ export async function findLearningRate(learner: Learner, options: LrFindOptions)
   return { lrs, losses, ...suggestLr(lrs, losses) };
 }
 
-/** The three suggestions from rates (rising) and smoothed losses; the first tenth and the last five are left out, as noise. */
+/** The three suggestions from rates (rising) and smoothed losses; the first tenth and the last five are omitted, as noise. */
 export function suggestLr(
   allLrs: readonly number[],
   allLosses: readonly number[],
@@ -116,7 +116,7 @@ function valleyIndex(losses: readonly number[]): number {
   return start + Math.floor((end - start) / 2);
 }
 
-/** Where the slope over log10(lr) is lowest, by central differences; the ends are left out as noisy. */
+/** Where the slope over log10(lr) is lowest, by central differences; the ends are omitted as noisy. */
 function steepestIndex(lrs: readonly number[], losses: readonly number[]): number {
   const slope = (i: number): number =>
     (losses[i + 1]! - losses[i - 1]!) / (Math.log10(lrs[i + 1]!) - Math.log10(lrs[i - 1]!));

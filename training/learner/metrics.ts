@@ -19,7 +19,7 @@ export interface Metric {
   start(): MetricRun;
 }
 
-/** A metric that is a mean: `measure` says the sum over a batch and how many things were counted. */
+/** A metric that is a mean: `measure` states the sum over a batch and how many things were counted. */
 export function meanMetric(
   name: string,
   measure: (
@@ -80,14 +80,14 @@ function checkLabels(where: string, prediction: Tensor, target: Tensor, axis: nu
 /** Throws `bad-data` for a label that has no score. */
 function needScore(where: string, label: number, classes: number): void {
   ensure(label >= 0 && label < classes, 'bad-data', () => {
-    return `${where}: expected labels 0..${classes - 1}, got ${label}; say ignore: ${label} if it stands for no class`;
+    return `${where}: expected labels 0..${classes - 1}, got ${label}; give ignore: ${label} if it stands for no class`;
   });
 }
 
 export interface LabelOptions {
-  /** Axis of the classes; 1 when left out. */
+  /** Axis of the classes; 1 by default. */
   readonly axis?: number;
-  /** Label that is left out of the count ("void"). */
+  /** Label that does not count ("void"). */
   readonly ignore?: number;
 }
 
@@ -112,7 +112,7 @@ function countLabels(
 /** Share of positions whose highest score is the label's: scores f32[N,C,...], labels int[N,...] -> 0..1. */
 export const accuracy = (options: LabelOptions = {}): Metric => countLabels('accuracy', options, (p, y) => p === y);
 
-/** {@link accuracy} with the void pixels left out: the lesson's `acc_camvid`. */
+/** {@link accuracy} with the void pixels omitted: the lesson's `acc_camvid`. */
 export const accCamvid = (voidId = 11): Metric => ({ ...accuracy({ ignore: voidId }), name: 'acc_camvid' });
 
 /** 1 - accuracy. */
@@ -239,7 +239,7 @@ export const dice = (options: LabelOptions = {}): Metric =>
   });
 
 export interface FScoreOptions extends LabelOptions {
-  /** Weight of recall against precision; 1 when left out. */
+  /** Weight of recall against precision; 1 by default. */
   readonly beta?: number;
   /** `macro`: mean over classes; `binary`: class 1 alone. By default binary when there are two classes. */
   readonly average?: 'macro' | 'binary';

@@ -38,7 +38,7 @@ export interface LearnerData {
   readonly spec?: { readonly label: { readonly ignoreId?: number | undefined } };
 }
 
-/** Where a run is kept so that it can go on: see `runFolder` in fettle/node. */
+/** Where a run is kept so that it can continue: see `runFolder` in fettle/node. */
 export interface RunStore {
   /** The progress of the run `run`, its tensors read into `state`; undefined when there is none yet. When it throws, nothing has begun. */
   begin(state: TrainState, run: string): Promise<Progress | undefined>;
@@ -57,21 +57,21 @@ export interface LearnerOptions {
   readonly data: LearnerData;
   /** Opens graphs: `(graph) => openSession(graph, { device })`. */
   readonly open: OpenGraph;
-  /** {@link adamw} when omitted. */
+  /** {@link adamw} by default. */
   readonly optimizer?: OptimizerDef;
   /** Hyper-parameters besides lr, wd and momentum, e.g. `{ beta2: 0.99, eps: 1e-5 }`. */
   readonly hyper?: Hyper;
-  /** 1e-3 when omitted. */
+  /** 1e-3 by default. */
   readonly lr?: LearningRate;
-  /** 0.01 when omitted; norms and biases are spared unless `wdNormBias`. */
+  /** 0.01 by default; norms and biases are spared unless `wdNormBias`. */
   readonly wd?: number;
   readonly wdNormBias?: boolean;
-  /** Momentum at start, top and end of a one-cycle run; [0.95, 0.85, 0.95] when omitted. */
+  /** Momentum at start, top and end of a one-cycle run; [0.95, 0.85, 0.95] by default. */
   readonly moms?: readonly [number, number, number];
   readonly metrics?: readonly Metric[];
   /**
-   * How many targets of a batch its loss is a mean over, which is its weight in `valid_loss`; all elements of y when left
-   * out. A loss that ignores some, or looks at the last word alone, has fewer.
+   * How many targets of a batch its loss is a mean over, which is its weight in `valid_loss`; all elements of y by
+   * default. A loss that ignores some, or looks at the last word alone, has fewer.
    */
   readonly countTargets?: (y: Tensor, batch: Batch) => number;
   /**
@@ -80,17 +80,17 @@ export interface LearnerOptions {
    */
   readonly freeSize?: number;
   readonly callbacks?: readonly Callback[];
-  /** Parameter groups; one when omitted. See {@link splitByPrefix}. */
+  /** Parameter groups; one by default. See {@link splitByPrefix}. */
   readonly splitter?: ParamSplitter;
-  /** Whether batch norms of frozen groups go on training; true when omitted. */
+  /** Whether batch norms of frozen groups continue training; true by default. */
   readonly trainBn?: boolean;
-  /** Decides first weights and everything random in the graph; 1 when omitted. */
+  /** Decides first weights and everything random in the graph; 1 by default. */
   readonly seed?: number;
-  /** Batches whose gradients are averaged into one update; 1 when omitted. */
+  /** Batches whose gradients are averaged into one update; 1 by default. */
   readonly accumulate?: number;
   /** What makes answers of raw predictions; softmax for cross-entropy, else nothing. */
   readonly activation?: Activation;
-  /** How the time steps of recurrent layers are written: `unrolled` when omitted; `scan` loads quicker, on the CPU. */
+  /** How the time steps of recurrent layers are written: `unrolled` by default; `scan` loads quicker, on the CPU. */
   readonly loops?: LoopForm;
   readonly name?: string;
 }
@@ -98,36 +98,36 @@ export interface LearnerOptions {
 export interface FitCallOptions {
   readonly wd?: number;
   readonly callbacks?: readonly Callback[];
-  /** Keeps the run, and goes on with what is there. */
+  /** Keeps the run, and continues with what is there. */
   readonly store?: RunStore;
 }
 export type OneCycleCallOptions = FitCallOptions & Omit<OneCycleOptions, 'lrMax'>;
 
 export interface FlatCosCallOptions extends FitCallOptions {
-  /** Share of the run with the full rate; 0.75 when omitted. */
+  /** Share of the run with the full rate; 0.75 by default. */
   readonly pctStart?: number;
-  /** What the rate is divided by at the end; 1e5 when omitted. */
+  /** What the rate is divided by at the end; 1e5 by default. */
   readonly divFinal?: number;
 }
 export interface SgdrCallOptions extends FitCallOptions {
-  /** Epochs of the first cycle; 1 when omitted. */
+  /** Epochs of the first cycle; 1 by default. */
   readonly length?: number;
-  /** How many times longer each cycle is than the one before; 2 when omitted. */
+  /** How many times longer each cycle is than the one before; 2 by default. */
   readonly mult?: number;
 }
 
 export interface FineTuneOptions extends FitCallOptions {
   /** Keeps both phases, as its parts `head` and `all`. */
   readonly store?: RunStore;
-  /** 2e-3 when omitted. */
+  /** 2e-3 by default. */
   readonly baseLr?: number;
-  /** 1 when omitted. */
+  /** 1 by default. */
   readonly freezeEpochs?: number;
-  /** How many times lower the rate of the first group is than that of the last; 100 when omitted. */
+  /** How many times lower the rate of the first group is than that of the last; 100 by default. */
   readonly lrMult?: number;
-  /** Of the second phase; 0.3 when omitted. */
+  /** Of the second phase; 0.3 by default. */
   readonly pctStart?: number;
-  /** Of the second phase; 5 when omitted. */
+  /** Of the second phase; 5 by default. */
   readonly div?: number;
 }
 
@@ -138,7 +138,7 @@ export interface History {
 }
 
 export interface ValidateOptions {
-  /** Is told of a batch whose loss is not finite; it throws `bad-data` when omitted. */
+  /** Receives a batch whose loss is not finite; by default `bad-data` is thrown. */
   readonly notFinite?: (text: string) => void;
 }
 

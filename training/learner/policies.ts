@@ -4,7 +4,7 @@ import { constant, cosine, type OneCycleOptions, oneCycle, type Schedule, split 
 export interface Policy {
   /** Factor on the learning rate of every group. */
   readonly lr: Schedule;
-  /** Momentum, Adam's beta1; the optimiser's own when left out. */
+  /** Momentum, Adam's beta1; the optimiser's own by default. */
   readonly mom?: Schedule;
 }
 

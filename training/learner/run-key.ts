@@ -37,8 +37,8 @@ async function graphHash(parts: ModelParts, { x, y }: Batch): Promise<string | u
 const showTensor = ({ dtype, dims }: Tensor): string => `${dtype}[${dims.join(',')}]`;
 
 /**
- * All that a run's numbers follow from, but for the data themselves, as JSON: a checkpoint goes on only with the same. The names are the
- * words in which `showDifference` tells the user what differs.
+ * All that a run's numbers follow from, but for the data themselves, as JSON: a checkpoint continues only with the same. The names are the
+ * words in which `showDifference` reports what differs.
  */
 export async function runKey(
   { schedule, epochs, lr, settings, wd, accumulate, before, frozen, groups }: RunFacts,

@@ -60,7 +60,7 @@ function writeAll(
   };
   // When one of several prompts fails nobody gets the others.
   const failed = new AbortController();
-  // OpenAI's 0 means the likeliest word, which any small share leaves.
+  // OpenAI's 0 means the most likely word, which any small share leaves.
   const job = { seed, n, stop: asked.stop ?? [], topP: Math.max(top_p, Number.MIN_VALUE), ...options };
   const write = (prompt: string, i: number): Promise<TextResult> => {
     const onOwn = (piece: TextPiece): void => onPiece?.(n * i + piece.candidate, piece.text, piece.finishReason);

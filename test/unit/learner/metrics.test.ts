@@ -46,7 +46,7 @@ describe('metrics of the learner', () => {
         perplexity: metrics.perplexity(),
       }))
         expect(() => over(metric, [[sure(3, 0, 1), labels(0, label)]])).to.throw(
-          `${name}: expected labels 0..2, got ${label}; say ignore: ${label} if it stands for no class`,
+          `${name}: expected labels 0..2, got ${label}; give ignore: ${label} if it stands for no class`,
         );
     expect(over(metrics.topK(1, { ignore: -1 }), [[sure(3, 0, 1), labels(0, -1)]])).to.equal(1);
   });

@@ -3,7 +3,7 @@ import { allFinite, firstBadTensor } from '../../loop/health.ts';
 
 /**
  * Ends the run as soon as the loss or a gradient is not finite, before the update, so that the weights stay as they
- * were; `onStop` is told which tensor went bad first. A validation loss that is not finite ends the run after that epoch.
+ * were; `onStop` receives the name of the first bad tensor. A validation loss that is not finite ends the run after that epoch.
  */
 export function stopOnNan(onStop: (text: string) => void = () => {}): Callback {
   let buffers = new Float32Array(0);

@@ -10,11 +10,11 @@ import type { EpochRow } from '../../loop/recorder.ts';
  */
 
 export interface TrackOptions {
-  /** A metric's name, or `train_loss`; `valid_loss` when left out. */
+  /** A metric's name, or `train_loss`; `valid_loss` by default. */
   readonly monitor?: string;
   /** Whether more is better; by default for every name without `loss`, `error`, `perplexity`, `mse` or `mae`. */
   readonly higher?: boolean;
-  /** An improvement is larger than this; 0 when left out. */
+  /** An improvement is larger than this; 0 by default. */
   readonly minDelta?: number;
 }
 
@@ -77,9 +77,9 @@ export function earlyStopping(options: TrackOptions & { readonly patience?: numb
 
 export interface PlateauOptions extends TrackOptions {
   readonly patience?: number;
-  /** What the learning rates are divided by; 10 when left out. */
+  /** What the learning rates are divided by; 10 by default. */
   readonly factor?: number;
-  /** The rates are never below this share of what the run would have; 0 when left out. */
+  /** The rates are never below this share of what the run would have; 0 by default. */
   readonly minScale?: number;
 }
 
