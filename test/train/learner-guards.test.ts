@@ -268,7 +268,7 @@ describe('runs of a Learner that end otherwise', function () {
     expect(option.at(-1)).to.be.below(0.02 / 10);
     expect(Math.max(...option)).to.be.above(0.018);
     const twice = () => rates({ accumulate: 2 }, { callbacks: [accumulateGradients(2)] });
-    expect(await failureOf(twice)).to.match(/accumulated in one place, got 2; leave out/);
+    expect(await failureOf(twice)).to.match(/accumulated in one place, got 2; omit/);
   });
 
   it('fineTune whose first phase is stopped has no second, and what was frozen before is so again', async () => {
