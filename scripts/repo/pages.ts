@@ -134,6 +134,7 @@ export function pageConfig(tasks: readonly TaskContract[], { root, outDir, folde
       // The runtimes are large by nature; a warning at every build would teach nobody anything.
       chunkSizeWarningLimit: 1000,
       rollupOptions: {
+        checks: { pluginTimings: false },
         input: [...files, join(client, 'sw.ts')],
         output: {
           entryFileNames: (chunk) => (chunk.name === 'sw' ? 'sw.js' : 'assets/[name]-[hash].js'),
