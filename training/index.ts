@@ -37,6 +37,7 @@ export type { EpochRow, Progress } from './loop/recorder.ts';
 
 /* Ready-made learners. */
 
+export { type TabularLearnerOptions, tabularLearner } from './apps/tabular.ts';
 export {
   encoderWeights,
   exportLanguageModel,
@@ -76,6 +77,14 @@ export { f32, i32, i64, type Tensor, tensor, zeros } from './core/tensor.ts';
 export { parseIdx } from './data/idx.ts';
 export * as labels from './data/labellers.ts';
 export {
+  type ArrayLoaderOptions,
+  arrayLoaders,
+  type RowBatch,
+  type RowLoader,
+  type RowLoaders,
+  type RowOptions,
+} from './data/rows.ts';
+export {
   noSplit,
   type Splitter,
   splitByColumn,
@@ -84,6 +93,14 @@ export {
   splitByIndices,
   splitRandomly,
 } from './data/splitters.ts';
+export {
+  type Cell,
+  type TableRow,
+  type TableSpec,
+  type TabularLoaderOptions,
+  type TabularLoaders,
+  tabularLoaders,
+} from './data/tables.ts';
 export type { BlockBatch, Getter, LabelKind, Labeller } from './data/types.ts';
 export { type CocoMasks, parseCoco } from './pictures/masks/coco.ts';
 export type { MaskForm } from './pictures/masks/mask-form.ts';
@@ -163,6 +180,7 @@ export { type DynamicUnetConfig, dynamicUnet, unetGroups } from '../models/dynam
 export type { Encoder, EncoderStage } from '../models/encoder.ts';
 export { type ResNetConfig, resnet, resnetConfigs } from '../models/resnet.ts';
 export { type SmallEncoderConfig, smallEncoder } from '../models/small-encoder.ts';
+export { type TabularConfig, tabularModel } from '../models/tabular.ts';
 export { type RestoreUnetConfig, restoreUnetDefaults } from '../models/unet.ts';
 export { type VggConfig, vgg, vggConfigs } from '../models/vgg.ts';
 

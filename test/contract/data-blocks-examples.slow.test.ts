@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import type { Image } from '../../training/core/image.ts';
@@ -6,7 +7,7 @@ import { examplesOf, runExample } from '../helpers/example.ts';
 import { wavyImage, withFolder, writePhoto } from '../helpers/photos.ts';
 
 describe('the examples in docs/reference/data-blocks.md', () => {
-  const [pets, roads, numbers, ...others] = examplesOf('docs/reference/data-blocks.md');
+  const [pets, roads, tables, numbers, ...others] = examplesOf('docs/reference/data-blocks.md');
 
   it('classes by the names of files', () =>
     withFolder(async (folder) => {
@@ -34,6 +35,18 @@ describe('the examples in docs/reference/data-blocks.md', () => {
       expect(lines).to.have.length(2);
       for (const line of lines) expect(line).to.match(/^x \[2,3,32,48\], y \[2,32,48\]: 0 1( 255)?$/);
       expect(lines.join()).to.include('255');
+    })).timeout(30_000);
+
+  it('arrays and tables', () =>
+    withFolder(async (folder) => {
+      const rows = Array.from({ length: 120 }, (_, i) => {
+        const [city, rooms] = [['Riga', 'Oslo'][i % 2]!, 1 + (i % 5)];
+        return `${city},${rooms},${i % 10 === 0 ? '' : 40 + i},${rooms + (city === 'Oslo' ? 1 : 0)}`;
+      });
+      await writeFile(join(folder, 'houses.csv'), ['city,rooms,area,price', ...rows].join('\n'));
+      const printed = /^rmse (\d\.\d\d), price (-?\d\.\d)\n$/.exec(runExample(tables!, folder));
+      expect(Number(printed?.[1])).to.be.below(1);
+      expect(Number(printed?.[2])).to.be.closeTo(3, 1);
     })).timeout(30_000);
 
   it('human numbers', () => {
