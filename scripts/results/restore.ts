@@ -4,13 +4,13 @@ import { createPicturePool, keyOf, type PicturePool, pictureModel, runPicture } 
 import { storeDirOf, zooDir } from '../../server/store/paths.ts';
 import { type ModelVersion, openStore } from '../../server/store/store.ts';
 import { restoreContract } from '../../tasks/restore/contract.ts';
-import { createValidationPairs } from '../../tasks/restore/held-out.node.ts';
+import { validationPair } from '../../tasks/restore/held-out.node.ts';
 import { restoreRunDefaults } from '../../tasks/restore/recipe.node.ts';
 import { restoreTask } from '../../tasks/restore/serve.node.ts';
 import type { Image } from '../../training/core/image.ts';
 import { randomSplit } from '../../training/data/split.ts';
 import { decodeRgb } from '../../training/pictures/decode.node.ts';
-import { imageGrid } from '../../training/pictures/grid.node.ts';
+import { imageGrid } from '../../training/pictures/grid.ts';
 import { encodePng } from '../../training/pictures/image-io.node.ts';
 import { type ImageItem, listImages } from '../../training/pictures/items.node.ts';
 import { psnr, ssim } from '../../training/pictures/quality.ts';
@@ -108,12 +108,13 @@ async function measure(
   items: readonly ImageItem[],
   restore: (image: Image, scale: Scale) => Promise<Image>,
 ): Promise<readonly Scored[]> {
-  const settings = { items, shortSide: 192, seed: 7 };
-  const pairs = createValidationPairs({ ...settings, damage: 'lesson' });
-  const black = createValidationPairs({ ...settings, damage: 'lesson:white=0' });
+  const settings = { shortSide: 192, seed: 7 };
   const results: Scored[] = [];
-  for (let i = 0; i < items.length; i++)
-    results.push(await score({ ...(await pairs.pair(i)), blackNumber: (await black.pair(i)).damaged }, restore));
+  for (const item of items) {
+    const black = await validationPair(item, { ...settings, damage: 'lesson:white=0' });
+    const pair = await validationPair(item, { ...settings, damage: 'lesson' });
+    results.push(await score({ ...pair, blackNumber: black.damaged }, restore));
+  }
   return results;
 }
 

@@ -10,7 +10,6 @@ import { gradientClip } from '../../training/learner/callbacks/gradients.ts';
 import { cutmix, mixup } from '../../training/learner/callbacks/mixup.ts';
 import type { Learner } from '../../training/learner/learner.ts';
 import { accuracy } from '../../training/learner/metrics.ts';
-import type { RunStore } from '../../training/learner/options.ts';
 import type { OpenGraph } from '../../training/loop/compile.ts';
 import type { Callback } from '../../training/loop/fit-loop.ts';
 import type { EpochRow } from '../../training/loop/recorder.ts';
@@ -25,16 +24,7 @@ import { plotTopLosses } from '../../training/report/cells.node.ts';
 import { plotConfusion } from '../../training/report/confusion.ts';
 import { confusionMatrix } from '../../training/report/interpret.ts';
 import { svgToPng } from '../../training/report/png.node.ts';
-import { csvLog } from '../../training/runs/logs.node.ts';
-import { runFolder } from '../../training/runs/run-folder.node.ts';
-import {
-  describedStore,
-  hashOfWeights,
-  needEpochs,
-  needFresh,
-  stopCallback,
-  withLearner,
-} from '../../training/runs/run-parts.node.ts';
+import { hashOfWeights, needFresh, trainRun, withLearner } from '../../training/runs/run-parts.node.ts';
 import { type SizeStage, stagedLoader } from '../../training/runs/stages.ts';
 import { type ClassItem, type ClassifyData, type ClassifyHealth, needClasses } from './data.node.ts';
 import { type ClassifyNetConfig, classifyNetDefaults, encoderOf } from './net.ts';
@@ -214,37 +204,26 @@ function takeStart(learner: Learner, { weights, head }: ClassifyStart): void {
   learner.load(new Map([...learner.weights, ...importWeights(taken, weights)]));
 }
 
-const epochsOf = ({ stages }: ClassifyRunConfig): number => stages.reduce((sum, stage) => sum + stage.epochs, 0);
-
-/** The run's folder, where a checkpoint also says which config and photos it belongs to. */
-function storeOf({ out, config, data, start, onNote }: ClassifyRunOptions): RunStore {
-  const hashes = (items: readonly ClassItem[]): readonly string[] =>
-    items.map(({ sha256, label }) => `${label} ${sha256}`);
-  return describedStore(runFolder(out, onNote ? { onNote } : {}), {
-    config,
-    classes: data.classes,
-    startedFrom: start === undefined ? null : { ...start, weights: hashOfWeights(start.weights) },
-    train: hashes(data.train),
-    valid: hashes(data.valid),
-  });
-}
-
 /** All epochs. Throws `stopped` when the signal ended them. */
 async function train(learner: Learner, options: ClassifyRunOptions): Promise<readonly EpochRow[]> {
-  const { config, out, start, signal } = options;
-  const fit = {
-    callbacks: [stopCallback(signal), csvLog(join(out, 'log.csv')), ...(options.callbacks ?? [])],
-    store: storeOf(options),
-    pctStart: config.pctStart,
-  };
-  const epochs = epochsOf(config);
-  const { freezeEpochs } = config;
-  const rows =
-    start === undefined
-      ? await learner.fitOneCycle(epochs, config.lr, fit)
-      : await learner.fineTune(epochs, { ...fit, baseLr: config.lr, freezeEpochs, lrMult: 10 });
-  const expected = start === undefined ? epochs : epochs + freezeEpochs;
-  needEpochs('classify', out, rows, expected);
+  const { config, data, start } = options;
+  const { lr, pctStart, freezeEpochs, stages } = config;
+  const hashes = (items: readonly ClassItem[]): readonly string[] =>
+    items.map(({ sha256, label }) => `${label} ${sha256}`);
+  const epochs = stages.reduce((sum, stage) => sum + stage.epochs, start === undefined ? 0 : freezeEpochs);
+  const { rows } = await trainRun('classify', learner, options, {
+    facts: {
+      config,
+      classes: data.classes,
+      startedFrom: start === undefined ? null : { ...start, weights: hashOfWeights(start.weights) },
+      train: hashes(data.train),
+      valid: hashes(data.valid),
+    },
+    epochs,
+    lr,
+    cycle: { pctStart },
+    ...(start === undefined ? {} : { tune: { baseLr: lr, freezeEpochs, lrMult: 10, pctStart } }),
+  });
   return rows;
 }
 

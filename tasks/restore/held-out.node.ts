@@ -6,7 +6,7 @@ import { applyDamages, damagedImage, parseDamages } from '../../training/picture
 import { decodeRgb } from '../../training/pictures/decode.node.ts';
 import { resizeImage } from '../../training/pictures/image-io.node.ts';
 import type { ImageItem, PairItem } from '../../training/pictures/items.node.ts';
-import { scaleSize, shortSideOf, sizeForShortSide } from '../../training/pictures/sizes.ts';
+import { type Size, scaleSize, shortSideOf, sizeForShortSide } from '../../training/pictures/sizes.ts';
 
 /** A whole photo and its damaged copy; the target is exactly twice the damaged picture's size. */
 export interface ValidationPair {
@@ -15,9 +15,10 @@ export interface ValidationPair {
   readonly damaged: Image;
 }
 
-export interface ValidationOptions {
-  /** Photos to damage, or pairs from disk, which are used as they are. */
-  readonly items: readonly (ImageItem | PairItem)[];
+/** A photo, or a photo with its damaged copy on disk. */
+export type Item = ImageItem | PairItem;
+
+export interface HeldOutOptions {
   /** Of the target, in pixels; even. The damaged picture has half. */
   readonly shortSide: number;
   /** A `--damage` list. */
@@ -25,68 +26,55 @@ export interface ValidationOptions {
   readonly seed: number;
 }
 
-/** Pairs made one at a time as they are asked for, the same each time. */
-export interface ValidationPairs extends AsyncIterable<ValidationPair> {
-  readonly length: number;
-  pair(index: number): Promise<ValidationPair>;
-}
-
 /**
- * createValidationPairs: the fixed protocol of restoration. The damage starts from the photo itself, with half of
- * `shortSide` as its resolution; the target is the photo resized (`linear`, as in the lesson) to twice the damaged picture's size, so its
- * long side may differ by a pixel from rounding it alone. Random choices come from (seed, 'valid', name).
+ * validationPair: the fixed protocol of restoration. The damage starts from the photo itself, with half of `shortSide` as its resolution; the
+ * target is the photo resized (`linear`, as in the lesson) to twice the damaged picture's size, so its long side may differ by a pixel from
+ * rounding it alone. Random choices come from (seed, 'valid', name). A damaged copy from disk is used as it is, both at the target's size.
  */
-export function createValidationPairs({ items, shortSide, damage, seed }: ValidationOptions): ValidationPairs {
+export async function validationPair(item: Item, { shortSide, damage, seed }: HeldOutOptions): Promise<ValidationPair> {
   ensure(Number.isInteger(shortSide / 2) && shortSide > 0, 'bad-argument', () => {
-    return `createValidationPairs: expected an even shortSide, got ${shortSide}`;
+    return `validationPair: expected an even shortSide, got ${shortSide}`;
   });
+  const { name, path } = item;
+  const photo = await decodeRgb(path);
+  const resized = (image: Image, size: Size): Promise<Image> => resizeImage(image, size, { kernel: 'linear' });
+  if ('damagedPath' in item) {
+    const size = sizeForShortSide(photo, Math.min(shortSide, shortSideOf(photo)));
+    const damaged = await resized(await decodeRgb(item.damagedPath), size);
+    return { name, target: await resized(photo, size), damaged };
+  }
   const damages = parseDamages(damage, shortSide / 2);
-  const pair = async (index: number): Promise<ValidationPair> => {
-    const item = items[index]!;
-    const { name, path } = item;
-    const photo = await decodeRgb(path);
-    if ('damagedPath' in item) return storedPair(item, photo, shortSide);
-    // A smaller photo is not enlarged: its target is its own size, even.
-    const half = Math.max(1, Math.min(shortSide / 2, Math.floor(shortSideOf(photo) / 2)));
-    const small = sizeForShortSide(photo, half);
-    const target = await resizeImage(photo, scaleSize(small, 2), { kernel: 'linear' });
-    const start = await resizeImage(photo, small, { kernel: 'linear' });
-    const damaged = await damagedImage(await applyDamages(damages, start, createRng(seed, 'valid', name)));
-    return { name, target, damaged };
-  };
-  return {
-    length: items.length,
-    pair,
-    async *[Symbol.asyncIterator]() {
-      for (let i = 0; i < items.length; i++) yield await pair(i);
-    },
-  };
+  // A smaller photo is not enlarged: its target is its own size, even.
+  const half = Math.max(1, Math.min(shortSide / 2, Math.floor(shortSideOf(photo) / 2)));
+  const small = sizeForShortSide(photo, half);
+  const target = await resized(photo, scaleSize(small, 2));
+  const start = await resized(photo, small);
+  const damaged = await damagedImage(await applyDamages(damages, start, createRng(seed, 'valid', name)));
+  return { name, target, damaged };
 }
 
-/** A photo and its damaged copy from disk, both at the target's size. */
-async function storedPair({ name, damagedPath }: PairItem, photo: Image, shortSide: number): Promise<ValidationPair> {
-  const size = sizeForShortSide(photo, Math.min(shortSide, shortSideOf(photo)));
-  const damaged = await resizeImage(await decodeRgb(damagedPath), size, { kernel: 'linear' });
-  return { name, target: await resizeImage(photo, size, { kernel: 'linear' }), damaged };
+/** A held-out picture and its pair. */
+export interface HeldOut {
+  readonly item: Item;
+  readonly pair: ValidationPair;
 }
 
-/** readPairs: held-out pictures with their pairs, kept in memory at 8 bits; unreadable ones are reported. Throws `bad-data` when no picture is left. */
-export async function readPairs<T extends ImageItem | PairItem>(
-  items: readonly T[],
+/** readHeldOut: held-out pictures with their pairs, kept in memory at 8 bits; unreadable ones are reported. Throws `bad-data` when no picture is left. */
+export async function readHeldOut(
+  items: readonly Item[],
   seed: number,
   onFailure: (failure: Failure) => void,
-): Promise<{ readonly item: T; readonly pair: ValidationPair }[]> {
-  const source = createValidationPairs({ items, shortSide: 192, damage: 'lesson', seed });
-  const pairs: { readonly item: T; readonly pair: ValidationPair }[] = [];
-  for (const [i, item] of items.entries()) {
+): Promise<readonly HeldOut[]> {
+  const held: HeldOut[] = [];
+  for (const item of items) {
     try {
-      pairs.push({ item, pair: await source.pair(i) });
+      held.push({ item, pair: await validationPair(item, { shortSide: 192, damage: 'lesson', seed }) });
     } catch (error) {
       onFailure({ name: item.name, reason: messageOf(error) });
     }
   }
-  ensure(pairs.length > 0, 'bad-data', () => {
+  ensure(held.length > 0, 'bad-data', () => {
     return `train restore: expected a readable held-out picture, got none of ${items.length}; add pictures`;
   });
-  return pairs;
+  return held;
 }

@@ -3,38 +3,27 @@ import { type RestoreUnetConfig, restoreUnetDefaults, unetMultiple } from '../..
 import { writeDurably } from '../../training/core/durable.node.ts';
 import { ensure } from '../../training/core/errors.ts';
 import { createRng } from '../../training/core/rng.ts';
-import { dataBlock } from '../../training/data/block.node.ts';
+import { createDataLoaders, dataBlock } from '../../training/data/block.node.ts';
 import type { Recipe } from '../../training/data/damage-spec.ts';
 import type { Failure } from '../../training/data/fill.ts';
 import { damaged } from '../../training/data/labellers.ts';
-import { openLoaders } from '../../training/data/loaders.node.ts';
 import { randomSplit } from '../../training/data/split.ts';
 import { noSplit } from '../../training/data/splitters.ts';
 import { createLearner, type Learner } from '../../training/learner/learner.ts';
-import type { LearnerData, RunStore } from '../../training/learner/options.ts';
+import type { LearnerData } from '../../training/learner/options.ts';
 import type { Callback } from '../../training/loop/fit-loop.ts';
 import type { EpochRow } from '../../training/loop/recorder.ts';
 import { importWeights } from '../../training/nn/import.ts';
 import type { Weights } from '../../training/nn/scope.ts';
 import { readHeader } from '../../training/pictures/decode.node.ts';
-import { imageGrid } from '../../training/pictures/grid.node.ts';
+import { imageGrid } from '../../training/pictures/grid.ts';
 import { encodePng } from '../../training/pictures/image-io.node.ts';
-import { type ImageItem, listImages, listPairs, type PairItem } from '../../training/pictures/items.node.ts';
+import { listImages, listPairs } from '../../training/pictures/items.node.ts';
 import { shortSideOf } from '../../training/pictures/sizes.ts';
-import { csvLog } from '../../training/runs/logs.node.ts';
-import { runFolder } from '../../training/runs/run-folder.node.ts';
 import type { RecipeOptions, RunOptions } from '../../training/runs/run-options.ts';
-import {
-  describedStore,
-  hashOfWeights,
-  needEpochs,
-  needFresh,
-  readBest,
-  stopCallback,
-  withLearner,
-} from '../../training/runs/run-parts.node.ts';
+import { hashOfWeights, needFresh, readBest, trainRun, withLearner } from '../../training/runs/run-parts.node.ts';
 import { stagedLoader } from '../../training/runs/stages.ts';
-import { readPairs, type ValidationPair } from './held-out.node.ts';
+import { type HeldOut, type Item, readHeldOut } from './held-out.node.ts';
 import { type RestoreLoss, restoreParts } from './net.ts';
 import { countDamaged, restoreMetrics, restorePair, wholePictures } from './score.ts';
 
@@ -93,8 +82,6 @@ interface FolderOptions {
 export type RestoreLearnerOptions = RecipeOptions<RestoreRunConfig, string> & FolderOptions & { readonly out?: string };
 export type RestoreRunOptions = RunOptions<RestoreRunConfig, string> &
   FolderOptions & { readonly checkpointIntervalS?: number };
-
-type Item = ImageItem | PairItem;
 
 export interface RestoreRunResult {
   readonly rows: readonly EpochRow[];
@@ -191,8 +178,8 @@ function openTraining(
   return stagedLoader({
     stages,
     perPass: ({ batchSize }) => Math.ceil(samplesPerEpoch / batchSize),
-    open: async (stage) =>
-      openLoaders(await blockOf(stage).plan(items), { seed, workers, cacheBytes: decodedCacheBytes, onFailure }),
+    open: (stage) =>
+      createDataLoaders(blockOf(stage), items, { seed, workers, cacheBytes: decodedCacheBytes, onFailure }),
   });
 }
 
@@ -219,13 +206,10 @@ export async function openLearner(options: RestoreLearnerOptions) {
   checkStages(config);
   const items = await readItems(options);
   const failures = failureList(onNote);
-  const held = await readPairs(items.valid, config.seed, failures.add);
+  const held = await readHeldOut(items.valid, config.seed, failures.add);
   onNote?.(`${items.train.length} pictures to train on, ${held.length} held out`);
   const train = openTraining(options, items.train, failures.add);
-  const valid = wholePictures(
-    held.map(({ pair }) => pair),
-    unetMultiple(config.model),
-  );
+  const valid = wholePictures(held, unetMultiple(config.model));
   return withLearner(
     { items, held, failures: failures.all },
     () => learnerOf(options, { train: train.loader, valid }),
@@ -233,33 +217,13 @@ export async function openLearner(options: RestoreLearnerOptions) {
   );
 }
 
-/** The run's folder, where a checkpoint also says which config and pictures it belongs to. */
-function storeOf(
-  { config, damaged, start, out, onNote, ...run }: RestoreRunOptions,
-  { train, valid }: Items,
-): RunStore {
-  const names = (items: readonly Item[]): readonly string[] => items.map(({ name }) => name);
-  const folder = runFolder(out, {
-    best: { metric: 'psnr', higher: true },
-    intervalS: run.checkpointIntervalS ?? 120,
-    ...(onNote ? { onNote } : {}),
-  });
-  return describedStore(folder, {
-    config,
-    damagedOnDisk: damaged !== undefined,
-    startedFrom: start === undefined ? null : hashOfWeights(start),
-    train: names(train),
-    valid: names(valid),
-  });
-}
-
 /** Input, prediction and target of a few held-out pictures after each epoch, one row each. */
-const pictureCallback = (out: string, pairs: readonly ValidationPair[], learner: Learner): Callback => ({
+const pictureCallback = (out: string, held: readonly HeldOut[], learner: Learner): Callback => ({
   name: 'picture',
   numbers: ['params', 'buffers'],
   afterValidate: async ({ row }) => {
     const rows = [];
-    for (const pair of pairs.slice(0, 4)) rows.push(await restorePair(learner, pair, learner.options.freeSize));
+    for (const { pair } of held.slice(0, 4)) rows.push(await restorePair(learner, pair, learner.options.freeSize));
     const path = join(out, `epoch-${String(row!.epoch).padStart(3, '0')}.png`);
     await writeDurably(path, await encodePng(imageGrid(rows)));
   },
@@ -275,32 +239,30 @@ const resumeNote = (onNote: RestoreRunOptions['onNote']): Callback => ({
 
 /** Trains a restoration model: the wiring of data, net, loss and files. Resumes exactly. */
 export async function runRestore(options: RestoreRunOptions): Promise<RestoreRunResult> {
-  const { config, out, resume, start, signal, onNote } = options;
+  const { config, damaged, out, resume, start, checkpointIntervalS, onNote } = options;
   await needFresh('train restore', out, resume);
   const { learner, items, held, failures, close } = await openLearner(options);
   try {
     const before = start === undefined ? undefined : await learner.validate();
-    const epochs = config.stages.reduce((sum, stage) => sum + stage.epochs, 0);
-    const pictures = pictureCallback(
-      out,
-      held.map(({ pair }) => pair),
-      learner,
-    );
-    const rows = await learner.fitOneCycle(epochs, config.lr, {
-      pctStart: config.pctStart,
-      store: storeOf(options, items),
-      callbacks: [
-        stopCallback(signal),
-        resumeNote(onNote),
-        csvLog(join(out, 'log.csv')),
-        pictures,
-        ...(options.callbacks ?? []),
-      ],
+    const names = (of: readonly Item[]): readonly string[] => of.map(({ name }) => name);
+    const { rows, phase } = await trainRun('train restore', learner, options, {
+      facts: {
+        config,
+        damagedOnDisk: damaged !== undefined,
+        startedFrom: hashOfWeights(start),
+        train: names(items.train),
+        valid: names(items.valid),
+      },
+      callbacks: [resumeNote(onNote), pictureCallback(out, held, learner)],
+      best: { metric: 'psnr', higher: true },
+      epochs: config.stages.reduce((sum, stage) => sum + stage.epochs, 0),
+      lr: config.lr,
+      cycle: { pctStart: config.pctStart },
+      ...(checkpointIntervalS === undefined ? {} : { intervalS: checkpointIntervalS }),
     });
-    needEpochs('train restore', out, rows, epochs);
     return {
       rows,
-      ...(await readBest(out, rows)),
+      ...(await readBest(phase)),
       ...(before ? { before } : {}),
       trained: items.train.length,
       heldOut: held.map(({ item }) => item),

@@ -6,7 +6,7 @@ import type { Batch, Loader } from '../../training/learner/options.ts';
 import { psnr } from '../../training/pictures/quality.ts';
 import type { Size } from '../../training/pictures/sizes.ts';
 import { imageOfPlanes, sampleWindow } from '../../training/pictures/transforms/pixels.ts';
-import type { ValidationPair } from './held-out.node.ts';
+import type { HeldOut, ValidationPair } from './held-out.node.ts';
 
 /* How well whole pictures are restored: the validation set of a learner, its metrics, and pictures to look at. */
 
@@ -32,10 +32,10 @@ function wholeBatch(pair: ValidationPair, multiple: number): WholeBatch {
 }
 
 /** The held-out pictures one by one, each damaged and then undamaged. */
-export const wholePictures = (pairs: readonly ValidationPair[], multiple: number): Loader => ({
-  batchesPerEpoch: 2 * pairs.length,
+export const wholePictures = (held: readonly HeldOut[], multiple: number): Loader => ({
+  batchesPerEpoch: 2 * held.length,
   async *epoch() {
-    for (const pair of pairs) {
+    for (const { pair } of held) {
       const batch = wholeBatch(pair, multiple);
       yield batch;
       yield { ...batch, x: batch.y };

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { unetGroups } from '../../models/dynamic-unet.ts';
 import { smallEncoder } from '../../models/small-encoder.ts';
 import { ensure } from '../../training/core/errors.ts';
@@ -11,7 +10,7 @@ import { gradientClip } from '../../training/learner/callbacks/gradients.ts';
 import { splitByPrefix } from '../../training/learner/groups.ts';
 import { createLearner, type Learner } from '../../training/learner/learner.ts';
 import { accCamvid, dice, iou, iouPerClass, type Metric } from '../../training/learner/metrics.ts';
-import type { LearnerData, RunStore } from '../../training/learner/options.ts';
+import type { LearnerData } from '../../training/learner/options.ts';
 import type { OpenGraph } from '../../training/loop/compile.ts';
 import type { Callback } from '../../training/loop/fit-loop.ts';
 import type { EpochRow } from '../../training/loop/recorder.ts';
@@ -19,16 +18,12 @@ import type { Weights } from '../../training/nn/scope.ts';
 import * as o from '../../training/ops/build.ts';
 import type { Size } from '../../training/pictures/sizes.ts';
 import type { Transform, TransformSet } from '../../training/pictures/transforms/augment.ts';
-import { csvLog } from '../../training/runs/logs.node.ts';
-import { runFolder } from '../../training/runs/run-folder.node.ts';
 import {
-  describedStore,
   hashOfWeights,
   keptStart,
-  needEpochs,
   needFresh,
   readBest,
-  stopCallback,
+  trainRun,
   withLearner,
 } from '../../training/runs/run-parts.node.ts';
 import { type SizeStage, stagedLoader } from '../../training/runs/stages.ts';
@@ -189,19 +184,6 @@ async function needHealthy(
   return { health, trainPixels: train.pixels };
 }
 
-/** The run's folder, where a checkpoint also says which config and pictures it belongs to. */
-function storeOf({ out, config, data, start, keepHead = true, onNote }: SegmentRunOptions): RunStore {
-  const names = (items: readonly MaskedItem[]): readonly string[] => items.map(({ name }) => name);
-  return describedStore(runFolder(out, { best: { metric: 'iou', higher: true }, ...(onNote ? { onNote } : {}) }), {
-    config,
-    classes: data.classes,
-    startedFrom: start === undefined ? null : hashOfWeights(start),
-    ...(keepHead ? {} : { keepHead }),
-    train: names(data.train),
-    valid: names(data.valid),
-  });
-}
-
 /** Loaders of the training part, whose sizes grow, and of the validation part. */
 async function openData({ config, data, workers = 1 }: SegmentLearnerOptions) {
   const items = [...data.train, ...data.valid];
@@ -264,32 +246,27 @@ const segmentMetrics = (names: readonly string[], voidId: number): readonly Metr
   ...iouPerClass(names, { ignore: voidId }),
 ];
 
-/** Epochs of all stages. */
-const epochsOf = ({ stages }: SegmentRunConfig): number => stages.reduce((sum, { epochs }) => sum + epochs, 0);
-
-/** Trains, and says in which folder the phase lies that the result is of, and which rows are its. */
-async function train(learner: Learner, options: SegmentRunOptions) {
-  const { config, data, out, signal } = options;
-  const { lr, pctStart, fineTune } = config;
-  const epochs = epochsOf(config);
-  const callbacks = [
-    stopCallback(signal),
-    pictureCallback(out, data, () => learner),
-    csvLog(join(out, 'log.csv')),
-    ...(options.callbacks ?? []),
-  ];
-  const common = { callbacks, store: storeOf(options), pctStart };
-  const frozen = fineTune?.freezeEpochs ?? 0;
-  const rows = fineTune
-    ? await learner.fineTune(epochs - frozen, {
-        baseLr: 2 * lr,
-        freezeEpochs: frozen,
-        lrMult: fineTune.lrMult,
-        ...common,
-      })
-    : await learner.fitOneCycle(epochs, lr, common);
-  needEpochs('segment', out, rows, epochs);
-  return { rows, phase: fineTune ? { folder: join(out, 'all'), rows: rows.slice(frozen) } : { folder: out, rows } };
+/** Trains, and gives what {@link trainRun} does. */
+function train(learner: Learner, options: SegmentRunOptions) {
+  const { config, data, out, start, keepHead = true } = options;
+  const { lr, pctStart, fineTune, stages } = config;
+  const names = (items: readonly MaskedItem[]): readonly string[] => items.map(({ name }) => name);
+  return trainRun('segment', learner, options, {
+    facts: {
+      config,
+      classes: data.classes,
+      startedFrom: hashOfWeights(start),
+      ...(keepHead ? {} : { keepHead }),
+      train: names(data.train),
+      valid: names(data.valid),
+    },
+    callbacks: [pictureCallback(out, data, () => learner)],
+    best: { metric: 'iou', higher: true },
+    epochs: stages.reduce((sum, { epochs }) => sum + epochs, 0),
+    lr,
+    cycle: { pctStart },
+    ...(fineTune ? { tune: { ...fineTune, baseLr: 2 * lr, pctStart } } : {}),
+  });
 }
 
 /** openLearner: the learner of a run, with its data; `close` releases both. Throws `bad-data` when a pair of files cannot be used. */
@@ -314,7 +291,7 @@ export async function runSegment(given: SegmentRunOptions): Promise<SegmentRunRe
   const { learner, model, health, close } = await openLearner(options);
   try {
     const { rows, phase } = await train(learner, options);
-    const found = await readBest(phase.folder, phase.rows);
+    const found = await readBest(phase);
     learner.load(found.weights);
     await drawMistakes(out, data, learner);
     return { rows, model, health, ...found };

@@ -10,22 +10,12 @@ import {
 import { writeDurably } from '../../training/core/durable.node.ts';
 import { generateText } from '../../training/generate/generate.ts';
 import { gradientClip } from '../../training/learner/callbacks/gradients.ts';
-import type { RunStore } from '../../training/learner/options.ts';
 import type { OpenGraph } from '../../training/loop/compile.ts';
 import type { Callback } from '../../training/loop/fit-loop.ts';
 import type { EpochRow } from '../../training/loop/recorder.ts';
 import type { LoopForm } from '../../training/nn/loop.ts';
 import type { Weights } from '../../training/nn/scope.ts';
-import { csvLog } from '../../training/runs/logs.node.ts';
-import { runFolder } from '../../training/runs/run-folder.node.ts';
-import {
-  describedStore,
-  hashOfWeights,
-  needEpochs,
-  needFresh,
-  readBest,
-  stopCallback,
-} from '../../training/runs/run-parts.node.ts';
+import { hashOfWeights, needFresh, readBest, trainRun } from '../../training/runs/run-parts.node.ts';
 import { type Corpus, unknownShare } from '../../training/text/corpus.ts';
 import { encodeVocab, makeVocab, type Vocab } from '../../training/text/vocab.ts';
 
@@ -169,30 +159,30 @@ export async function openLearner({ config, data, open, loops, start, onNote }: 
 
 /** Trains a language model, from the start or from a trained one: the wiring of texts, net and files. Resumes exactly. */
 export async function runText(options: TextRunOptions): Promise<TextRunResult> {
-  const { config, out, start, onNote, signal } = options;
+  const { config, out, start, onNote } = options;
   await needFresh('text', out, options.resume);
   const { lm, learner, tokens, valid, unknown, close } = await openLearner(options);
   const { vocab, config: model } = lm;
   try {
     const before = start === undefined ? undefined : (await learner.validate()).perplexity!;
     if (before !== undefined) onNote?.(`perplexity before: ${before.toFixed(2)}`);
-    const facts = {
-      config,
-      words: vocab.size,
-      train: [tokens.length, sum(tokens)],
-      valid: [valid.length, sum(valid)],
-      startedFrom: start === undefined ? null : hashOfWeights(start.weights),
-    };
-    const store = describedStore(runFolder(out, onNote ? { onNote } : {}), facts);
-    const callbacks = [
-      stopCallback(signal),
-      ...(model.backwards ? [] : [sampleCallback(lm, options)]),
-      csvLog(join(out, 'log.csv')),
-      ...(options.callbacks ?? []),
-    ];
-    const rows = await train(lm, options, store, callbacks);
-    const phase = start === undefined ? { folder: out, rows } : { folder: join(out, 'all'), rows: rows.slice(1) };
-    const found = await readBest(phase.folder, phase.rows);
+    const { epochs, lr, pctStart } = config;
+    const { rows, phase } = await trainRun('text', learner, options, {
+      facts: {
+        config,
+        words: vocab.size,
+        train: [tokens.length, sum(tokens)],
+        valid: [valid.length, sum(valid)],
+        startedFrom: hashOfWeights(start?.weights),
+      },
+      callbacks: model.backwards ? [] : [sampleCallback(lm, options)],
+      epochs: start === undefined ? epochs : epochs + 1,
+      lr,
+      cycle: { pctStart, divFinal: 1e4 },
+      // From a trained model first the decoder and embedding alone, then everything.
+      ...(start === undefined ? {} : { tune: { baseLr: lr, freezeEpochs: 1, lrMult: 20 } }),
+    });
+    const found = await readBest(phase);
     const exported = exportLanguageModel(found.weights, model, vocab);
     await writeDurably(join(out, 'model.onnx'), exported);
     await writeDurably(join(out, 'vocab.json'), encodeVocab(vocab));
@@ -200,20 +190,4 @@ export async function runText(options: TextRunOptions): Promise<TextRunResult> {
   } finally {
     await close();
   }
-}
-
-/** From the start one cycle; from a trained model first the decoder and embedding alone, then everything. */
-async function train(
-  { learner }: LanguageModel,
-  { config, start, out }: TextRunOptions,
-  store: RunStore,
-  callbacks: readonly Callback[],
-): Promise<readonly EpochRow[]> {
-  const { epochs, lr, pctStart } = config;
-  const rows =
-    start === undefined
-      ? await learner.fitOneCycle(epochs, lr, { pctStart, divFinal: 1e4, callbacks, store })
-      : await learner.fineTune(epochs, { baseLr: lr, freezeEpochs: 1, lrMult: 20, callbacks, store });
-  needEpochs('text', out, rows, epochs + (start === undefined ? 0 : 1));
-  return rows;
 }

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import type { Image } from '../core/image.ts';
 import type { Tensor } from '../core/tensor.ts';
+import { copyInto } from '../pictures/grid.ts';
 import { encodePng } from '../pictures/image-io.node.ts';
 import { drawText, fitText } from '../pictures/text-font.ts';
 import { denormalise, type Statistics } from '../pictures/transforms/normalise.ts';
@@ -119,11 +120,11 @@ export function batchPicture(
   for (let i = 0; i < count; i++) {
     const [left, top] = [GAP + (i % columns) * cell.width, GAP + Math.floor(i / columns) * cell.height];
     const picture = pictureOf(x, i, zoom);
-    paste(grid, picture, left, top);
-    if (paired) paste(grid, pictureOf(batch.y as Tensor<'float32'>, i, zoom), left + picture.width, top);
+    copyInto(grid, picture, left, top);
+    if (paired) copyInto(grid, pictureOf(batch.y as Tensor<'float32'>, i, zoom), left + picture.width, top);
     if (kind === 'mask') {
       const ids = (batch.y as Tensor<'int32'>).data.subarray(i * width * height, (i + 1) * width * height);
-      paste(grid, overlayMask(picture, ids, { zoom, ignoreId, colorOf }), left + picture.width, top);
+      copyInto(grid, overlayMask(picture, ids, { zoom, ignoreId, colorOf }), left + picture.width, top);
     }
     const caption = options.captions?.[i] ?? captionOf(batch, i, kind, vocab);
     if (captioned)
@@ -134,13 +135,6 @@ export function batchPicture(
       });
   }
   return grid;
-}
-
-function paste(target: Image, image: Image, left: number, top: number): void {
-  for (let row = 0; row < image.height; row++) {
-    const line = image.data.subarray(3 * row * image.width, 3 * (row + 1) * image.width);
-    target.data.set(line, 3 * ((top + row) * target.width + left));
-  }
 }
 
 /** showSamples: {@link batchPicture} as a PNG file: `showSamples(batch, loaders, 'batch.png')`. */

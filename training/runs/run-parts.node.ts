@@ -5,25 +5,29 @@ import { join } from 'node:path';
 import { writeDurably } from '../core/durable.node.ts';
 import { ensure } from '../core/errors.ts';
 import type { Learner } from '../learner/learner.ts';
-import type { RunStore } from '../learner/options.ts';
+import type { FineTuneOptions, OneCycleCallOptions, RunStore } from '../learner/options.ts';
 import type { Callback } from '../loop/fit-loop.ts';
 import type { EpochRow } from '../loop/recorder.ts';
 import type { Weights } from '../nn/scope.ts';
 import { decodeSafetensors, encodeSafetensors } from '../weights/safetensors.ts';
 import { checkpointFiles, hasCheckpoint } from './checkpoint.node.ts';
+import { csvLog } from './logs.node.ts';
+import { type RunFolderOptions, runFolder } from './run-folder.node.ts';
+import type { RunOptions } from './run-options.ts';
 
 /* What the runs of several tasks share. */
 
 /** Ends the run when the signal is aborted. */
-export function stopCallback(signal: AbortSignal | undefined): Callback {
+function stopCallback(signal: AbortSignal | undefined): Callback {
   const look: NonNullable<Callback['afterBatch']> = ({ stop }) => {
     if (signal?.aborted) stop();
   };
   return { name: 'stop', numbers: [], beforeFit: look, afterBatch: look, afterEpoch: look };
 }
 
-/** Hash of the weights that a run starts from. */
-export function hashOfWeights(weights: Weights): string {
+/** Hash of the weights that a run starts from; null where it starts from random ones. */
+export function hashOfWeights(weights: Weights | undefined): string | null {
+  if (weights === undefined) return null;
   const hash = createHash('sha256');
   for (const [name, { buffer, byteOffset, byteLength }] of weights)
     hash.update(name).update(new Uint8Array(buffer, byteOffset, byteLength));
@@ -31,7 +35,7 @@ export function hashOfWeights(weights: Weights): string {
 }
 
 /** A run's folder whose checkpoints also state which settings and data they belong to. */
-export function describedStore(store: RunStore, facts: object): RunStore {
+function describedStore(store: RunStore, facts: object): RunStore {
   const whole = (run: string): string => JSON.stringify({ ...facts, fit: JSON.parse(run) });
   return {
     ...store,
@@ -39,6 +43,45 @@ export function describedStore(store: RunStore, facts: object): RunStore {
     callback: (run) => store.callback(whole(run)),
     part: (name) => describedStore(store.part(name), facts),
   };
+}
+
+/** How a task trains. */
+export interface TrainPlan extends Pick<RunFolderOptions, 'best' | 'intervalS'> {
+  /** Settings and data that a checkpoint belongs to. */
+  readonly facts: object;
+  /** What the task does after each epoch. */
+  readonly callbacks?: readonly Callback[];
+  /** Epochs, and the cycle over all of them at the highest rate `lr`. */
+  readonly epochs: number;
+  readonly lr: number;
+  readonly cycle?: OneCycleCallOptions;
+  /** Instead of one cycle: of those epochs `freezeEpochs` with new layers alone, then everything. */
+  readonly tune?: FineTuneOptions & { readonly freezeEpochs: number };
+}
+
+/**
+ * trainRun: all epochs of a run, kept in its folder with `log.csv`; rows, and which of them are of the phase that the result is of, in which folder.
+ * Throws `stopped` when the signal ended it.
+ */
+export async function trainRun(
+  where: string,
+  learner: Learner,
+  { out, signal, onNote, callbacks = [] }: Pick<RunOptions<never, never>, 'out' | 'signal' | 'onNote' | 'callbacks'>,
+  { facts, epochs, lr, cycle, tune, best, intervalS = 120, ...plan }: TrainPlan,
+) {
+  const folder = runFolder(out, { intervalS, ...(best ? { best } : {}), ...(onNote ? { onNote } : {}) });
+  const common = {
+    store: describedStore(folder, facts),
+    callbacks: [stopCallback(signal), ...(plan.callbacks ?? []), csvLog(join(out, 'log.csv')), ...callbacks],
+  };
+  const frozen = tune?.freezeEpochs ?? 0;
+  const rows = tune
+    ? await learner.fineTune(epochs - frozen, { ...tune, ...common })
+    : await learner.fitOneCycle(epochs, lr, { ...cycle, ...common });
+  ensure(rows.length >= epochs, 'stopped', () => {
+    return `${where}: expected ${epochs} epochs, got stopped in epoch ${rows.length}; what is done is in ${out}, the same command with --resume goes on`;
+  });
+  return { rows, phase: tune ? { folder: join(out, 'all'), rows: rows.slice(frozen) } : { folder: out, rows } };
 }
 
 /** Throws `exists` when the folder holds a run, of one phase or two, that is not to be gone on with. */
@@ -91,18 +134,14 @@ export async function withLearner<T extends object>(
   }
 }
 
-/** Throws `stopped` unless a run has all its epochs. */
-export function needEpochs(where: string, out: string, rows: readonly EpochRow[], epochs: number): void {
-  ensure(rows.length >= epochs, 'stopped', () => {
-    return `${where}: expected ${epochs} epochs, got stopped in epoch ${rows.length}; what is done is in ${out}, the same command with --resume goes on`;
-  });
-}
-
 /** Row and weights of the best epoch of a run that is kept in `folder`. */
-export async function readBest(
-  folder: string,
-  rows: readonly EpochRow[],
-): Promise<{ readonly best: EpochRow; readonly weights: Weights }> {
+export async function readBest({
+  folder,
+  rows,
+}: {
+  readonly folder: string;
+  readonly rows: readonly EpochRow[];
+}): Promise<{ readonly best: EpochRow; readonly weights: Weights }> {
   const path = join(folder, checkpointFiles.best);
   const { tensors, metadata } = decodeSafetensors(await readFile(path), path);
   const best = rows[Number(metadata.epoch)];

@@ -1,17 +1,17 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { createValidationPairs } from '../../../tasks/restore/held-out.node.ts';
+import { validationPair } from '../../../tasks/restore/held-out.node.ts';
 import type { Tensor } from '../../../training/core/tensor.ts';
 import { createDataLoaders, dataBlock } from '../../../training/data/block.node.ts';
 import type { DamageSpec, Recipe } from '../../../training/data/damage-spec.ts';
 import { damaged } from '../../../training/data/labellers.ts';
 import type { LoaderOptions } from '../../../training/data/loaders.node.ts';
-import { noSplit } from '../../../training/data/splitters.ts';
+import { showSamples } from '../../../training/data/show.node.ts';
+import { noSplit, splitByFunction } from '../../../training/data/splitters.ts';
 import type { BlockBatch } from '../../../training/data/types.ts';
 import { drawNumber } from '../../../training/pictures/damage/draw-digits.ts';
 import { decodeRgb } from '../../../training/pictures/decode.node.ts';
-import { pictureGrid, showBatch } from '../../../training/pictures/grid.node.ts';
 import { resizeImage } from '../../../training/pictures/image-io.node.ts';
 import { type ImageItem, listImages, listPairs, type PairItem } from '../../../training/pictures/items.node.ts';
 import { cachedDecoder } from '../../../training/pictures/photo-cache.ts';
@@ -262,6 +262,68 @@ describe('loader of damaged pictures', () => {
     }));
 });
 
+describe('a data block of damaged pictures', () => {
+  const block = (options: object = {}) =>
+    dataBlock({
+      get: listImages,
+      split: splitByFunction<ImageItem>(({ name }) => name === 'photo-1.jpg'),
+      label: damaged({ recipes: only('noise', 2), shortSide: { min: 40, max: 60 } }),
+      size: 32,
+      batchSize: 2,
+      ...options,
+    });
+
+  it('validates on the middle of each photo, the same in every epoch, not mirrored', () =>
+    withFolder(async (folder) => {
+      await writePhotos(folder, 3);
+      const { valid, close } = await createDataLoaders(block(), folder, { seed: 3 });
+      const batches = [];
+      for (const epoch of [0, 1]) for await (const batch of valid.epoch(epoch)) batches.push(copyOf(batch));
+      await close();
+      expect(batches).to.have.length(2);
+      expect(batches[0]!.items).to.deep.equal(['photo-1.jpg']);
+      expect(batches[1]).to.deep.equal(batches[0]);
+      // The middle of the photo, 72 x 90, at a short side of 2 * (20 + 5).
+      const target = await resizeImage(
+        await decodeRgb(join(folder, 'photo-1.jpg')),
+        { width: 50, height: 62 },
+        { kernel: 'linear' },
+      );
+      const [left, top] = [Math.floor(0.5 * (50 - 31)), Math.floor(0.5 * (62 - 31))];
+      const worst = batches[0]!.y.subarray(0, 1024).reduce((most, value, i) => {
+        const at = 3 * ((top + Math.floor(i / 32)) * 50 + left + (i % 32));
+        return Math.max(most, Math.abs(value - target.data[at]! / 255));
+      }, 0);
+      expect(worst).to.be.below(1e-6);
+    }));
+
+  it('its summary names the recipes', () =>
+    withFolder(async (folder) => {
+      await writePhotos(folder, 3);
+      const lines = await block().summary(folder, () => {});
+      expect(lines.find((line) => line.startsWith('label'))).to.match(/damaged.*'photo-0.jpg' -> damaged on the fly/);
+      expect(lines.find((line) => line.startsWith('damage'))).to.match(/1 noise at 1\/2; short side 40\.\.60 px/);
+    }));
+
+  it('refuses options of other pictures, which it would ignore', () =>
+    withFolder(async (folder) => {
+      await writePhotos(folder, 3);
+      const refusal = async (options: object): Promise<string> =>
+        block(options)
+          .plan(folder)
+          .then(
+            () => 'no error',
+            (error: Error) => error.message,
+          );
+      const flips = { train: [{ kind: 'flip', p: 0.5 }], valid: [], padding: 'zeros' };
+      for (const options of [{ transforms: flips }, { resize: 'squish' }, { presize: 64 }, { normalise: 'imagenet' }])
+        expect(await refusal(options)).to.match(/expected no transforms, resize, presize or normalise/);
+      for (const options of [{ size: { width: 32, height: 24 } }, { channels: 1 }])
+        expect(await refusal(options)).to.match(/expected square crops of 3 channels/);
+      expect(await refusal({})).to.equal('no error');
+    }));
+});
+
 describe('cachedDecoder', () => {
   it('keeps the pictures used last, within its bytes', async () => {
     const decoded: string[] = [];
@@ -289,32 +351,36 @@ describe('validation pairs', () => {
   it('are whole pictures, the target twice the damaged one, the same each time', () =>
     withFolder(async (folder) => {
       const items = await writePhotos(folder, 3);
-      const pairs = createValidationPairs({ items, shortSide: 48, damage: 'lesson', seed: 7 });
-      expect(pairs.length).to.equal(3);
-      const first = [];
-      for await (const pair of pairs) first.push(pair);
-      expect(first.map(({ name }) => name)).to.deep.equal(['photo-0.jpg', 'photo-1.jpg', 'photo-2.jpg']);
-      expect([first[0]!.damaged.width, first[0]!.damaged.height]).to.deep.equal([30, 24]);
-      expect([first[0]!.target.width, first[0]!.target.height]).to.deep.equal([60, 48]);
-      expect(await pairs.pair(1)).to.deep.equal(first[1]);
-      const other = createValidationPairs({ items, shortSide: 48, damage: 'lesson', seed: 8 });
-      expect((await other.pair(1)).damaged).to.not.deep.equal(first[1]!.damaged);
-      expect((await other.pair(1)).target).to.deep.equal(first[1]!.target);
+      const options = { shortSide: 48, damage: 'lesson', seed: 7 };
+      const [first, second] = items as [ImageItem, ImageItem];
+      const pair = await validationPair(first, options);
+      expect(pair.name).to.equal('photo-0.jpg');
+      expect([pair.damaged.width, pair.damaged.height]).to.deep.equal([30, 24]);
+      expect([pair.target.width, pair.target.height]).to.deep.equal([60, 48]);
+      expect(await validationPair(first, options)).to.deep.equal(pair);
+      const [one, other] = [
+        await validationPair(second, options),
+        await validationPair(second, { ...options, seed: 8 }),
+      ];
+      expect(other.damaged).to.not.deep.equal(one.damaged);
+      expect(other.target).to.deep.equal(one.target);
     }));
 });
 
-describe('showBatch', () => {
-  it('writes a PNG with a row per sample and x left of y', () =>
+describe('showSamples', () => {
+  it('writes a PNG with x left of y where y is the undamaged picture', () =>
     withFolder(async (folder) => {
-      const picture = (level: number): Tensor<'float32'> => {
-        return { dtype: 'float32', dims: [2, 3, 5, 6], data: new Float32Array(180).fill(level) };
+      const [dims, size] = [[2, 3, 84, 90], 2 * 3 * 84 * 90];
+      const planes = (level: number): Tensor<'float32'> => {
+        return { dtype: 'float32', dims, data: new Float32Array(size).fill(level) };
       };
+      const spec = { label: { kind: 'damaged', classes: 0, values: 0, ignoreId: undefined } } as const;
       const path = join(folder, 'batch.png');
-      await showBatch({ x: picture(0), y: picture(0.4) }, path);
+      const batch = { x: planes(0), y: planes(0.4), items: ['a', 'b'] };
+      await showSamples(batch, { vocab: [], statistics: undefined, spec }, path, { columns: 1 });
       const grid = await decodeRgb(path);
-      expect([grid.width, grid.height]).to.deep.equal([4 + 2 * 10, 4 + 2 * 9]);
+      expect([grid.width, grid.height]).to.deep.equal([4 + 2 * 90 + 4, 4 + 2 * 88]);
       const at = (x: number, y: number): number => grid.data[3 * (y * grid.width + x)]!;
-      expect([at(0, 0), at(4, 4), at(9, 17), at(14, 4), at(19, 17)]).to.deep.equal([255, 0, 0, 102, 102]);
-      expect(() => pictureGrid([picture(0), { ...picture(0), dims: [1, 3, 10, 6] }])).to.throw('expected equal shapes');
+      expect([at(0, 0), at(4, 4), at(93, 170), at(94, 4), at(183, 170)]).to.deep.equal([255, 0, 0, 102, 102]);
     }));
 });

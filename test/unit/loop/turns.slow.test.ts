@@ -1,19 +1,19 @@
 import { expect } from 'chai';
-import { createRng } from '../../training/core/rng.ts';
-import { f32 } from '../../training/core/tensor.ts';
-import { type Callback, type EpochSource, fitLoop } from '../../training/loop/fit-loop.ts';
-import { newProgress, type Progress } from '../../training/loop/recorder.ts';
-import { compileTurns, type Turn } from '../../training/loop/turns.ts';
-import { linear } from '../../training/nn/layers.ts';
-import { bceWithLogitsLoss } from '../../training/nn/losses.ts';
-import { createScope, type Scope } from '../../training/nn/scope.ts';
-import { Graph, type Value } from '../../training/onnx/graph.ts';
-import * as o from '../../training/ops/build.ts';
-import { adamw } from '../../training/optim/optimizers.ts';
-import { openSession } from '../../training/run/ort.node.ts';
-import { encodeCheckpoint, restoreCheckpoint } from '../../training/runs/checkpoint.node.ts';
-import { createState, initState, type TrainState } from '../../training/step/state.ts';
-import type { Task } from '../../training/step/train-step.ts';
+import { createRng } from '../../../training/core/rng.ts';
+import { f32 } from '../../../training/core/tensor.ts';
+import { type Callback, type EpochSource, fitLoop } from '../../../training/loop/fit-loop.ts';
+import { newProgress, type Progress } from '../../../training/loop/recorder.ts';
+import { compileTurns, type Turn } from '../../../training/loop/turns.ts';
+import { linear } from '../../../training/nn/layers.ts';
+import { bceWithLogitsLoss } from '../../../training/nn/losses.ts';
+import { createScope, type Scope } from '../../../training/nn/scope.ts';
+import { Graph, type Value } from '../../../training/onnx/graph.ts';
+import * as o from '../../../training/ops/build.ts';
+import { adamw } from '../../../training/optim/optimizers.ts';
+import { openSession } from '../../../training/run/ort.node.ts';
+import { encodeCheckpoint, restoreCheckpoint } from '../../../training/runs/checkpoint.node.ts';
+import { createState, initState, type TrainState } from '../../../training/step/state.ts';
+import type { Task } from '../../../training/step/train-step.ts';
 
 const open = (model: Uint8Array) => openSession(model, { threads: 1 });
 
