@@ -217,7 +217,8 @@ export {
   type OpenGraph,
 } from './loop/compile.ts';
 export type { Callback, Event, FitContext } from './loop/fit-loop.ts';
-export { type EpochSource, type FitOptions, fitLoop } from './loop/fit-loop.ts';
+export { type EpochSource, type FitOptions, fitLoop, type TrainStep } from './loop/fit-loop.ts';
+export { compileTurns, type Turn, type TurnOptions } from './loop/turns.ts';
 export {
   createScope,
   initialWeights,
