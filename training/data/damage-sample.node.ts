@@ -7,7 +7,7 @@ import { resizeImage } from '../pictures/image-io.node.ts';
 import { cachedDecoder } from '../pictures/photo-cache.ts';
 import { type Size, scaleSize, shortSideOf, sizeForShortSide } from '../pictures/sizes.ts';
 import { type Rect, sampleWindow } from '../pictures/transforms/pixels.ts';
-import { type Choices, choose, chooseMiddle, type DamageSpec } from './damage-spec.ts';
+import { type Choices, choose, type DamageSpec } from './damage-spec.ts';
 import type { Sampler } from './fill.ts';
 import { type SampleSpec, type SampleViews, withChannels } from './sample.ts';
 
@@ -95,7 +95,7 @@ export function damagedSampler(
     const training = part === 'train';
     const rng = createRng(...(training ? [seed, 'sample', epoch, round, item] : [seed, 'sample', part]), name);
     const photo = typeof source === 'string' ? await decode(source) : inMemory(source);
-    const choices = training ? choose(rng, damage) : chooseMiddle(rng, damage);
+    const choices = choose(rng, damage, training);
     if (Array.isArray(target)) return damagedSample(photo, rng, choices, making, views);
     const copy = typeof target === 'string' ? await decodeRgb(target) : inMemory(target as Image);
     return copiedSample([photo, copy], choices, making, views);

@@ -66,19 +66,11 @@ function pickRecipe(recipes: readonly Recipe[], share: number): Recipe {
   return recipes.at(-1)!;
 }
 
-/** choose: the choices for a training sample. */
-export function choose(rng: Rng, { recipes, flip: p, textBias }: DamageSpec): Choices {
+/** choose: the choices for a training sample; for validation the recipe alone is drawn: the middle, at a middle zoom, not mirrored. */
+export function choose(rng: Rng, { recipes, flip: p, textBias }: DamageSpec, training: boolean): Choices {
   const recipe = pickRecipe(recipes, rng.next());
+  if (!training) return { recipe, flip: false, zoom: 0.5, cropX: 0.5, cropY: 0.5 };
   const [flip, zoom, cropX, cropY] = [rng.next() < p, rng.next(), rng.next(), rng.next()];
   const range = rng.next() < textBias ? 0.5 : 1;
   return { recipe, flip, zoom, cropX: cropX * range, cropY: cropY * range };
 }
-
-/** chooseMiddle: those for a validation sample: the middle, at a middle zoom, not mirrored; the recipe alone is drawn. */
-export const chooseMiddle = (rng: Rng, { recipes }: DamageSpec): Choices => ({
-  recipe: pickRecipe(recipes, rng.next()),
-  flip: false,
-  zoom: 0.5,
-  cropX: 0.5,
-  cropY: 0.5,
-});
