@@ -5,7 +5,7 @@ import { type ModelEntry, type ModelStore, type ModelVersion, parseReference } f
 import { keyOf } from './pictures.ts';
 import type { Pool } from './pool.ts';
 import type { ServedTask } from './task.ts';
-import type { Keyed, KeyedModel } from './worker/protocol.ts';
+import type { Work } from './worker/protocol.ts';
 
 /** Which version of each model answers, and how the others come and go while requests run. */
 export interface ModelHost {
@@ -45,9 +45,9 @@ export interface ModelHolder {
 export type ModelHolders = Readonly<Record<ServedTask['kind'], ModelHolder>>;
 
 /** holderOf: a pool, and how a version becomes what its workers load. */
-export const holderOf = <Model extends KeyedModel, Job extends Keyed, Result extends object, Event>(
-  pool: Pool<Model, Job, Result, Event>,
-  modelOf: (contract: TaskContract, version: ModelVersion, model: Uint8Array) => Model,
+export const holderOf = <W extends Work>(
+  pool: Pool<W>,
+  modelOf: (contract: TaskContract, version: ModelVersion, model: Uint8Array) => W['model'],
 ): ModelHolder => ({
   load: (contract, version, model) => pool.load(modelOf(contract, version, model)),
   unload: (key) => pool.unload(key),

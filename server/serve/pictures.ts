@@ -6,7 +6,7 @@ import type { ModelVersion } from '../store/store.ts';
 import { inspect } from './images.ts';
 import { type JobOptions, Pool, type PoolOptions } from './pool.ts';
 import type { PictureAnswer, PictureJob, PictureResult, PictureSpec, ServedPictureTask } from './task.ts';
-import type { KeyedModel, WorkerSettings } from './worker/protocol.ts';
+import type { KeyedModel, Work, WorkerSettings } from './worker/protocol.ts';
 
 /** Tiles that are done, and all there are. */
 export interface Progress {
@@ -25,7 +25,14 @@ export interface PictureSettings extends WorkerSettings {
   readonly tasks: string;
 }
 
-export type PicturePool = Pool<PictureModel, PictureJob, PictureResult, Progress>;
+export interface PictureWork extends Work {
+  readonly model: PictureModel;
+  readonly job: PictureJob;
+  readonly result: PictureResult;
+  readonly event: Progress;
+}
+
+export type PicturePool = Pool<PictureWork>;
 
 export interface PicturePoolChoices {
   readonly log: PoolOptions['log'];
@@ -65,7 +72,7 @@ export function createPicturePool(choices: PicturePoolChoices): PicturePool {
     workers,
     atOnce: 1,
     capacity: choices.capacity ?? workers + 16,
-    silenceMs: 15 * 60_000,
+    patience: { timeoutMs: 15 * 60_000 },
     log,
   });
 }

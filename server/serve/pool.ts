@@ -1,8 +1,8 @@
 import { ensure, FettleError } from '../../training/core/errors.ts';
 import { RequestError } from '../errors.ts';
 import { Admission } from './admission.ts';
-import type { Keyed, KeyedModel, WorkerSettings } from './worker/protocol.ts';
-import { type LinkOptions, WorkerDied, WorkerLink } from './worker-link.ts';
+import type { Work, WorkerSettings } from './worker/protocol.ts';
+import { type LinkOptions, type Patience, WorkerDied, WorkerLink } from './worker-link.ts';
 
 export interface PoolOptions extends Omit<LinkOptions, 'onStart'> {
   readonly workerData: WorkerSettings;
@@ -11,8 +11,8 @@ export interface PoolOptions extends Omit<LinkOptions, 'onStart'> {
   readonly atOnce: number;
   /** Requests that may be uploading, waiting or running before more are sent away. */
   readonly capacity: number;
-  /** A worker from which nothing is heard for so long while it has a job is replaced. */
-  readonly silenceMs: number;
+  /** After how long a job is given up and its worker replaced. */
+  readonly patience: Patience;
 }
 
 export interface JobOptions<Event> {
@@ -26,34 +26,34 @@ export interface Waited {
   readonly queueMs: number;
 }
 
-interface Entry<Job, Result, Event> {
-  readonly job: Job;
-  readonly options: JobOptions<Event>;
+interface Entry<W extends Work> {
+  readonly job: W['job'];
+  readonly options: JobOptions<W['event']>;
   readonly queuedAt: number;
-  readonly resolve: (result: Result & Waited) => void;
+  readonly resolve: (result: W['result'] & Waited) => void;
   readonly reject: (error: Error) => void;
 }
 
 /** A worker, the models that its present thread has and those that it could not load yet, and what it is doing. */
-interface Member<Model, Job extends object, Result, Event> {
-  readonly link: WorkerLink<Model, Job, Result, Event>;
+interface Member<W extends Work> {
+  readonly link: WorkerLink<W>;
   readonly loaded: Set<string>;
   readonly lost: Set<string>;
-  readonly running: Set<Entry<Job, Result, Event>>;
+  readonly running: Set<Entry<W>>;
 }
 
-const loadSilenceMs = 120_000;
+const loadTimeoutMs = 120_000;
 
 const draining = (): RequestError => new RequestError('draining', 'the server is shutting down');
 
 /** Worker threads, the models that they hold, and the queue in front of them. The threads start with the first model. */
-export class Pool<Model extends KeyedModel, Job extends Keyed, Result extends object, Event> {
+export class Pool<W extends Work> {
   /** The places of the requests whose jobs come here. */
   readonly admission: Admission;
   readonly #options: PoolOptions;
-  readonly #members: readonly Member<Model, Job, Result, Event>[];
-  readonly #models = new Map<string, Model>();
-  readonly #waiting = new Set<Entry<Job, Result, Event>>();
+  readonly #members: readonly Member<W>[];
+  readonly #models = new Map<string, W['model']>();
+  readonly #waiting = new Set<Entry<W>>();
   #closed = false;
 
   constructor(options: PoolOptions) {
@@ -61,13 +61,8 @@ export class Pool<Model extends KeyedModel, Job extends Keyed, Result extends ob
     this.#options = options;
     this.admission = new Admission(capacity, workers * atOnce);
     this.#members = Array.from({ length: workers }, () => {
-      const link = new WorkerLink<Model, Job, Result, Event>({ ...options, onStart: () => this.#equip(member) });
-      const member: Member<Model, Job, Result, Event> = {
-        link,
-        loaded: new Set(),
-        lost: new Set(),
-        running: new Set(),
-      };
+      const link = new WorkerLink<W>({ ...options, onStart: () => this.#equip(member) });
+      const member: Member<W> = { link, loaded: new Set(), lost: new Set(), running: new Set() };
       return member;
     });
   }
@@ -77,7 +72,7 @@ export class Pool<Model extends KeyedModel, Job extends Keyed, Result extends ob
   }
 
   /** Loads a model in every worker; throws the first reason where one cannot, and then none keeps it. */
-  async load(model: Model): Promise<void> {
+  async load(model: W['model']): Promise<void> {
     for (const { link } of this.#members) link.start();
     this.#models.set(model.key, model); // a thread that starts from now on loads it too
     const outcomes = await Promise.allSettled(this.#members.map((member) => this.#give(member, model)));
@@ -107,7 +102,7 @@ export class Pool<Model extends KeyedModel, Job extends Keyed, Result extends ob
   }
 
   /** Does a job, for a model that is loaded, on the next free worker. */
-  run(job: Job, options: JobOptions<Event> = {}): Promise<Result & Waited> {
+  run(job: W['job'], options: JobOptions<W['event']> = {}): Promise<W['result'] & Waited> {
     return new Promise((resolve, reject) => {
       if (this.#closed) throw draining();
       ensure(this.#models.has(job.key), 'internal', () => `Pool: expected ${job.key} to be loaded, got no such model`);
@@ -147,13 +142,13 @@ export class Pool<Model extends KeyedModel, Job extends Keyed, Result extends ob
     }
   }
 
-  async #runOn({ link, running }: Member<Model, Job, Result, Event>, entry: Entry<Job, Result, Event>): Promise<void> {
+  async #runOn({ link, running }: Member<W>, entry: Entry<W>): Promise<void> {
     const { job, options, queuedAt } = entry;
     const start = performance.now();
     running.add(entry);
     try {
       const question = { type: 'run', job, events: options.onEvent !== undefined } as const;
-      const result = await link.ask(question, { ...options, silenceMs: this.#options.silenceMs });
+      const result = await link.ask(question, { ...options, ...this.#options.patience });
       if (result === undefined) throw new FettleError('internal', `${this.#options.name} answered without a result`);
       options.signal?.throwIfAborted();
       this.admission.took(performance.now() - start);
@@ -165,22 +160,22 @@ export class Pool<Model extends KeyedModel, Job extends Keyed, Result extends ob
     this.#dispatch();
   }
 
-  async #give({ link, loaded, lost }: Member<Model, Job, Result, Event>, model: Model): Promise<void> {
-    await link.ask({ type: 'load', model }, { silenceMs: loadSilenceMs });
+  async #give({ link, loaded, lost }: Member<W>, model: W['model']): Promise<void> {
+    await link.ask({ type: 'load', model }, { timeoutMs: loadTimeoutMs });
     loaded.add(model.key);
     lost.delete(model.key);
     this.#dispatch();
   }
 
   /** Gives a new thread every model. */
-  #equip(member: Member<Model, Job, Result, Event>): void {
+  #equip(member: Member<W>): void {
     member.loaded.clear();
     member.lost.clear();
     for (const model of this.#models.values()) void this.#giveAgain(member, model);
   }
 
   /** Again and again while this thread is there: what did not fit into memory may later. */
-  async #giveAgain(member: Member<Model, Job, Result, Event>, model: Model, pauseMs = 250): Promise<void> {
+  async #giveAgain(member: Member<W>, model: W['model'], pauseMs = 250): Promise<void> {
     const { thread } = member.link;
     const isOver = (): boolean => member.link.thread !== thread || this.#models.get(model.key) !== model;
     await this.#give(member, model).catch((error: unknown) => {

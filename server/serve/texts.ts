@@ -3,7 +3,7 @@ import type { Candidate, GenerateOptions } from '../../training/generate/engine.
 import type { FinishReason } from '../../training/generate/writer.ts';
 import type { Device } from '../../training/run/session.ts';
 import { Pool, type PoolOptions } from './pool.ts';
-import type { KeyedModel, WorkerSettings } from './worker/protocol.ts';
+import type { Work, WorkerSettings } from './worker/protocol.ts';
 
 /** One text, or several, to be written after a prompt. */
 export interface TextJob extends Omit<GenerateOptions, 'signal' | 'onText'> {
@@ -45,7 +45,13 @@ export interface TextPoolChoices {
   readonly script?: URL | undefined;
 }
 
-export type TextPool = Pool<KeyedModel, TextJob, TextResult, TextPiece>;
+export interface TextWork extends Work {
+  readonly job: TextJob;
+  readonly result: TextResult;
+  readonly event: TextPiece;
+}
+
+export type TextPool = Pool<TextWork>;
 
 /**
  * createTextPool: the thread that writes texts, in which all requests share one batch. On WebGPU it stays on the CPU: the pool of
@@ -72,7 +78,7 @@ export function createTextPool({
     workers: 1,
     atOnce: Number.POSITIVE_INFINITY,
     capacity,
-    silenceMs: 60_000,
+    patience: { silenceMs: 60_000 },
     log,
   });
 }

@@ -2,7 +2,7 @@ import '../../training/run/environment.node.ts';
 import { Worker } from 'node:worker_threads';
 import { FettleError } from '../../training/core/errors.ts';
 import { fromPlain } from '../errors.ts';
-import { type FromWorker, type Question, transferable } from './worker/protocol.ts';
+import { type FromWorker, type Question, transferable, type Work } from './worker/protocol.ts';
 
 export interface LinkOptions {
   /** The thread's module, which calls `answerLink`. */
@@ -15,9 +15,15 @@ export interface LinkOptions {
   readonly onStart: () => void;
 }
 
-export interface AskOptions<Event> {
-  /** The thread hangs, and is ended, when nothing at all is heard from it for so long before the answer. */
-  readonly silenceMs: number;
+/** How long a thread may keep a question; then it is ended. */
+export interface Patience {
+  /** In all. */
+  readonly timeoutMs?: number;
+  /** Without anything being heard from it: its event loop hangs. */
+  readonly silenceMs?: number;
+}
+
+export interface AskOptions<Event> extends Patience {
   /** When it is aborted, the thread is asked to stop; the answer still comes. */
   readonly signal?: AbortSignal | undefined;
   readonly onEvent?: ((event: Event) => void) | undefined;
@@ -30,16 +36,17 @@ export class WorkerDied extends FettleError {
   }
 }
 
-interface Asked<Result, Event> {
-  readonly options: AskOptions<Event>;
-  readonly resolve: (result: Result | undefined) => void;
+interface Asked<W extends Work> {
+  readonly askedAt: number;
+  readonly options: AskOptions<W['event']>;
+  readonly resolve: (result: W['result'] | undefined) => void;
   readonly reject: (error: Error) => void;
 }
 
 /** A worker thread that is asked questions; one that dies is replaced, after a pause that grows while they keep dying. */
-export class WorkerLink<Model, Job extends object, Result, Event> {
+export class WorkerLink<W extends Work> {
   readonly #options: LinkOptions;
-  readonly #asked = new Map<number, Asked<Result, Event>>();
+  readonly #asked = new Map<number, Asked<W>>();
   readonly #watch: NodeJS.Timeout;
   #worker: Worker | undefined;
   #lastId = 0;
@@ -64,7 +71,7 @@ export class WorkerLink<Model, Job extends object, Result, Event> {
     const worker = new Worker(script, { workerData });
     const startedAt = performance.now();
     let reason = '';
-    worker.on('message', (message: FromWorker<Result, Event>) => this.#receive(message));
+    worker.on('message', (message: FromWorker<W>) => this.#receive(message));
     worker.on('error', (error) => {
       reason = String(error);
     });
@@ -74,13 +81,14 @@ export class WorkerLink<Model, Job extends object, Result, Event> {
   }
 
   /** Sends a question and waits for its answer; throws {@link WorkerDied} where the thread ends before. */
-  async ask(question: Question<Model, Job>, options: AskOptions<Event>): Promise<Result | undefined> {
+  async ask(question: Question<W>, options: AskOptions<W['event']>): Promise<W['result'] | undefined> {
     const { signal } = options;
     if (this.#worker === undefined) throw new WorkerDied(this.#options.name, 'it is not running');
     const id = ++this.#lastId;
-    this.#heardAt = performance.now();
-    const answer = new Promise<Result | undefined>((resolve, reject) => {
-      this.#asked.set(id, { options, resolve, reject });
+    const askedAt = performance.now();
+    this.#heardAt = askedAt;
+    const answer = new Promise<W['result'] | undefined>((resolve, reject) => {
+      this.#asked.set(id, { askedAt, options, resolve, reject });
     });
     this.#worker.postMessage({ ...question, id }, question.type === 'run' ? transferable(question.job) : []);
     const cancel = (): void => this.#worker?.postMessage({ type: 'cancel', id });
@@ -100,7 +108,7 @@ export class WorkerLink<Model, Job extends object, Result, Event> {
     await this.#worker?.terminate();
   }
 
-  #receive(message: FromWorker<Result, Event>): void {
+  #receive(message: FromWorker<W>): void {
     this.#heardAt = performance.now();
     if (message.type === 'alive') return;
     if (message.type === 'events') {
@@ -126,7 +134,11 @@ export class WorkerLink<Model, Job extends object, Result, Event> {
   }
 
   #checkAlive(): void {
-    const patienceMs = Math.min(...[...this.#asked.values()].map(({ options }) => options.silenceMs));
-    if (performance.now() - this.#heardAt > patienceMs) void this.#worker?.terminate();
+    const now = performance.now();
+    const hangs = [...this.#asked.values()].some(
+      ({ askedAt, options: { timeoutMs = Number.POSITIVE_INFINITY, silenceMs = Number.POSITIVE_INFINITY } }) =>
+        now - askedAt > timeoutMs || now - this.#heardAt > silenceMs,
+    );
+    if (hangs) void this.#worker?.terminate();
   }
 }

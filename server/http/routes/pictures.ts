@@ -45,7 +45,7 @@ async function answer(
 }
 
 /** Milliseconds by stage as the header has them. */
-export const serverTiming = (stages: Readonly<Record<string, number>>): string =>
+const serverTiming = (stages: Readonly<Record<string, number>>): string =>
   Object.entries(stages)
     .map(([stage, ms]) => `${stage};dur=${ms.toFixed(1)}`)
     .join(', ');

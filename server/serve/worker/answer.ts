@@ -3,49 +3,26 @@ import { ensure } from '../../../training/core/errors.ts';
 import type { Session } from '../../../training/run/session.ts';
 import { toPlain } from '../../errors.ts';
 import { lowerPriority } from './priority.ts';
-import {
-  type FromWorker,
-  type Keyed,
-  type KeyedModel,
-  type ToWorker,
-  transferable,
-  type WorkerSettings,
-} from './protocol.ts';
+import { type FromWorker, type ToWorker, transferable, type Work, type WorkerSettings } from './protocol.ts';
 
-/** What a job listens to, and whom it reports to where anyone asked for events. */
-export interface Hooks<Event> {
-  readonly signal: AbortSignal;
-  readonly emit: ((event: Event) => void) | undefined;
-}
-
-/** What is particular to the threads of a kind: how a model is opened and tried out, and how a job is done with it. */
-export interface WorkerParts<
-  Model extends KeyedModel,
-  Opened extends { readonly session: Session },
-  Job extends Keyed,
-  Result extends object,
-  Event,
-> {
-  open(model: Model): Promise<Opened>;
-  run(job: Job, model: Opened, hooks: Hooks<Event>): Promise<Result>;
+/** What is particular to the workers of a pool: how a model is opened and tried out, and how a job is done with it. */
+export interface WorkerParts<W extends Work, Opened extends { readonly session: Session }> {
+  open(model: W['model']): Promise<Opened>;
+  /** `emit` is there where anyone listens. */
+  run(job: W['job'], model: Opened, signal: AbortSignal, emit?: (event: W['event']) => void): Promise<W['result']>;
 }
 
 /** answerLink: what a worker thread does with the messages of its link, until it is ended. */
-export function answerLink<
-  Model extends KeyedModel,
-  Opened extends { readonly session: Session },
-  Job extends Keyed,
-  Result extends object,
-  Event,
->(parts: WorkerParts<Model, Opened, Job, Result, Event>): void {
+export function answerLink<W extends Work, Opened extends { readonly session: Session }>(
+  parts: WorkerParts<W, Opened>,
+): void {
   const port = parentPort;
   ensure(port !== null, 'internal', () => 'answerLink: expected to be called in a worker thread');
   lowerPriority((workerData as WorkerSettings).niceness);
   const models = new Map<string, Promise<Opened>>();
   const running = new Map<number, AbortController>();
-  let events: { readonly id: number; readonly event: Event }[] = [];
-  const send = (message: FromWorker<Result, Event>, transfer: ArrayBuffer[] = []): void =>
-    port.postMessage(message, transfer);
+  let events: { readonly id: number; readonly event: W['event'] }[] = [];
+  const send = (message: FromWorker<W>, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
 
   /** All events of one step in one message. */
   const flush = (): void => {
@@ -53,7 +30,7 @@ export function answerLink<
     events = [];
   };
 
-  async function load(model: Model): Promise<undefined> {
+  async function load(model: W['model']): Promise<undefined> {
     // Versions never change, and this one may be in use.
     const opened = models.get(model.key) ?? parts.open(model);
     models.set(model.key, opened);
@@ -66,26 +43,26 @@ export function answerLink<
   async function unload(key: string): Promise<void> {
     const model = models.get(key);
     models.delete(key);
-    await (await model)?.session.release();
+    await (await model?.catch(() => undefined))?.session.release();
   }
 
-  async function run(id: number, job: Job, listens: boolean): Promise<Result> {
+  async function run(id: number, job: W['job'], listens: boolean): Promise<W['result']> {
     const controller = new AbortController();
     running.set(id, controller);
-    const emit = (event: Event): void => {
+    const emit = (event: W['event']): void => {
       if (events.length === 0) setImmediate(flush);
       events.push({ id, event });
     };
     try {
       const model = await models.get(job.key);
       ensure(model !== undefined, 'internal', () => `answerLink: expected ${job.key} to be loaded, got no such model`);
-      return await parts.run(job, model, { signal: controller.signal, emit: listens ? emit : undefined });
+      return await parts.run(job, model, controller.signal, listens ? emit : undefined);
     } finally {
       running.delete(id);
     }
   }
 
-  async function answer(id: number, work: Promise<Result | undefined>): Promise<void> {
+  async function answer(id: number, work: Promise<W['result'] | undefined>): Promise<void> {
     try {
       const result = await work;
       flush(); // the last ones before the end
@@ -96,7 +73,7 @@ export function answerLink<
     }
   }
 
-  port.on('message', (message: ToWorker<Model, Job>) => {
+  port.on('message', (message: ToWorker<W>) => {
     if (message.type === 'load') void answer(message.id, load(message.model));
     else if (message.type === 'run') void answer(message.id, run(message.id, message.job, message.events));
     else if (message.type === 'unload') void unload(message.key);

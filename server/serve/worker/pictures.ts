@@ -3,8 +3,8 @@ import { ensure } from '../../../training/core/errors.ts';
 import { sizeOf } from '../../../training/core/tensor.ts';
 import { openSession } from '../../../training/run/ort.node.ts';
 import type { Session } from '../../../training/run/session.ts';
-import type { PictureModel, PictureSettings, Progress } from '../pictures.ts';
-import type { PictureJob, PictureResult, PictureSpec, ServedModule, ServedPictureTask } from '../task.ts';
+import type { PictureModel, PictureSettings, PictureWork } from '../pictures.ts';
+import type { PictureSpec, ServedModule, ServedPictureTask } from '../task.ts';
 import { answerLink } from './answer.ts';
 
 // The thread that decodes, runs the model and encodes. The thread that serves HTTP only passes bytes.
@@ -41,8 +41,8 @@ async function tryOut(session: Session, row: ServedPictureTask, spec: PictureSpe
   ensure(result.data.every(Number.isFinite), 'bad-model', () => `${key}: expected finite values, got NaN or infinity`);
 }
 
-answerLink<PictureModel, Opened, PictureJob, PictureResult, Progress>({
+answerLink<PictureWork, Opened>({
   open,
-  run: (job, { session, row, spec }, { signal, emit }) =>
+  run: (job, { session, row, spec }, signal, emit) =>
     row.run(job, session, spec, { signal, onProgress: (done, total) => emit?.({ done, total }) }),
 });

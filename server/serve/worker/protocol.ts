@@ -20,22 +20,30 @@ export interface KeyedModel extends Keyed {
   readonly model: Uint8Array;
 }
 
+/** What the workers of a pool hold, do, answer and report. */
+export interface Work {
+  readonly model: KeyedModel;
+  readonly job: Keyed;
+  readonly result: object;
+  readonly event: unknown;
+}
+
 /** What is answered once, under the id with which it is sent; `events`: whether anyone listens to them. */
-export type Question<Model, Job> =
-  | { readonly type: 'load'; readonly model: Model }
-  | { readonly type: 'run'; readonly job: Job; readonly events: boolean };
+export type Question<W extends Work> =
+  | { readonly type: 'load'; readonly model: W['model'] }
+  | { readonly type: 'run'; readonly job: W['job']; readonly events: boolean };
 
 /** To a worker. */
-export type ToWorker<Model = KeyedModel, Job extends Keyed = Keyed> =
-  | (Question<Model, Job> & { readonly id: number })
+export type ToWorker<W extends Work> =
+  | (Question<W> & { readonly id: number })
   | { readonly type: 'unload'; readonly key: string }
   | { readonly type: 'cancel'; readonly id: number };
 
 /** From a worker. */
-export type FromWorker<Result, Event> =
-  | { readonly type: 'done'; readonly id: number; readonly result?: Result }
+export type FromWorker<W extends Work> =
+  | { readonly type: 'done'; readonly id: number; readonly result?: W['result'] }
   | { readonly type: 'failed'; readonly id: number; readonly error: PlainError }
-  | { readonly type: 'events'; readonly events: readonly { readonly id: number; readonly event: Event }[] }
+  | { readonly type: 'events'; readonly events: readonly { readonly id: number; readonly event: W['event'] }[] }
   /** Now and then, so that a thread that hangs is noticed. */
   | { readonly type: 'alive' };
 

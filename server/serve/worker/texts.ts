@@ -1,13 +1,13 @@
 import { workerData } from 'node:worker_threads';
 import { ensure } from '../../../training/core/errors.ts';
-import { TextEngine } from '../../../training/generate/engine.ts';
+import { type GenerateOptions, TextEngine } from '../../../training/generate/engine.ts';
 import { textModelParts } from '../../../training/generate/text-model.ts';
 import { TextRows } from '../../../training/generate/text-rows.ts';
 import { openSession } from '../../../training/run/ort.node.ts';
 import type { Session } from '../../../training/run/session.ts';
 import { tokenise } from '../../../training/text/tokenise.ts';
 import { beginId, Vocab } from '../../../training/text/vocab.ts';
-import type { TextJob, TextPiece, TextResult, TextSettings } from '../texts.ts';
+import type { TextSettings, TextWork } from '../texts.ts';
 import { answerLink } from './answer.ts';
 import type { KeyedModel } from './protocol.ts';
 
@@ -34,17 +34,12 @@ async function open({ key, model }: KeyedModel): Promise<Opened> {
   return { session, engine: new TextEngine(text, { rows }) };
 }
 
-answerLink<KeyedModel, Opened, TextJob, TextResult, TextPiece>({
+answerLink<TextWork, Opened>({
   open,
-  run: async ({ key: _key, ...options }, { engine }, { signal, emit }) => {
-    const candidates = await engine.write({
-      ...options,
-      signal,
-      ...(emit && {
-        onText: (candidate, text, tokens, finishReason) =>
-          emit({ candidate, text, tokens, ...(finishReason && { finishReason }) }),
-      }),
-    });
+  run: async ({ key: _key, ...options }, { engine }, signal, emit) => {
+    const onText: GenerateOptions['onText'] = (candidate, text, tokens, finishReason) =>
+      emit?.({ candidate, text, tokens, ...(finishReason && { finishReason }) });
+    const candidates = await engine.write({ ...options, signal, ...(emit && { onText }) });
     return { candidates, promptTokens: tokenise(options.prompt).length };
   },
 });
