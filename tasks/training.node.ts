@@ -28,7 +28,7 @@ export interface TrainOptions {
 
 /** The model that a run starts from. */
 export interface Origin {
-  /** For people: `segment@1`, or the path of a file. */
+  /** For people: `NAME@1`, or the path of a file. */
   readonly reference: string;
   readonly bytes: Uint8Array;
   /** Of a version of the store. */
@@ -92,7 +92,7 @@ export interface CardFacts {
   /** One paragraph: the data, whose they are. */
   readonly data: string;
   readonly command: string;
-  /** `segment@1`; omitted for random weights. */
+  /** `NAME@1`; omitted for random weights. */
   readonly startedFrom?: string | undefined;
   readonly licence: string;
 }
@@ -145,7 +145,7 @@ export interface TrainedTask {
   options(verb: Verb): readonly Option[];
   /** Where there is no model to start from yet, `retrain` starts from random weights without being asked to. */
   readonly startsFresh?: boolean;
-  /** Adds the commands that use a model: `fettle restore`. */
+  /** Adds the commands that use a model: `fettle generate`. */
   commands(program: Command, tasks: readonly TrainedTask[]): void;
   contract(): Promise<TaskContract>;
   load(): Promise<Training>;

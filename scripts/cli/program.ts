@@ -11,7 +11,7 @@ import * as serve from './commands/serve.ts';
 import * as summary from './commands/summary.ts';
 import * as training from './commands/training.ts';
 
-/** The names that lead to a command, without the program's: `train segment`. */
+/** The names that lead to a command, without the program's: `models list`. */
 const pathOf = (command: Command): string =>
   command.parent === null ? '' : `${pathOf(command.parent)} ${command.name()}`.trimStart();
 
