@@ -25,7 +25,7 @@ export const requestErrors = {
   'output-too-large': [413, 'the result would have more than 100 megapixels'],
   'too-much-metadata': [413, 'more than 8 MiB or 1000 pieces of text inside a PNG'],
   'unsupported-media-type': [415, 'not `multipart/form-data`, or not `application/json`, as the route requires'],
-  'unsupported-image': [415, 'a format that is not read, such as HEIC or BMP; the text says what to do'],
+  'unsupported-image': [415, 'a format that is not read, such as HEIC or BMP; the text explains what to do'],
   cancelled: [499, 'the client disconnected before the response (in the log only)'],
   internal: [500, 'a bug in fettle'],
   busy: [503, 'too many requests in flight; `Retry-After` gives the delay'],

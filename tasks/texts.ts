@@ -13,7 +13,7 @@ export const textLimits = {
   bodyBytes: 64_000,
 };
 
-/** Text to go on with: something, of at most 8000 UTF-16 units, without control characters and halves of characters. */
+/** Text to continue with: something, of at most 8000 UTF-16 units, without control characters and halves of characters. */
 export const promptText = z
   .string()
   .refine((text) => text.trim() !== '', 'expected some text, got none')

@@ -16,7 +16,7 @@ function wholeNumber(name: string, text: unknown): number {
 }
 
 /**
- * benchOptions: what the command line of a bench says: an option for each of the defaults, of its type (numbers are whole, from 1), and
+ * benchOptions: the command line of a bench: an option for each of the defaults, of its type (numbers are whole, from 1), and
  * `rows`, the names behind them. Of `known` names an unknown one throws, and none are all.
  */
 export function benchOptions<D extends Readonly<Record<string, Option>>>(

@@ -6,7 +6,7 @@
  *     npm run build:ts && node dist/scripts/bench/peers.js [row ...] [--rounds 20] [--threads 2] [--sides node,wasm,ort] [--tfjs DIR]
  *
  * Sides are node, wasm, ort, tfjs-wasm, tfjs-cpu. TensorFlow.js has one thread in Node; it is looked for in DIR, and how to put it there
- * is said when it is missing.
+ * is reported when it is missing.
  */
 import { execFileSync, fork } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';

@@ -16,9 +16,9 @@ import { type ArchitectureName, architectureNames, type EncoderName } from './ar
 export interface Sizes {
   /** When none is given. */
   readonly usual: readonly number[];
-  /** 1 when left out. */
+  /** 1 by default. */
   readonly multiple?: number;
-  /** The multiple when left out. */
+  /** The multiple by default. */
   readonly least?: number;
   readonly most?: number;
 }
@@ -43,7 +43,7 @@ export interface ArchitectureOptions {
   readonly unet?: Omit<DynamicUnetConfig, 'classes'>;
 }
 
-/** Throws `bad-argument` where one of the options says nothing about architecture `name`. */
+/** Throws `bad-argument` where one of the options means nothing for architecture `name`. */
 function checkOptions(name: ArchitectureName, { classes, encoder, unet }: ArchitectureOptions): void {
   const classifies = name === 'unet' || Object.hasOwn(backbones, name);
   ensure(classes === undefined || classifies, 'bad-argument', () => `--classes: expected a classifier, got ${name}`);

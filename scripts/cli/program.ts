@@ -37,7 +37,7 @@ function explained(command: Command, error: CommanderError): Error {
   return new FettleError('bad-argument', message);
 }
 
-/** Errors of a command and of those below it say what is wrong with the line that was typed. */
+/** Errors of a command and of those below it state what is wrong with the line that was typed. */
 function explainErrors(command: Command): void {
   command.exitOverride((error) => {
     throw explained(command, error);

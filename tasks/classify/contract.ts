@@ -22,7 +22,7 @@ export type ClassifyModelSpec = z.infer<typeof classifyModelSpec>;
 export const classifyQuery = z.strictObject({ top: oneToHundred.default(5) });
 export type ClassifyQuery = z.infer<typeof classifyQuery>;
 
-/** Answer of `POST /v1/classify`: the most probable labels, the likeliest first. */
+/** Answer of `POST /v1/classify`: the most probable labels, the most likely first. */
 export interface ClassifyBody {
   readonly labels: readonly { readonly label: string; readonly probability: number }[];
 }

@@ -24,7 +24,7 @@ export interface ClassifyData {
   readonly classes: readonly string[];
   readonly train: readonly ClassItem[];
   readonly valid: readonly ClassItem[];
-  /** Photos that were left out. */
+  /** Photos that were omitted. */
   readonly problems: readonly PhotoProblem[];
 }
 
@@ -57,7 +57,7 @@ export async function inspectPhotos(
   };
 }
 
-/** Share of the photos of each class that is held out where nobody has said which. */
+/** Share of the photos of each class that is held out by default. */
 const validShare = 0.2;
 
 /** Folders that hold the photos to measure with, where there is a folder `train`. */
@@ -88,7 +88,7 @@ function holdOut(items: readonly ClassItem[], seed: number): Pick<ClassifyData, 
 /**
  * readClassifyFolder: photos in a folder for each class, whose name is the class's, with whatever folders below it. Where there are `train` and
  * `valid` (or `val`, `validation`, `test`) with such folders, that split is kept; else a fifth of each class is held out. Photos that
- * cannot be read are left out and listed. Throws `bad-data`.
+ * cannot be read are omitted and listed. Throws `bad-data`.
  */
 export async function readClassifyFolder(folder: string, seed = 1): Promise<ClassifyData> {
   const photos = await listImages(folder);
@@ -129,7 +129,7 @@ export interface ClassifyHealth {
 /** Fewer photos of a class than this teach nothing. */
 const leastPhotos = 4;
 
-/** With fewer than this a class is told badly. */
+/** With fewer than this a class is recognised badly. */
 const fewPhotos = 20;
 
 /** checkClasses: counts the classes and looks for copies of photos. */
@@ -154,10 +154,10 @@ export function checkClasses({ classes, train, valid }: ClassifyData): ClassifyH
 const some = (names: readonly string[]): string =>
   names.slice(0, 5).join(', ') + (names.length > 5 ? ` and ${names.length - 5} more` : '');
 
-/** needClasses: throws `bad-data` unless there is enough of two classes to learn from; says what is there. */
+/** needClasses: throws `bad-data` unless there is enough of two classes to learn from; states what is there. */
 export function needClasses(data: ClassifyData, onNote: ((text: string) => void) | undefined): ClassifyHealth {
   const health = checkClasses(data);
-  for (const { name, reason } of data.problems) onNote?.(`left out ${name}: ${reason}`);
+  for (const { name, reason } of data.problems) onNote?.(`skipped ${name}: ${reason}`);
   onNote?.(
     `classes: ${health.counts.map(({ label, train, valid }) => `${label} ${train} + ${valid} held out`).join(', ')}`,
   );
@@ -170,7 +170,7 @@ export function needClasses(data: ClassifyData, onNote: ((text: string) => void)
   });
   ensure(data.valid.length > 0, 'bad-data', () => 'classify: expected photos to measure with, got none');
   const few = health.counts.filter(({ train }) => train < fewPhotos);
-  if (few.length > 0) onNote?.(`few photos of ${some(few.map(({ label }) => label))}: more would tell them better`);
+  if (few.length > 0) onNote?.(`few photos of ${some(few.map(({ label }) => label))}: more would help`);
   const unmeasured = health.counts.filter(({ valid }) => valid === 0);
   if (unmeasured.length > 0) onNote?.(`none held out of ${some(unmeasured.map(({ label }) => label))}`);
   if (health.shared.length > 0)

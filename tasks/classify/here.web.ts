@@ -7,7 +7,7 @@ interface ClassifyJob extends PhotoJob {
   readonly top: number;
 }
 
-/** The photo's file -> the `top` likeliest labels, likeliest first. */
+/** The photo's file -> the `top` most likely labels, most likely first. */
 export const classifyHere: HereTask<ClassifyJob, readonly LabelProbability[]> = {
   name: 'classify',
   run: async ({ job, model, onDevice, report }) => {

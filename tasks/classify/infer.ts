@@ -42,7 +42,7 @@ export interface LabelProbability {
   readonly probability: number;
 }
 
-/** topLabels: probabilities f32[1,K] of K classes -> the `top` likeliest (all, if there are fewer), likeliest first; of equal ones in the order of the classes. */
+/** topLabels: probabilities f32[1,K] of K classes -> the `top` most likely (all, if there are fewer), most likely first; of equal ones in the order of the classes. */
 export function topLabels(
   { data }: Tensor<'float32'>,
   classes: readonly string[],
@@ -62,7 +62,7 @@ export function topLabels(
     .slice(0, top);
 }
 
-/** classifyPicture: a picture u8 and an open classifier -> the `top` likeliest labels, likeliest first. */
+/** classifyPicture: a picture u8 and an open classifier -> the `top` most likely labels, most likely first. */
 export async function classifyPicture(
   image: Image,
   spec: ClassifyModelSpec,

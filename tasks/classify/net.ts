@@ -92,7 +92,7 @@ export function exportClassify(
 
 const task = 'classify';
 
-/** What an exported classifier says about itself; throws `bad-model` when it is not one of ours. */
+/** The facts of an exported classifier; throws `bad-model` when it is not one of ours. */
 export const classifyModelFacts = (
   model: Uint8Array,
 ): { readonly config: ClassifyNetConfig; readonly facts: ClassifyExportFacts } => ({

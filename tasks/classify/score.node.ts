@@ -8,7 +8,7 @@ import type { ClassifyModelSpec } from './contract.ts';
 import type { ClassItem } from './data.node.ts';
 import { classifyInput } from './infer.ts';
 
-/** How well photos were told. */
+/** How well photos were classified. */
 export interface ClassifyScore {
   readonly accuracy: number;
   /** What one would have by always saying the most frequent class. */
@@ -18,7 +18,7 @@ export interface ClassifyScore {
   readonly report: readonly ClassReport[];
 }
 
-/** scoreOf: what a confusion matrix of classes says; accuracy and majority are NaN without photos. */
+/** scoreOf: the scores of a confusion matrix of classes; accuracy and majority are NaN without photos. */
 export function scoreOf(confusion: Confusion): ClassifyScore {
   const report = classificationReport(confusion);
   const all = report.reduce((sum, { support }) => sum + support, 0);

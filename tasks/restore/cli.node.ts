@@ -56,7 +56,7 @@ const restoredName = (name: string): string => `${basename(name, extname(name))}
 
 const extensions: Readonly<Record<OutputFormat, RegExp>> = { jpeg: /\.jpe?g$/i, png: /\.png$/i, webp: /\.webp$/i };
 
-/** What the file's name says that it will hold. */
+/** What the file's name states that it will hold. */
 function formatOf(path: string): OutputFormat {
   const formats = Object.keys(extensions) as OutputFormat[];
   const format = formats.find((one) => extensions[one].test(path));

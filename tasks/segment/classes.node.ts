@@ -83,7 +83,7 @@ async function usedPlaces(path: string): Promise<ReadonlyMap<number, string> | u
 
 type PaletteKind = 'ids' | 'colors';
 
-/** Whether the used places of a palette fit what `classes.json` says. */
+/** Whether the used places of a palette fit what `classes.json` states. */
 type PlacesFit = (places: ReadonlyMap<number, string>) => boolean;
 
 /** The two ways to read a palette: a place is the class of its number, whose colour it has, or void; or all have colours of the table. */
@@ -93,7 +93,7 @@ function placesFit(classes: readonly NamedId[], given: number | undefined): Read
   const own = new Map(named.map(({ id, rgb: color }) => [id, String(color)]));
   const taken = new Set(own.values());
   const all = new Set(classes.map(({ rgb: color }) => String(color)));
-  // Nobody has said that 255 is void where it shows the colour of a class.
+  // 255 is not void where it shows the colour of a class.
   const isVoid = (place: number, color: string): boolean =>
     place === voidId && (given !== undefined || !taken.has(color));
   return {
@@ -104,7 +104,7 @@ function placesFit(classes: readonly NamedId[], given: number | undefined): Read
 
 /**
  * The first of `kinds` that all palette files fit. Programs that make PNGs small give each file a palette of its own, in which the places
- * mean nothing: only the colours tell. Throws `bad-data` with the files that stand against each.
+ * mean nothing: only the colours do. Throws `bad-data` with the files that stand against each.
  */
 async function paletteKind(
   files: readonly string[],
@@ -125,7 +125,7 @@ async function paletteKind(
       ...(ids ? [`${ids}, whose places have other colours than the classes of these ids`] : []),
       ...(colors ? [`${colors}, which has colours that no class has`] : []),
     ];
-    return `segment: expected palettes that fit the rgb of classes.json, got ${reasons.join(', and ')}; correct rgb, or say "masks": "ids" or "colors" in classes.json`;
+    return `segment: expected palettes that fit the rgb of classes.json, got ${reasons.join(', and ')}; correct rgb, or set "masks": "ids" or "colors" in classes.json`;
   });
   return kind;
 }
@@ -142,7 +142,7 @@ async function kindOfAll(
   const shown = await kindOf(telling, named, voidId);
   if (named.some((one) => one.rgb === undefined) || (shown === 'threshold' && !isPalette)) return shown;
   const kinds: readonly PaletteKind[] = isPalette || shown === 'threshold' ? ['ids', 'colors'] : [shown];
-  // Black and white say what they mean, also where the rgb are for showing only.
+  // Black and white mean the same everywhere, also where the rgb are for showing only.
   const binary = isPalette && named.length === 2 && (await isBlackAndWhite(telling));
   const kind = paletteKind(files, kinds, placesFit(classes, voidId));
   return binary ? kind.catch(() => 'threshold' as const) : kind;
@@ -156,7 +156,7 @@ async function kindOf(mask: string, named: readonly NamedId[], voidId: number | 
   return binary && voidId !== 255 && !(await hasIdsOfTwo(mask, voidId ?? 255)) ? 'threshold' : 'ids';
 }
 
-/** The first of the first masks that shows something, else the first: an empty one tells nothing of its kind. */
+/** The first of the first masks that shows something, else the first: an empty one does not show its kind. */
 async function tellingMask(masks: readonly string[]): Promise<string> {
   for (const mask of masks.slice(0, 50)) {
     // One that cannot be read is named when all pairs are looked at.
@@ -182,7 +182,7 @@ function colorTable(path: string, named: readonly NamedId[], nothing: NamedId | 
 }
 
 /**
- * readClasses: the classes of `classes.json` by id, the void one left out, and how the files `masks` say them. Throws `bad-data`
+ * readClasses: the classes of `classes.json` by id, the void one omitted, and how the files `masks` encode them. Throws `bad-data`
  * unless the ids are 0, 1, ...
  */
 export async function readClasses(path: string, files: readonly string[]): Promise<MaskClasses> {

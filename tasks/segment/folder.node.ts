@@ -49,7 +49,7 @@ async function readTwins(folder: string): Promise<MaskedItem[]> {
   });
 }
 
-/** Share of the pairs that is held out where nobody has said which. */
+/** Share of the pairs that is held out by default. */
 const validShare = 0.2;
 
 /** What is below the folder `valid` is held out, or else a fifth of all. */

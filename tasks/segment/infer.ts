@@ -64,7 +64,7 @@ export const probabilitiesOf =
     (await session.run({ [inputName]: input }))[outputName] as Tensor<'float32'>;
 
 export interface SegmentOptions {
-  /** How large pictures are cut; {@link maskTiles} when not given. */
+  /** How large pictures are cut; {@link maskTiles} by default. */
   readonly tiles?: MaskTileSizes;
   /** Looked at before every run. */
   readonly signal?: AbortSignal;

@@ -54,7 +54,7 @@ export class MaskView {
     this.#view.addEventListener('keydown', (event) => this.#key(event));
   }
 
-  /** How much of the classes' colours there is, 0..1, as the slider says. */
+  /** How much of the classes' colours there is, 0..1, as the slider is set. */
   get opacity(): number {
     return Number(this.#slider.value) / 100;
   }

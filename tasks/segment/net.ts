@@ -41,7 +41,7 @@ export interface SegmentLossConfig {
   /** Id that does not count. */
   readonly voidId: number;
   readonly labelSmoothing: number;
-  /** One weight per class; equal ones when left out. */
+  /** One weight per class; equal ones by default. */
   readonly classWeights?: readonly number[];
 }
 

@@ -41,7 +41,7 @@ new PhotoPage<Segmented>(shell, {
   },
 });
 
-/** Saves what `make` makes of the shown photo, under its name with `what`. What fails is said below the result, which stays. */
+/** Saves what `make` makes of the shown photo, under its name with `what`. Errors are shown below the result, which stays. */
 function onSave(id: string, what: string, make: (of: NonNullable<typeof shown>) => Promise<Blob>): void {
   byId(id).addEventListener('click', async () => {
     if (shown === undefined) return;

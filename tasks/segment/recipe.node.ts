@@ -52,7 +52,7 @@ export interface SegmentRunConfig {
   readonly emaDecay: number;
   /** Random changes of the training pictures, besides the zoom of a stage. */
   readonly augmentation: readonly Transform[];
-  /** How weights that it starts from are treated; like random ones when left out. */
+  /** How weights that it starts from are treated; like random ones by default. */
   readonly fineTune?: FineTuning;
   readonly seed: number;
 }
@@ -155,7 +155,7 @@ function blockOf(
   });
 }
 
-/** Throws unless every pair can be used; says what is there, and which classes never occur. */
+/** Throws unless every pair can be used; states what is there, and which classes never occur. */
 async function needHealthy(
   data: SegmentData,
   onNote: SegmentLearnerOptions['onNote'],

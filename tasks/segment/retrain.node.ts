@@ -24,7 +24,7 @@ export const anyWayUp = (augmentation: readonly Transform[]): readonly Transform
 ];
 
 /**
- * Pictures whose colours say nothing about the classes. A net that sees a few things only learns their colours by heart; here no two
+ * Pictures whose colours say nothing about the classes. A net that sees a few things only memorises their colours; here no two
  * looks at one agree in them, which leaves form and texture.
  */
 export const anyColors = (augmentation: readonly Transform[]): readonly Transform[] => [
@@ -40,7 +40,7 @@ const landscape = (shortSide: number): Size => segmentSize({ width: 4, height: 3
 /** Some tens of photos, starting from a trained model: minutes on two cores. Sizes are of 4:3 photos; see {@link fitToPhotos}. */
 export const segmentRetrainDefaults: SegmentRunConfig = {
   ...segmentRunDefaults,
-  // Whole photos: what tells things apart may be their outline, which a crop cuts.
+  // Whole photos: what distinguishes things may be their outline, which a crop cuts.
   stages: [
     { epochs: 24, size: landscape(112) },
     { epochs: 12, size: landscape(144) },

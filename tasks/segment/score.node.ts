@@ -8,13 +8,13 @@ import { classIds, segmentInput, segmentSize } from './infer.ts';
 /** How well a model that serves does on photos with masks, as it serves: at its own size, against the masks at theirs. */
 export interface SegmentScore {
   readonly shortSide: number;
-  /** Share of the pixels that are right, void ones left out. */
+  /** Share of the pixels that are right, void ones omitted. */
   readonly accuracy: number;
   /** Mean over the classes that occur. */
   readonly meanIou: number;
-  /** Of each class, by id; NaN for one that neither the masks have nor the model says. */
+  /** Of each class, by id; NaN for one that neither the masks have nor the model predicts. */
   readonly iou: readonly number[];
-  /** Labelled (row) and said. */
+  /** Labelled (row) and predicted. */
   readonly confusion: Confusion;
   readonly pictures: number;
   readonly secondsPerPicture: number;
@@ -26,7 +26,7 @@ const sum = (values: Iterable<number>): number => {
   return total;
 };
 
-/** scoreOf: accuracy, IoU of each class (hits / (labelled + said - hits)) and its mean over those that occur, from the counts. */
+/** scoreOf: accuracy, IoU of each class (hits / (labelled + predicted - hits)) and its mean over those that occur, from the counts. */
 export function scoreOf({ classes, counts }: Confusion): Pick<SegmentScore, 'accuracy' | 'meanIou' | 'iou'> {
   const ids = Array.from({ length: classes }, (_, id) => id);
   const at = (label: number, said: number): number => counts[label * classes + said]!;

@@ -48,14 +48,14 @@ function generateCommand(program: Command, tasks: readonly TrainedTask[]): void 
     threadsOption(),
     option('-n, --n <n>', 'texts', whole(1, 64), 1),
     option('--max-tokens <n>', 'tokens of a text at most', whole(1, 10_000), 60),
-    option('--temperature <x>', 'below 1: likely words become likelier; 0: always the likeliest', anyNumber, 0.8),
-    option('--top-k <n>', 'only the n likeliest words; 0: all', whole(0, 1_000_000), 0),
-    option('--top-p <x>', 'only the likeliest words that together have this probability', anyNumber, 0.95),
-    option('--min-p <x>', 'only words with this share of the likeliest one’s probability', anyNumber, 0),
+    option('--temperature <x>', 'below 1: likely words become more likely; 0: always the most likely', anyNumber, 0.8),
+    option('--top-k <n>', 'only the n most likely words; 0: all', whole(0, 1_000_000), 0),
+    option('--top-p <x>', 'only the most likely words that together have this probability', anyNumber, 0.95),
+    option('--min-p <x>', 'only words with this share of the most likely one’s probability', anyNumber, 0),
     option('--repetition-penalty <x>', 'above 1: words that occurred become less likely', anyNumber, 1),
     option('--seed <n>', 'same seed, same texts', whole(0, mostSeed), 1),
     option('--stop <text...>', 'a text ends before any of these'),
-    option('--beams <n>', 'instead of chance, the likeliest texts that a beam of n finds', whole(1, 1000)),
+    option('--beams <n>', 'instead of sampling, the most likely texts that a beam of n finds', whole(1, 1000)),
   ).action((prompt: string, options: Options) => run(command, prompt, options, tasks));
 }
 

@@ -35,7 +35,7 @@ const jobNow = (): TextJob => ({
   device: 'wasm',
 });
 
-/** Spaces alone are no beginning, and a seed out of its range is none; the form says so where it is. */
+/** Spaces alone are no beginning, and a seed out of its range is not valid; the form shows so where it is. */
 function isFilled(): boolean {
   prompt.setCustomValidity(prompt.value.trim() === '' ? 'Write how the post begins.' : '');
   if (!seed.checkValidity()) form.querySelector('details')!.open = true; // what is hidden cannot be pointed at

@@ -57,7 +57,7 @@ export class PostCard {
     this.#showCount();
   }
 
-  /** Says that more would have followed. */
+  /** Marks that more would have followed. */
   cutOff(): void {
     this.#cut.hidden = false;
   }

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import type { ServedTextTask } from '../../server/serve/task.ts';
 import { type GenerateBody, type GenerateEvent, textContract } from './contract.ts';
 
-/** `POST /v1/generate`: texts that go on where a prompt ends. */
+/** `POST /v1/generate`: texts that continue where a prompt ends. */
 export const textTask: ServedTextTask<typeof textContract> = {
   kind: 'text',
   contract: textContract,

@@ -22,7 +22,7 @@ import {
 const noBrowser = whyNoBrowser();
 const names = ['apple', 'pear', 'quince', 'medlar', 'plum', 'sloe', 'cherry'];
 
-/** A small convolutional net with random weights: it knows nothing, and says the same everywhere. */
+/** A small convolutional net with random weights: it knows nothing, and predicts the same everywhere. */
 async function publishTiny(store: TestStore): Promise<void> {
   const config: ClassifyNetConfig = {
     encoder: { kind: 'small', widths: [4, 6, 8], depths: [1, 2, 1] },

@@ -41,7 +41,7 @@ const noBrowser = whyNoBrowser();
 
 const cacheNames = (page: Page): Promise<string[]> => page.evaluate('caches.keys()');
 
-/** The versions that caches hold (their names go on with the hash of the files), each with the number of its files. */
+/** The versions that caches hold (their names continue with the hash of the files), each with the number of its files. */
 const keptModels = (page: Page): Promise<Record<string, number>> =>
   page.evaluate(`(async () => {
     const names = (await caches.keys()).filter((name) => name.startsWith('fettle-model-'));

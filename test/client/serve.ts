@@ -1,6 +1,6 @@
 /*
  * A server in a process of its own, so that tests can stop it, kill it, or let it hang. Arguments: the folder of the
- * store, the port (0 = a free one), the folder of the page (the built one when left out). It tells its parent the URL.
+ * store, the port (0 = a free one), the folder of the page (the built one by default). It tells its parent the URL.
  */
 import { join } from 'node:path';
 import { pino } from 'pino';

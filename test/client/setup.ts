@@ -105,13 +105,13 @@ export function withGamma(png: Buffer): Buffer {
 const keepScale = (page: Page): Promise<void> =>
   page.locator('input[name=scale]:checked').dispatchEvent('change', { bubbles: true });
 
-/** Gives the page a photo and waits until it is restored or an error is shown; returns what the page says of it. */
+/** Gives the page a photo and waits until it is restored or an error is shown; returns what the page states of it. */
 export async function restoreIn(page: Page, photo: Buffer, name = 'photo.png'): Promise<string> {
   await keepScale(page);
   return workIn(page, photo, name);
 }
 
-/** Gives any page a photo; returns what the page says of where it was worked on. */
+/** Gives any page a photo; returns what the page states of where it was worked on. */
 export async function workIn(page: Page, photo: Buffer, name: string): Promise<string> {
   const mimeType = name.endsWith('.jpg') ? 'image/jpeg' : 'image/png';
   await page.locator('#file').setInputFiles({ name, mimeType, buffer: photo });

@@ -27,7 +27,7 @@ async function fill(page: Page, prompt: string, seed: number): Promise<void> {
   await page.locator('#seed').evaluate((field, value) => Object.assign(field, { value }), String(seed));
 }
 
-/** Has posts written; returns what the page says of where. */
+/** Has posts written; returns what the page states of where. */
 async function writeIn(page: Page, prompt: string, seed: number): Promise<string> {
   await fill(page, prompt, seed);
   await page.click('#generate');
@@ -245,7 +245,7 @@ async function writeIn(page: Page, prompt: string, seed: number): Promise<string
       await store?.remove();
     });
 
-    it('goes on on this device when the server hangs, and begins the posts anew', async () => {
+    it('continues on this device when the server hangs, and begins the posts anew', async () => {
       server.signal('SIGSTOP');
       const place = await writeIn(page, 'The cat', 7);
       server.signal('SIGCONT');

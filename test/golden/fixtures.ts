@@ -52,7 +52,7 @@ export function relativeError(a: Tensor, b: Tensor<'float32'>): number {
   return worst / (scale || 1);
 }
 
-/** The largest of the errors that a suite measures, and where: what docs/results.md says beside the bound. */
+/** The largest of the errors that a suite measures, and where: what docs/results.md states beside the bound. */
 export function largestSeen() {
   let [worst, place] = [0, 'nothing measured'];
   return {

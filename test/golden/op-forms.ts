@@ -47,6 +47,6 @@ const forms: Readonly<Record<string, Form>> = {
   logSoftmax: ofX((x, attrs) => o.logSoftmax(x, attrs.axis as number)),
 };
 
-/** How the builder alone says a case, if it can. */
+/** How the builder alone states a case, if it can. */
 export const opForm = ({ op, name }: GoldenCase): Form | undefined =>
   op === 'activation' ? activations[name] && ofX(activations[name]) : forms[op];

@@ -14,7 +14,7 @@ import { type GoldenCase, goldenCases, type NamedTensors, relativeError, tensors
 
 const paramNames = ['w1', 'b1', 'w2', 'b2', 'w3', 'b3'];
 
-/** The net of make_fixtures.py's `conv_net_loss`. PyTorch decays biases too, so here every parameter says it decays. */
+/** The net of make_fixtures.py's `conv_net_loss`. PyTorch decays biases too, so here every parameter states it decays. */
 const convNet = ({ x, labels, ...params }: NamedTensors): Task => ({
   name: 'conv_net',
   inputs: [

@@ -12,13 +12,13 @@ export interface Sample {
   readonly name: string;
   readonly shapes: readonly (readonly number[])[];
   readonly build: (...inputs: Value[]) => Value;
-  /** Inputs are drawn uniformly from [low, high]; [-1, 1] when left out. */
+  /** Inputs are drawn uniformly from [low, high]; [-1, 1] by default. */
   readonly range?: readonly [number, number];
   /** Keeps every input this far from 0 (and from other elements' ties), where the function has a kink. */
   readonly away?: number;
   /** Inputs are distinct, evenly spaced values in random order, so that no step of the check changes which one is largest. */
   readonly distinct?: boolean;
-  /** How many of the inputs, from the first, are differentiated; all when left out. */
+  /** How many of the inputs, from the first, are differentiated; all by default. */
   readonly wrt?: number;
 }
 

@@ -14,9 +14,9 @@ export interface LayerSample {
   /** Shapes of the f32 inputs, drawn from [-1, 1]. */
   readonly shapes: readonly (readonly number[])[];
   readonly build: (scope: Scope, ...inputs: Value[]) => Value;
-  /** True when left out. */
+  /** True by default. */
   readonly training?: boolean;
-  /** Of the central differences: large enough for f32, small where ReLUs must not change sides within it; 1/512 when left out. */
+  /** Of the central differences: large enough for f32, small where ReLUs must not change sides within it; 1/512 by default. */
   readonly step?: number;
 }
 

@@ -12,7 +12,7 @@ export interface ChainModel extends OpenTextModel {
   readonly read: (readonly number[])[];
 }
 
-/** A model that says, by the last word and the number of words so far, how likely each next one is; its state counts the words read. */
+/** A model that states, by the last word and the number of words so far, how likely each next one is; its state counts the words read. */
 export function chainModel(next: (last: string, read: number) => Readonly<Record<string, number>>): ChainModel {
   const [runs, read]: [ChainModel['runs'], ChainModel['read']] = [[], []];
   const run: OpenTextModel['session']['run'] = async ({ words: fed, 'state.0.hidden': state }, fetches) => {

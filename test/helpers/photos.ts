@@ -37,7 +37,7 @@ export function wavyImage(width: number, height: number, seed: number): Image {
   return image;
 }
 
-/** Writes a picture file, its folders too; the extension says which kind: `.png` or `.jpg` (quality 90). */
+/** Writes a picture file, its folders too; the extension states which kind: `.png` or `.jpg` (quality 90). */
 export async function writePhoto(folder: string, name: string, image: Image): Promise<void> {
   const path = join(folder, name);
   await mkdir(dirname(path), { recursive: true });

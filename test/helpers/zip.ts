@@ -1,7 +1,7 @@
 import { crc32 } from '../../training/core/crc32.ts';
 
 export interface ZipOptions {
-  /** Compression method that the directory claims; 0, stored, when left out. */
+  /** Compression method that the directory claims; 0, stored, by default. */
   readonly method?: number;
   /** Sizes, offsets and counts in the 64-bit fields only, as PyTorch writes large files. */
   readonly zip64?: boolean;

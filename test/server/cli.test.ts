@@ -88,7 +88,7 @@ describe('command line: restore and models', function () {
     expect((await run('--force')).restored).to.equal(3);
   });
 
-  it('goes on after a picture that cannot be restored, names it, and exits with 1', async () => {
+  it('continues after a picture that cannot be restored, names it, and exits with 1', async () => {
     await mkdir(join(bench.dir, 'in'));
     await writeFile(join(bench.dir, 'in', 'bad.jpg'), 'no picture');
     await writeFile(join(bench.dir, 'in', 'good.png'), await shade(7));

@@ -43,7 +43,7 @@ describe('server: damaged uploads', function () {
   });
   after(() => bench.end());
 
-  /** Status of one route, whose answer must be whole or say what is wrong. */
+  /** Status of one route, whose answer must be whole or state what is wrong. */
   async function statusOf(task: PictureTask, bytes: Uint8Array): Promise<number> {
     const response = await send(task, server.url, bytes);
     const body = Buffer.from(await response.arrayBuffer());

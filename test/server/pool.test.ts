@@ -57,7 +57,7 @@ describe('server: pool of workers', function () {
     expect(Math.max(...seen)).to.be.below(total / 2);
   }
 
-  it('stops between two tiles when asked to, and goes on with the next job', () => cancelFirst(job));
+  it('stops between two tiles when asked to, and continues with the next job', () => cancelFirst(job));
 
   it('stops between two tiles of a mask too', () => cancelFirst(strip));
 

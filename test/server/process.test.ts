@@ -15,7 +15,7 @@ interface Child {
   readonly exit: Promise<number | null>;
 }
 
-/** `fettle serve` on a free port, once it says where; its folder for temporary files is `tmp`. */
+/** `fettle serve` on a free port, once it states where; its folder for temporary files is `tmp`. */
 async function serve(storeDir: string, tmp: string): Promise<Child> {
   const args = [cli, '--json', 'serve', '--port', '0', '--store', storeDir, '--device', 'cpu', '--workers', '1'];
   const child = spawn(process.execPath, args, {

@@ -84,7 +84,7 @@ describe('a run of a classifier', function () {
       };
       const out = `${kind}-stopped`;
       const first = runClassify({ ...(await given(out)), callbacks: [stopper], signal: controller.signal });
-      expect(await failureOf(first)).to.match(/got stopped .*--resume goes on/);
+      expect(await failureOf(first)).to.match(/got stopped .*--resume continues/);
       expect(await failureOf(runClassify(await given(out)))).to.match(/expected a new folder/);
       const resumed = await runClassify({ ...(await given(out)), resume: true });
       expect([...resumed.weights.keys()]).to.deep.equal([...whole.weights.keys()]);
@@ -176,7 +176,7 @@ describe('fettle retrain classify', function () {
     expect(specOf(classifyContract, two.config)).to.include({ width: 48, height: 48 });
     expect(await readFile(join(two.dir, 'card.md'), 'utf8')).to.include('From classify@1');
 
-    // The same classes again, steps so large that all is forgotten: it is kept, and the better one goes on serving.
+    // The same classes again, steps so large that all is forgotten: it is kept, and the better one continues to serve.
     await fettleJson(dir, 'models', 'use', 'classify@1', '--store', 'store');
     const third = await retrain('--data', 'photos', '--epochs', '1', '--lr', '3', ...short, '--out', 'third');
     expect(third.active).to.equal(false);
@@ -185,7 +185,7 @@ describe('fettle retrain classify', function () {
   });
 
   it('does not put a model to work that tells nothing', async () => {
-    // The same photos in both classes: whatever it says, half of it is right.
+    // The same photos in both classes: whatever it predicts, half of it is right.
     for (const label of ['one', 'other'])
       await cp(join(dir, 'two', 'dots'), join(dir, 'same', label), { recursive: true });
     const args = ['--data', 'same', '--store', 'useless', '--device', 'cpu', '--threads', '1', '--size', '48'];

@@ -35,7 +35,7 @@ describe('fettle train', function () {
     );
     expect(stopped.code, stopped.stderr).to.equal(130);
     expect(stopped.stderr).to.match(/stopping after this batch/);
-    expect(stopped.stderr).to.match(/fettle: train restore: expected 3 epochs, got stopped.*--resume goes on/);
+    expect(stopped.stderr).to.match(/fettle: train restore: expected 3 epochs, got stopped.*--resume continues/);
     expect(await readdir(join(dir, 'a'))).to.include('checkpoint.safetensors');
 
     const again = await fettle({ cwd: dir }, ...train, '--epochs', '3', '--out', 'a');
@@ -67,7 +67,7 @@ describe('fettle train', function () {
     expect((await fettleJson(dir, ...run, '--resume')).rows).to.have.length(1);
   });
 
-  it('goes on without pictures that cannot be read or are too small, and names them', async () => {
+  it('continues without pictures that cannot be read or are too small, and names them', async () => {
     await writePhotos(join(dir, 'mixed'), 5);
     await writeFile(join(dir, 'mixed', 'broken.jpg'), 'no picture');
     await writePhoto(join(dir, 'mixed'), 'tiny.png', plainImage(20, 20, 90));

@@ -9,8 +9,8 @@ import { runFolder } from '../../training/runs/run-folder.node.ts';
 import { demanding, spiralOptions } from '../helpers/tiny-tasks.ts';
 
 /*
- * A small training in a process of its own, to be killed. It says where it begins (`from STEP`), each update that is on
- * disk (`saved STEP`), and `done` at the end. With `hold` it says `in <operation> <file>` when a save comes to such an
+ * A small training in a process of its own, to be killed. It states where it begins (`from STEP`), each update that is on
+ * disk (`saved STEP`), and `done` at the end. With `hold` it states `in <operation> <file>` when a save comes to such an
  * operation, and stays there until it is killed.
  */
 
@@ -37,7 +37,7 @@ const nameOf = (operation: string, path: string): string => `${operation} ${base
 const isHere = (operation: string, path: string): boolean =>
   hold !== undefined && step >= hold.step && nameOf(operation, path).startsWith(hold.at);
 
-/** Says where it is, and stays there for good. */
+/** States where it is, and stays there for good. */
 async function stay(operation: string, path: string): Promise<void> {
   say(`in ${nameOf(operation, path)}`);
   setInterval(() => {}, 1000);

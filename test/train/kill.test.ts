@@ -14,7 +14,7 @@ import type { KillChildOptions } from './kill-child.ts';
 const child = fileURLToPath(new URL('./kill-child.js', import.meta.url));
 /** More kills than in a usual run, for those who want to be sure: `FETTLE_KILLS=200`. */
 const kills = Number(process.env.FETTLE_KILLS ?? 20);
-/** Enough for that many kills, even though a run goes on a little before each. 3 updates an epoch. */
+/** Enough for that many kills, even though a run continues a little before each. 3 updates an epoch. */
 const epochs = Math.max(12, kills);
 
 /** Places in a save, in the order of a save at the end of an epoch: `<operation> <file>`, before the operation is over. */
@@ -153,7 +153,7 @@ describe(`a training that is killed ${kills} times`, function () {
       const ended = await train(run, momentOf(i));
       expect(ended.killed, `kill ${i}: ${ended.output}`).to.equal(true);
       expect(ended.output).not.to.match(/^note/m);
-      expect(ended.from, 'goes on from what was saved').to.equal(saved);
+      expect(ended.from, 'continues from what was saved').to.equal(saved);
       await checkFolder(run.out, ended);
       saved = await stepIn(run.out).catch(() => 0);
       if (ended.place !== undefined) killedIn.push(ended.place);

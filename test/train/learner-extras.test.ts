@@ -33,7 +33,7 @@ describe('cutmix', () => {
   it('puts one rectangle of another item into each picture; the mixture is by area', async () => {
     const [items, channels, height, width] = [3, 2, 6, 8] as const;
     const plane = height * width;
-    // Every value says its item: 1, 2 or 3.
+    // Every value states its item: 1, 2 or 3.
     const x = tensorOf(
       [items, channels, height, width],
       Array.from({ length: items * channels * plane }, (_, i) => 1 + Math.floor(i / (channels * plane))),

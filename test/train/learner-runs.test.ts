@@ -161,7 +161,7 @@ describe('runs of a Learner that are kept', function () {
     await begin({ ...plain, wd: 0.01, optimizer: adamw, hyper: { beta2: 0.99 } }, []);
   });
 
-  it('given again in the same learner after a failure, it goes on as in a new one', async () => {
+  it('given again in the same learner after a failure, it continues as in a new one', async () => {
     const whole = await run('whole', []);
     const learner = await createLearner(spiralOptions(demanding()));
     const train = (callbacks: Callback[]): Promise<unknown> =>

@@ -22,7 +22,7 @@ async function spiralLearner(overrides: Partial<LearnerOptions> = {}): Promise<L
   return learner;
 }
 
-/** A metric that says the given numbers, one per epoch. */
+/** A metric that states the given numbers, one per epoch. */
 function scripted(...values: number[]): Metric {
   let epoch = 0;
   return { name: 'scripted', start: () => ({ add: () => {}, value: () => values[epoch++]! }) };

@@ -45,7 +45,7 @@ function train(options: ChildOptions, killAt?: { readonly step: number; readonly
   });
 }
 
-/** Everything in a run's folder that training decides; times are left out. */
+/** Everything in a run's folder that training decides; times are omitted. */
 async function outcome(out: string): Promise<unknown> {
   const file = decodeCheckpoint(await readFile(join(out, checkpointFiles.latest)));
   const best = decodeSafetensors(await readFile(join(out, checkpointFiles.best)));
@@ -108,7 +108,7 @@ describe('resuming a training', function () {
     expect((await readdir(run.out)).filter((name) => name.endsWith('.tmp'))).to.deep.equal([]);
   });
 
-  it('killed while a file is being written, it goes on from the file before', async () => {
+  it('killed while a file is being written, it continues from the file before', async () => {
     const run = options('writing');
     let left = 0;
     // Odd syncs are of files, even ones of the folder that they were renamed in.
@@ -124,7 +124,7 @@ describe('resuming a training', function () {
     expect((await readdir(run.out)).filter((name) => name.endsWith('.tmp'))).to.deep.equal([]);
   });
 
-  it('a second run in the same folder is refused while the first one goes on', async () => {
+  it('a second run in the same folder is refused while the first one continues', async () => {
     const run = options('shared');
     const first = train(run, { step: 8, afterMs: 4000 });
     let second: Ended | undefined;

@@ -143,7 +143,7 @@ interface Outcome {
 describe('fettle retrain segment', function () {
   this.timeout(600_000);
 
-  it('makes a model of other classes, keeps a licence for research alone, and then goes on from it', () =>
+  it('makes a model of other classes, keeps a licence for research alone, and then continues from it', () =>
     withFolder(async (folder) => {
       await writeDiscs(join(folder, 'data'), 16);
       const store = join(folder, 'store');
@@ -277,7 +277,7 @@ describe('what a run of segmentation starts from', () => {
         open: (model) => openSession(model, { threads: 1 }),
         signal: AbortSignal.abort(),
       });
-      expect(await failureOf(stopped)).to.match(/--resume goes on/);
+      expect(await failureOf(stopped)).to.match(/--resume continues/);
       expect(notes).to.include('never in the masks to train on, so not learnt: two, three');
       expect(notes).to.include('never in the masks held out, so not measured: zero, three');
       expect(notes.join('\n')).to.include('class weights 1.00 1.00 1.00 1.00');
@@ -316,7 +316,7 @@ describe('what a run of segmentation starts from', () => {
           callbacks: [stopper],
           signal: controller.signal,
         });
-        expect(await failureOf(stopped)).to.match(/--resume goes on/);
+        expect(await failureOf(stopped)).to.match(/--resume continues/);
         const resumed = await runSegment({ ...options, out, resume: true });
         expect(resumed.best.metrics).to.deep.equal(whole.best.metrics);
         for (const [name, values] of whole.weights)

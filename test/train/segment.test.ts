@@ -128,7 +128,7 @@ describe('train segment', function () {
         },
       };
       const first = runSegment({ ...(await options(out)), callbacks: [stopper], signal: controller.signal });
-      expect(await failureOf(first)).to.match(/expected 4 epochs, got stopped .*--resume goes on/);
+      expect(await failureOf(first)).to.match(/expected 4 epochs, got stopped .*--resume continues/);
       expect(await failureOf(runSegment(await options(out)))).to.match(/expected a new folder/);
       await runSegment({ ...(await options(out)), resume: true });
       const [whole, resumed] = await Promise.all(

@@ -13,7 +13,7 @@ import { makeVocab, type Vocab } from '../../training/text/vocab.ts';
 
 const open = (graph: Uint8Array) => openSession(graph, { threads: 1 });
 
-/** Who bites whom: the same words in both classes, so that a bag of them says nothing. */
+/** Who bites whom: the same words in both classes, so that a bag of them carries no information. */
 function stories(count: number, seed: number): { readonly text: string; readonly label: number }[] {
   const rng = createRng(seed);
   const pick = (words: readonly string[]): string => words[rng.int(0, words.length - 1)]!;

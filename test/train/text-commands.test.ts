@@ -30,7 +30,7 @@ function table(count: number): string {
 describe('fettle train, generate, retrain text', function () {
   this.timeout(180_000);
 
-  it('trains, is stopped and goes on in the same bits, writes, and is fine-tuned on posts', async () => {
+  it('trains, is stopped and continues in the same bits, writes, and is fine-tuned on posts', async () => {
     await withFolder(async (folder) => {
       const data = join(folder, 'numbers');
       await writeFile(`${data}.txt`, paragraphs(1, 900));
@@ -78,7 +78,7 @@ describe('fettle train, generate, retrain text', function () {
       expect(tuned.after).to.be.below((tuned.before as number) / 2);
       expect(existsSync(join(folder, 'models', 'text', '2', 'card.md'))).to.equal(true);
 
-      // Steps far too long make it worse than what serves, which goes on serving.
+      // Steps far too long make it worse than what serves, which continues to serve.
       const again = [...posts.slice(0, 2), '--store', 'models', '--epochs', '1', '--lr', '1', ...sizes.slice(4)];
       const worse = await fettleJson(folder, 'retrain', 'text', ...again, '--out', 'worse');
       expect(worse).to.include({ name: 'text', version: 3, active: false });

@@ -130,7 +130,7 @@ export interface MaskOptions {
   readonly classes: readonly string[];
   /** The id of pixels that belong to no class; a loss leaves them out. May be one of the classes' ids or 255, say. */
   readonly ignoreId?: number;
-  /** How the files encode the ids: as they are (when omitted), by a colour for each class, or black and white. */
+  /** How the files encode the ids: as they are (by default), by a colour for each class, or black and white. */
   readonly maskForm?: MaskForm;
 }
 

@@ -79,11 +79,11 @@ function numberColumn(rows: readonly TableRow[], name: string): NumberColumn {
   const filled = rows.map((row, i) => numberIn(row, name, i)).map((value) => (Number.isNaN(value) ? median : value));
   const mean = filled.reduce((sum, value) => sum + value, 0) / filled.length;
   const variance = filled.reduce((sum, value) => sum + (value - mean) ** 2, 0) / filled.length;
-  // A column of one value says nothing, whatever it is divided by.
+  // A column of one value carries no information, whatever it is divided by.
   return { name, mean, std: Math.sqrt(variance) || 1, median };
 }
 
-/** The suffix of the column that says whether a number is missing. */
+/** The suffix of the column that states whether a number is missing. */
 const missingSuffix = ' missing';
 
 /** What the training rows say of the columns. Where numbers are missing, that they are is a category of its own. */

@@ -17,7 +17,7 @@ import { adamw, sgd } from '../optim/optimizers.ts';
 export const ortDomain = 'com.microsoft';
 
 export interface OrtOptimizerOptions {
-  /** `adamw` (when omitted) or `sgd`: the runtime's training has no others. */
+  /** `adamw` (by default) or `sgd`: the runtime's training has no others. */
   readonly optimizer?: OptimizerDef;
   /** Of the optimiser, besides its defaults; without `lr`. One value for all parameters. */
   readonly hyper?: Readonly<Record<string, number>>;

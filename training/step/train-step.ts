@@ -35,7 +35,7 @@ export interface Task<I extends TaskInputs = TaskInputs> {
     inputs: InputValues<I>,
   ): { readonly loss: Value; readonly outputs?: Readonly<Record<string, Value>> };
   /**
-   * How the time steps of recurrent layers are written: `unrolled` (when omitted) runs on every device; `scan` has a fraction of
+   * How the time steps of recurrent layers are written: `unrolled` (by default) runs on every device; `scan` has a fraction of
    * the nodes and is quicker on the CPU.
    */
   readonly loops?: LoopForm;

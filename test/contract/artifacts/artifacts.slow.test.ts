@@ -13,7 +13,7 @@ import { distance, mlp, startState } from '../../helpers/ort-cases.ts';
 import { ortTrainer } from '../../helpers/ort-training.ts';
 import { openCpu, spiralLoader, spiralOptions, spirals } from '../../helpers/tiny-tasks.ts';
 
-/** Trains from the four files alone, on sessions of stock ONNX Runtime, as docs/reference/artifacts.md says it is done. */
+/** Trains from the four files alone, on sessions of stock ONNX Runtime, as docs/reference/artifacts.md states it is done. */
 class FromFiles {
   readonly weights = new Map<string, Float32Array>();
   readonly #shapes = new Map<string, readonly number[]>();

@@ -14,7 +14,7 @@ const page = 'docs/reference/artifacts.md';
 describe('docs/reference/artifacts.md', function () {
   this.timeout(60_000);
 
-  it('the example writes both forms, and each goes on training', () =>
+  it('the example writes both forms, and each continues training', () =>
     withFolder(async (folder) => {
       const printed = runExample(examplesOf(page)[0]!, folder);
       expect(printed).to.equal('head.bias head.weight hidden.bias hidden.weight 20 20\n');

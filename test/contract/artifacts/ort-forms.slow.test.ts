@@ -157,7 +157,7 @@ describe('ORT artifacts: what goes beyond a plain training', function () {
     await expectSame(await follow(mlp, startState(mlp.task), { hyper }, run));
   });
 
-  it('goes on from moments and step', async () => {
+  it('continues from moments and step', async () => {
     const state = startState(mlp.task);
     const first = await compileStep(mlp.task, openCpu);
     const optimizer = await compileOptimizer(adamw, state, openCpu);

@@ -14,7 +14,7 @@ import { checks } from './jobs.ts';
 import { netNames, trainNet } from './nets.ts';
 
 /*
- * One contract for every backend. What a backend cannot do, or need not, is a skip that says why.
+ * One contract for every backend. What a backend cannot do, or need not, is a skip that states why.
  */
 
 const parts = ['sessions', 'exported models', 'functions with gradients', 'training'] as const;
@@ -130,7 +130,7 @@ const suites: Readonly<Record<Part, (ask: Ask, name: BackendName) => void>> = {
   },
 };
 
-/** Backends of which it is known before they are started that they are not here: one skip says so for all of their tests. */
+/** Backends of which it is known before they are started that they are not here: one skip states so for all of their tests. */
 const absent: Readonly<Partial<Record<BackendName, string>>> = {
   cuda: await chooseDevice('cuda').then(() => '', messageOf),
 };

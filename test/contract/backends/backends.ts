@@ -21,7 +21,7 @@ export interface Running {
   stop(): Promise<void>;
 }
 
-/** Starts it, or says in words why it cannot run here. */
+/** Starts it, or states in words why it cannot run here. */
 export type StartBackend = () => Promise<Running | string>;
 
 const inThisProcess: StartBackend = async () => {

@@ -4,7 +4,7 @@ import { messageOf } from '../../../training/core/errors.ts';
 import { chooseDevice, type NodeDevice, openSession } from '../../../training/run/ort.node.ts';
 import { doJob, type Job, type OpenJob } from './jobs.ts';
 
-/** What the process says: that the device is there, why it is not, or the answer to a job. */
+/** What the process states: that the device is there, why it is not, or the answer to a job. */
 export type ChildMessage =
   | { readonly kind: 'ready' }
   | { readonly kind: 'absent'; readonly reason: string }

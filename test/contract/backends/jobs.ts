@@ -9,7 +9,7 @@ import { type TrainJob, trainNet } from './nets.ts';
  */
 
 export interface OpenJobOptions {
-  /** No node may fall back to the CPU, where the backend can say so. */
+  /** No node may fall back to the CPU, where the backend can state so. */
   readonly strict?: boolean;
 }
 export type OpenJob = (model: Uint8Array, options?: OpenJobOptions) => Promise<Session>;

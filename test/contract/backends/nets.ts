@@ -13,7 +13,7 @@ import { createState, initState } from '../../../training/step/state.ts';
 import type { Task } from '../../../training/step/train-step.ts';
 
 /*
- * Small forms of the nets that fettle trains, to be trained for some steps on every backend: their losses say whether all
+ * Small forms of the nets that fettle trains, to be trained for some steps on every backend: their losses state whether all
  * of forward, gradient and update agree. Nothing here knows where it runs.
  */
 

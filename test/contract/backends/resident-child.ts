@@ -101,7 +101,7 @@ const stopAt = (epoch: number, batch: number): Callback => ({
   },
 });
 
-/** Callbacks that read and write the numbers; one of them does not say which. */
+/** Callbacks that read and write the numbers; one of them does not state which. */
 function meddling(): readonly Callback[] {
   const halve: Callback = {
     name: 'halve',

@@ -12,7 +12,7 @@ import { crossEntropyLoss, mseLoss } from '../../../training/nn/losses.ts';
 import { openCpu } from '../../helpers/tiny-tasks.ts';
 
 const effects: Readonly<Record<string, number>> = { Oslo: 1.5, Riga: -1, Turin: 0.25 };
-/** Houses: price = rooms - 3 + effect of the city + a small noise; every tenth area is missing and says nothing. */
+/** Houses: price = rooms - 3 + effect of the city + a small noise; every tenth area is missing and carries no information. */
 function houses(count: number): TableRow[] {
   const rng = createRng(1, 'houses');
   return Array.from({ length: count }, (_, i) => {

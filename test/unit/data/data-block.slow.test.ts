@@ -75,7 +75,7 @@ describe('data block: loaders', () => {
       expect(await sizes('fill')).to.deep.equal([4, 4, 4]);
     }));
 
-  it('unreadable items are named and counted: replaced in training, left out in validation', () =>
+  it('unreadable items are named and counted: replaced in training, omitted in validation', () =>
     withFolder(async (folder) => {
       await writeSet(folder);
       for (const name of ['train/cat/broken.png', 'valid/dog/broken.png'])

@@ -205,7 +205,7 @@ describe('loader of damaged pictures', () => {
       expect(error).to.have.property('code', 'bad-data');
     }));
 
-  it('stops in the middle of an epoch and goes on with another', () =>
+  it('stops in the middle of an epoch and continues with another', () =>
     withFolder(async (folder) => {
       const items = await writePhotos(folder, 12);
       const expected = (await collect({ ...base, items }, 1)).batches;

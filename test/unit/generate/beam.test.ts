@@ -3,7 +3,7 @@ import { beamSearch } from '../../../training/generate/beam.ts';
 import { chainModel } from '../../helpers/chain-model.ts';
 
 describe('beam search', () => {
-  // The likeliest first word leads to a worse text.
+  // The most likely first word leads to a worse text.
   const model = chainModel(
     (last) => ({ xxbos: { a: 0.6, b: 0.4 }, a: { c: 0.3, '.': 0.3, a: 0.4 }, b: { c: 1 } })[last] ?? { xxbos: 1 },
   );

@@ -52,7 +52,7 @@ describe('metrics of the learner', () => {
   });
 
   it('look along the axis of the classes', () => {
-    // [N,C,2]: position 0 says class 0, position 1 class 1.
+    // [N,C,2]: position 0 states class 0, position 1 class 1.
     const perPixel = tensorOf([1, 2, 2], [5, 0, 1, 7]);
     expect(over(metrics.accuracy(), [[perPixel, labels(0, 1)]])).to.equal(1);
     expect(over(metrics.accuracy({ axis: -1 }), [[perPixel, labels(0, 1)]])).to.equal(1);

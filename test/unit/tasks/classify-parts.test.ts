@@ -62,7 +62,7 @@ describe('a folder of classes', () => {
       );
     }));
 
-  it('photos that cannot be read are left out and named', () =>
+  it('photos that cannot be read are skipped and named', () =>
     withFolder(async (folder) => {
       await writeClasses(folder, { cat: 6, dog: 6 });
       await writeFile(join(folder, 'dog', 'broken.jpg'), 'no picture');
@@ -70,7 +70,7 @@ describe('a folder of classes', () => {
       expect(data.problems.map(({ name }) => name)).to.deep.equal(['dog/broken.jpg']);
       const notes: string[] = [];
       needClasses(data, (text) => notes.push(text));
-      expect(notes[0]).to.match(/left out dog\/broken\.jpg: ./);
+      expect(notes[0]).to.match(/skipped dog\/broken\.jpg: ./);
     }));
 
   it('one class, too few photos, and photos without a class are refused', () =>

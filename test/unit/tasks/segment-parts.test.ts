@@ -286,7 +286,7 @@ describe('a loader whose pictures grow', () => {
         expect(await batches(epoch, from)).to.deep.equal((await batches(epoch)).slice(from));
   });
 
-  it('stages follow each other; the last one goes on', () => {
+  it('stages follow each other; the last one continues', () => {
     expect([0, 1, 2, 3].map((epoch) => stageOf(stages, epoch))).to.deep.equal([0, 0, 1, 1]);
   });
 });

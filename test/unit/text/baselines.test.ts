@@ -3,7 +3,7 @@ import { createRng } from '../../../training/core/rng.ts';
 import { frequentTags, logisticRegression, naiveBayes } from '../../../training/text/baselines.ts';
 import { inPieces, type LabelledText, taggedTexts } from '../../../training/text/labelled.ts';
 
-/** Words 0..9 are a bit more frequent in class 0, 10..19 in class 1; the order says nothing. */
+/** Words 0..9 are a bit more frequent in class 0, 10..19 in class 1; the order carries no information. */
 function bags(count: number, seed: number): LabelledText[] {
   const rng = createRng(seed);
   return Array.from({ length: count }, (_, i) => {

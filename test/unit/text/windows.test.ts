@@ -42,7 +42,7 @@ describe('windows of a text', () => {
     }
   });
 
-  it('have a shorter last one, unless it is to be left out', async () => {
+  it('have a shorter last one, unless it is to be omitted', async () => {
     const options = { tokens: text(24), batchSize: 2, bptt: 4 };
     expect((await all(textWindows(options))).map(({ y }) => y.dims[1])).to.deep.equal([4, 4, 3]);
     expect((await all(textWindows({ ...options, dropLast: true }))).map(({ y }) => y.dims[1])).to.deep.equal([4, 4]);

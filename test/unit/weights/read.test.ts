@@ -30,7 +30,7 @@ interface Listed {
   readonly values: readonly (number | boolean | string)[];
 }
 
-/** What odd.json says of a number as our tensors hold it. */
+/** What odd.json states of a number as our tensors hold it. */
 const plain = (value: number | bigint, like: number | boolean | string | undefined): unknown => {
   if (typeof like === 'string') return String(value).replace('Infinity', 'inf');
   return typeof like === 'boolean' ? value === 1 : Number(value);
