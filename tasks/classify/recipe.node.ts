@@ -95,7 +95,7 @@ export const classifyRunDefaults: ClassifyRunConfig = {
 export interface ClassifyStart {
   /** Names of the encoder's parameters begin with `encoder.`, those of the head with `head.`. */
   readonly weights: Weights;
-  /** Whether the head's are taken too: it tells the same classes. */
+  /** Whether the head's are taken too: it has the same classes. */
   readonly head: boolean;
 }
 

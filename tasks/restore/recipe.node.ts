@@ -99,7 +99,7 @@ export interface RestoreRunResult {
 /** Decoded photos kept in memory, so that a small data set is decoded once and a large one in bounded memory. */
 const decodedCacheBytes = 3e8;
 
-/** Held-out pictures beyond these are not looked at: more would not tell more, and each epoch has to wait for them. */
+/** Held-out pictures beyond these are not looked at: more would add little, and each epoch has to wait for them. */
 const mostScored = 400;
 
 interface Items {

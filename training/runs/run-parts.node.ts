@@ -79,7 +79,7 @@ export async function trainRun(
     ? await learner.fineTune(epochs - frozen, { ...tune, ...common })
     : await learner.fitOneCycle(epochs, lr, { ...cycle, ...common });
   ensure(rows.length >= epochs, 'stopped', () => {
-    return `${where}: expected ${epochs} epochs, got stopped in epoch ${rows.length}; what is done is in ${out}, the same command with --resume goes on`;
+    return `${where}: expected ${epochs} epochs, got stopped in epoch ${rows.length}; what is done is in ${out}, the same command with --resume continues`;
   });
   return { rows, phase: tune ? { folder: join(out, 'all'), rows: rows.slice(frozen) } : { folder: out, rows } };
 }
