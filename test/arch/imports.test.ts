@@ -7,6 +7,8 @@ import { closure, layers } from './layers.ts';
 
 /** Rooms whose code runs anywhere a model is used: in training, on the server and in the browser. */
 const shared = String.raw`training/(core|pictures|text|generate)/|tasks/(?!served)\w+\.ts$`;
+/** What measures and ships a task's models: run by hand, in Node, and no part of the package. */
+const experiments = /^tasks\/\w+\/results\//;
 /** What a file may import, by where it lies; the first that fits counts. Nothing below what is named is implied. */
 const reach: readonly (readonly [from: RegExp, to: RegExp])[] = [
   [/^tasks\/served\.ts$/, /^(tasks\/(task|\w+\/serve\.node)\.ts|server\/serve\/task\.ts)$/],
@@ -21,6 +23,7 @@ const reach: readonly (readonly [from: RegExp, to: RegExp])[] = [
     new RegExp(`^(${shared}|client/|tasks/\\w+/(contract\\.ts|infer\\.ts|[\\w-]+(\\.web\\.ts|\\.jpg\\?url)$))`),
   ],
   [/^tasks\/.*\/cli\.node\.ts$/, /^(training|models|tasks|server|scripts\/cli)\//],
+  [experiments, /^(training|models|tasks|server|scripts)\//],
   // Where the tables come in: the build of the pages, and the browser's worker.
   [/^client\/vite\.config\.ts$/, /^(scripts\/repo\/pages|tasks\/contracts)\.ts$/],
   [/^client\/local\/worker\.ts$/, /^(client\/|tasks\/here\.web\.ts$)/],
@@ -60,13 +63,14 @@ const sharpOnce = 'sharp, as it is set up, comes from training/pictures/sharp.no
 /** The reason an edge is forbidden, or null. */
 function offence(edge: Edge): string | null {
   const { from, to } = edge;
+  if (experiments.test(to) && !experiments.test(from)) return 'nothing imports the experiments of a task';
   const rule = reach.find(([where]) => where.test(from));
   if (rule !== undefined && isOwn(edge)) {
     if (rule[1].test(to)) return null;
     if (/^(client\/|tasks\/.*\.web\.ts)/.test(from) && to === 'server/contract.ts' && edge.typeOnly) return null;
     return `files like ${rule[0].source} may import only ${rule[1].source}`;
   }
-  return /^(training|models|tasks)\//.test(from) ? libraryOffence(edge) : null;
+  return /^(training|models|tasks)\//.test(from) && !experiments.test(from) ? libraryOffence(edge) : null;
 }
 
 function libraryOffence(edge: Edge): string | null {
@@ -153,6 +157,7 @@ describe('who may import whom', () => {
     expect(bad('training/nn/a.ts', "import { readFile } from 'node:fs/promises';")).to.not.include(null);
     expect(bad('server/a.ts', "import { grad } from '../training/grad/backward.ts';")).to.not.include(null);
     expect(bad('tasks/a/infer.ts', "import { net } from './net.ts';")).to.not.include(null);
+    expect(bad('tasks/a/recipe.node.ts', "import { x } from './results/a.ts';")).to.not.include(null);
     expect(
       bad('tasks/a/contract.ts', "import { z } from 'zod';\nimport { side } from '../pictures.ts';"),
     ).to.deep.equal([null, null]);

@@ -1,21 +1,21 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readSegmentFolder, type SegmentData } from '../../tasks/segment/folder.node.ts';
-import { exportSegment } from '../../tasks/segment/net.ts';
-import type { SegmentRunConfig } from '../../tasks/segment/recipe.node.ts';
-import { type SegmentScore, scoreSegment } from '../../tasks/segment/score.node.ts';
-import type { EpochRow, Progress } from '../../training/loop/recorder.ts';
-import { openSession } from '../../training/run/ort.node.ts';
-import { checkpointFiles } from '../../training/runs/checkpoint.node.ts';
-import { decodeSafetensors } from '../../training/weights/safetensors.ts';
-import { dataFolder } from './data.ts';
-import { shipSegment } from './ship-segment.ts';
+import { dataFolder } from '../../../scripts/results/data.ts';
+import type { EpochRow, Progress } from '../../../training/loop/recorder.ts';
+import { openSession } from '../../../training/run/ort.node.ts';
+import { checkpointFiles } from '../../../training/runs/checkpoint.node.ts';
+import { decodeSafetensors } from '../../../training/weights/safetensors.ts';
+import { readSegmentFolder, type SegmentData } from '../folder.node.ts';
+import { exportSegment } from '../net.ts';
+import type { SegmentRunConfig } from '../recipe.node.ts';
+import { type SegmentScore, scoreSegment } from '../score.node.ts';
+import { shipSegment } from './ship.ts';
 
 /*
  * Accuracy (void masked), mean IoU and IoU of each class of a run of `fettle train segment` on CamVid, against the masks at their own
  * size, 480 x 360. The size at which pictures go through the net is chosen on the validation part; the test part is measured
  * at that size and decides nothing.
- *   node dist/scripts/results/segment.js [RUN_FOLDER ...] [--ship]
+ *   node dist/tasks/segment/results/camvid.js [RUN_FOLDER ...] [--ship]
  * Of several runs, each of which started from the one before, the last is measured. --ship puts its model into models/zoo/segment/1.
  */
 

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
-import { readCorpus } from '../../training/text/corpus.node.ts';
-import type { Corpus } from '../../training/text/corpus.ts';
-import { type Post, splitByTime } from '../../training/text/posts.ts';
-import { readPosts } from '../../training/text/read-texts.node.ts';
-import { dataFolder } from './data.ts';
+import { dataFolder } from '../../../scripts/results/data.ts';
+import { readCorpus } from '../../../training/text/corpus.node.ts';
+import type { Corpus } from '../../../training/text/corpus.ts';
+import { type Post, splitByTime } from '../../../training/text/posts.ts';
+import { readPosts } from '../../../training/text/read-texts.node.ts';
 
 /** The posts that `text` is fine-tuned on, as `fettle retrain text --until 2019-01-01` reads them. */
 export interface PostsData {

@@ -1,18 +1,18 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { restoreCard } from '../../tasks/restore/card.ts';
-import { exportRestore } from '../../tasks/restore/net.ts';
-import type { RestoreRunConfig, RestoreRunResult } from '../../tasks/restore/recipe.node.ts';
-import type { Progress } from '../../training/loop/recorder.ts';
-import { listImages } from '../../training/pictures/items.node.ts';
-import { checkpointFiles } from '../../training/runs/checkpoint.node.ts';
-import { decodeSafetensors } from '../../training/weights/safetensors.ts';
-import { dataFolder } from './data.ts';
-import { ship } from './ship.ts';
+import { dataFolder } from '../../../scripts/results/data.ts';
+import { ship } from '../../../scripts/results/ship.ts';
+import type { Progress } from '../../../training/loop/recorder.ts';
+import { listImages } from '../../../training/pictures/items.node.ts';
+import { checkpointFiles } from '../../../training/runs/checkpoint.node.ts';
+import { decodeSafetensors } from '../../../training/weights/safetensors.ts';
+import { restoreCard } from '../card.ts';
+import { exportRestore } from '../net.ts';
+import type { RestoreRunConfig, RestoreRunResult } from '../recipe.node.ts';
 
 /*
  * Puts what a run of `fettle train restore` has reached into models/zoo/restore/1.
- *   node dist/scripts/results/ship-restore.js [RUN_FOLDER]
+ *   node dist/tasks/restore/results/ship.js [RUN_FOLDER]
  * Cards of shipped models name data and licence, which the run does not know: they are here.
  */
 

@@ -1,24 +1,24 @@
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
-import { textModelFacts } from '../../training/apps/text.ts';
-import { textClassifierLearner, textIds, unfreezeGradually } from '../../training/apps/text-classifier.ts';
-import type { EncoderTaskOptions } from '../../training/apps/text-encoder.ts';
-import { textTaggerLearner } from '../../training/apps/text-tagger.ts';
-import type { Callback } from '../../training/loop/fit-loop.ts';
-import type { EpochRow } from '../../training/loop/recorder.ts';
-import { initializersOf } from '../../training/onnx/weights.ts';
-import { openSession } from '../../training/run/ort.node.ts';
-import { frequentTags, logisticRegression, naiveBayes, type TextGuess } from '../../training/text/baselines.ts';
-import { type LabelledText, noLabel, type TaggedText } from '../../training/text/labelled.ts';
-import { makeVocab, Vocab } from '../../training/text/vocab.ts';
-import { markedParagraphs, markLabels, replies, replyClasses, type TaggedTokens } from './text-heads-data.ts';
+import { textModelFacts } from '../../../training/apps/text.ts';
+import { textClassifierLearner, textIds, unfreezeGradually } from '../../../training/apps/text-classifier.ts';
+import type { EncoderTaskOptions } from '../../../training/apps/text-encoder.ts';
+import { textTaggerLearner } from '../../../training/apps/text-tagger.ts';
+import type { Callback } from '../../../training/loop/fit-loop.ts';
+import type { EpochRow } from '../../../training/loop/recorder.ts';
+import { initializersOf } from '../../../training/onnx/weights.ts';
+import { openSession } from '../../../training/run/ort.node.ts';
+import { frequentTags, logisticRegression, naiveBayes, type TextGuess } from '../../../training/text/baselines.ts';
+import { type LabelledText, noLabel, type TaggedText } from '../../../training/text/labelled.ts';
+import { makeVocab, Vocab } from '../../../training/text/vocab.ts';
+import { markedParagraphs, markLabels, replies, replyClasses, type TaggedTokens } from './heads-data.ts';
 
 /*
  * What a language model's encoder is good for besides writing, on small labelled sets derived from the texts:
  *   classes   is a post an answer? 2000 posts to learn from, 1000 to be measured on; beside bags of words
  *   labels    commas, full stops and capitals that were taken out of Wikipedia's paragraphs; beside each word's most frequent label
  *
- *   node dist/scripts/results/text-heads.js --task classes --encoder MODEL.onnx [--epochs 4]
+ *   node dist/tasks/text/results/heads.js --task classes --encoder MODEL.onnx [--epochs 4]
  *
  * The encoder of the first is that of a model fine-tuned on posts, of the second that of one that read WikiText-2's training part.
  */

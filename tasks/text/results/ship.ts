@@ -1,18 +1,18 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { textModelFacts } from '../../training/apps/text.ts';
-import type { Progress } from '../../training/loop/recorder.ts';
-import { quantiseWeights } from '../../training/onnx/quantise.ts';
-import { checkpointFiles } from '../../training/runs/checkpoint.node.ts';
-import { Vocab } from '../../training/text/vocab.ts';
-import { decodeSafetensors } from '../../training/weights/safetensors.ts';
-import { ship } from './ship.ts';
+import { ship } from '../../../scripts/results/ship.ts';
+import { textModelFacts } from '../../../training/apps/text.ts';
+import type { Progress } from '../../../training/loop/recorder.ts';
+import { quantiseWeights } from '../../../training/onnx/quantise.ts';
+import { checkpointFiles } from '../../../training/runs/checkpoint.node.ts';
+import { Vocab } from '../../../training/text/vocab.ts';
+import { decodeSafetensors } from '../../../training/weights/safetensors.ts';
 import { measureTweets, type TweetsResult, withWords } from './tweets.ts';
 
 /*
  * Puts what `fettle train text` and then `fettle retrain text` have made into models/zoo/text/1, with int8 weights.
- *   node dist/scripts/results/ship-text.js --body runs/text --tuned runs/retrain-text
+ *   node dist/tasks/text/results/ship.js --body runs/text --tuned runs/retrain-text
  */
 
 /** What a run's folder states of it. */

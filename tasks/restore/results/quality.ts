@@ -1,25 +1,31 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createPicturePool, keyOf, type PicturePool, pictureModel, runPicture } from '../../server/serve/pictures.ts';
-import { storeDirOf, zooDir } from '../../server/store/paths.ts';
-import { type ModelVersion, openStore } from '../../server/store/store.ts';
-import { restoreContract } from '../../tasks/restore/contract.ts';
-import { validationPair } from '../../tasks/restore/held-out.node.ts';
-import { restoreRunDefaults } from '../../tasks/restore/recipe.node.ts';
-import { restoreTask } from '../../tasks/restore/serve.node.ts';
-import type { Image } from '../../training/core/image.ts';
-import { randomSplit } from '../../training/data/split.ts';
-import { decodeRgb } from '../../training/pictures/decode.node.ts';
-import { imageGrid } from '../../training/pictures/grid.ts';
-import { encodePng } from '../../training/pictures/image-io.node.ts';
-import { type ImageItem, listImages } from '../../training/pictures/items.node.ts';
-import { psnr, ssim } from '../../training/pictures/quality.ts';
-import { imageOfPlanes, type Scale, sampleWindow } from '../../training/pictures/transforms/pixels.ts';
-import { dataFolder } from './data.ts';
+import { dataFolder } from '../../../scripts/results/data.ts';
+import {
+  createPicturePool,
+  keyOf,
+  type PicturePool,
+  pictureModel,
+  runPicture,
+} from '../../../server/serve/pictures.ts';
+import { storeDirOf, zooDir } from '../../../server/store/paths.ts';
+import { type ModelVersion, openStore } from '../../../server/store/store.ts';
+import type { Image } from '../../../training/core/image.ts';
+import { randomSplit } from '../../../training/data/split.ts';
+import { decodeRgb } from '../../../training/pictures/decode.node.ts';
+import { imageGrid } from '../../../training/pictures/grid.ts';
+import { encodePng } from '../../../training/pictures/image-io.node.ts';
+import { type ImageItem, listImages } from '../../../training/pictures/items.node.ts';
+import { psnr, ssim } from '../../../training/pictures/quality.ts';
+import { imageOfPlanes, type Scale, sampleWindow } from '../../../training/pictures/transforms/pixels.ts';
+import { restoreContract } from '../contract.ts';
+import { validationPair } from '../held-out.node.ts';
+import { restoreRunDefaults } from '../recipe.node.ts';
+import { restoreTask } from '../serve.node.ts';
 
 /*
  * The numbers of a restoration model, through the path that the server and the command line use (PNG in, PNG out).
- *   node dist/scripts/results/restore.js [--model restore@1] [--out runs/results-restore]
+ *   node dist/tasks/restore/results/quality.js [--model restore@1] [--out runs/results-restore]
  * Protocol: target = photo at 192 px short side, damaged = the lesson's damage (seed 7), against the damaged picture
  * enlarged bilinearly. Data below $FETTLE_DATA: sr/set14, and the pictures of sr/pets that training held out (seed 1).
  */

@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createRng } from '../../training/core/rng.ts';
-import { readParagraphs } from '../../training/text/corpus.node.ts';
-import { noLabel } from '../../training/text/labelled.ts';
-import { cleanPosts, parsePosts } from '../../training/text/posts.ts';
-import { special } from '../../training/text/special.ts';
-import { tokenise } from '../../training/text/tokenise.ts';
-import { dataFolder } from './data.ts';
+import { dataFolder } from '../../../scripts/results/data.ts';
+import { createRng } from '../../../training/core/rng.ts';
+import { readParagraphs } from '../../../training/text/corpus.node.ts';
+import { noLabel } from '../../../training/text/labelled.ts';
+import { cleanPosts, parsePosts } from '../../../training/text/posts.ts';
+import { special } from '../../../training/text/special.ts';
+import { tokenise } from '../../../training/text/tokenise.ts';
 
 /* Labelled sets that are derived from the texts, the same on every machine. */
 

@@ -1,9 +1,9 @@
-import type { MaskedItem } from '../../tasks/segment/folder.node.ts';
-import { scoreOf } from '../../tasks/segment/score.node.ts';
-import type { Image } from '../../training/core/image.ts';
-import type { Confusion } from '../../training/learner/metrics.ts';
-import { decodeRgb } from '../../training/pictures/decode.node.ts';
-import { readMask } from '../../training/pictures/masks/mask-file.node.ts';
+import type { Image } from '../../../training/core/image.ts';
+import type { Confusion } from '../../../training/learner/metrics.ts';
+import { decodeRgb } from '../../../training/pictures/decode.node.ts';
+import { readMask } from '../../../training/pictures/masks/mask-file.node.ts';
+import type { MaskedItem } from '../folder.node.ts';
+import { scoreOf } from '../score.node.ts';
 import { shapeClasses } from './shapes-data.ts';
 
 /*

@@ -1,28 +1,28 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { dynamicUnet } from '../../models/dynamic-unet.ts';
-import { type ClassItem, type ClassifyData, inspectPhotos } from '../../tasks/classify/data.node.ts';
-import { encoderOf } from '../../tasks/classify/net.ts';
+import { dynamicUnet } from '../../../models/dynamic-unet.ts';
+import { dataFolder } from '../../../scripts/results/data.ts';
+import { createDataLoaders, dataBlock } from '../../../training/data/block.node.ts';
+import { pairedImage } from '../../../training/data/labellers.ts';
+import type { BatchTransform } from '../../../training/data/plan.ts';
+import { randomSplit } from '../../../training/data/split.ts';
+import { noSplit } from '../../../training/data/splitters.ts';
+import type { FileItem } from '../../../training/data/types.ts';
+import { createLearner } from '../../../training/learner/learner.ts';
+import { l1Loss } from '../../../training/nn/losses.ts';
+import type { Weights } from '../../../training/nn/scope.ts';
+import { listImages } from '../../../training/pictures/items.node.ts';
+import { getTransforms } from '../../../training/pictures/transforms/augment.ts';
+import { openSession } from '../../../training/run/ort.node.ts';
+import { type ClassItem, type ClassifyData, inspectPhotos } from '../data.node.ts';
+import { encoderOf } from '../net.ts';
 import {
   type ClassifyRunConfig,
   type ClassifyRunResult,
   type ClassifyStart,
   classifyRunDefaults,
   runClassify,
-} from '../../tasks/classify/recipe.node.ts';
-import { createDataLoaders, dataBlock } from '../../training/data/block.node.ts';
-import { pairedImage } from '../../training/data/labellers.ts';
-import type { BatchTransform } from '../../training/data/plan.ts';
-import { randomSplit } from '../../training/data/split.ts';
-import { noSplit } from '../../training/data/splitters.ts';
-import type { FileItem } from '../../training/data/types.ts';
-import { createLearner } from '../../training/learner/learner.ts';
-import { l1Loss } from '../../training/nn/losses.ts';
-import type { Weights } from '../../training/nn/scope.ts';
-import { listImages } from '../../training/pictures/items.node.ts';
-import { getTransforms } from '../../training/pictures/transforms/augment.ts';
-import { openSession } from '../../training/run/ort.node.ts';
-import { dataFolder } from './data.ts';
+} from '../recipe.node.ts';
 
 /*
  * Cat or dog, on breeds that the net has never seen. The photos of sr/pets are in four folds, no breed in two of them; each fold is classified by a
@@ -31,7 +31,7 @@ import { dataFolder } from './data.ts';
  *   cutmix    the same, with CutMix
  *   breeds    first the breeds of the training photos, then cat or dog from that encoder
  *   restored  first a U-Net that gives grey photos with holes (of BSD and T91: no pets) their colours and contents back, then from its encoder
- *   node dist/scripts/results/pets.js [WAY...] [--folds 0,1]
+ *   node dist/tasks/classify/results/pets.js [WAY...] [--folds 0,1]
  * One line of JSON for each fold and each way. One thread.
  */
 

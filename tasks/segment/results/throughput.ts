@@ -6,19 +6,19 @@ import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { pino } from 'pino';
 import sharp from 'sharp';
-import { startServer } from '../../server/main.ts';
-import { decode, inspect } from '../../server/serve/images.ts';
-import { threadsOf } from '../../server/serve/pictures.ts';
-import { storeDirOf, zooDir } from '../../server/store/paths.ts';
-import { openStore } from '../../server/store/store.ts';
-import { specOf } from '../../tasks/config.ts';
-import { segmentContract } from '../../tasks/segment/contract.ts';
-import { segmentInput, segmentSize } from '../../tasks/segment/infer.ts';
-import { segmentTask } from '../../tasks/segment/serve.node.ts';
-import { openSession } from '../../training/run/ort.node.ts';
-import { dataFolder } from '../results/data.ts';
-import { benchOptions } from './options.ts';
-import { median, warnIfBusy } from './race.ts';
+import { benchOptions } from '../../../scripts/bench/options.ts';
+import { median, warnIfBusy } from '../../../scripts/bench/race.ts';
+import { dataFolder } from '../../../scripts/results/data.ts';
+import { startServer } from '../../../server/main.ts';
+import { decode, inspect } from '../../../server/serve/images.ts';
+import { threadsOf } from '../../../server/serve/pictures.ts';
+import { storeDirOf, zooDir } from '../../../server/store/paths.ts';
+import { openStore } from '../../../server/store/store.ts';
+import { openSession } from '../../../training/run/ort.node.ts';
+import { specOf } from '../../config.ts';
+import { segmentContract } from '../contract.ts';
+import { segmentInput, segmentSize } from '../infer.ts';
+import { segmentTask } from '../serve.node.ts';
 
 /**
  * Pictures per second through `POST /v1/segment`, against worker threads of the same number that do parts of the same by themselves, with
@@ -27,7 +27,7 @@ import { median, warnIfBusy } from './race.ts';
  *   bare      what a program without fettle cannot do without: decode the file, make the tensor, run the net
  *   worker    the whole job without HTTP: also class ids at the picture's size, and the palette PNG
  *   http      the server in a process of its own, asked by twice as many clients as it has workers
- *   node dist/scripts/bench/segment-throughput.js [--width 480] [--rounds 7] [--seconds 2] [--workers 2]
+ *   node dist/tasks/segment/results/throughput.js [--width 480] [--rounds 7] [--seconds 2] [--workers 2]
  */
 const options = benchOptions({ width: 480, rounds: 7, seconds: 2, workers: 2 });
 const { workers } = options;

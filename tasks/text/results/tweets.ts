@@ -1,21 +1,21 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { convertWords, exportLanguageModel, openTextModel, textModelFacts } from '../../training/apps/text.ts';
-import { textPerplexity } from '../../training/generate/perplexity.ts';
-import { quantiseWeights } from '../../training/onnx/quantise.ts';
-import { initializersOf } from '../../training/onnx/weights.ts';
-import { openSession } from '../../training/run/ort.node.ts';
-import { unknownShare } from '../../training/text/corpus.ts';
-import { kneserNey } from '../../training/text/kneser-ney.ts';
-import { Vocab } from '../../training/text/vocab.ts';
+import { convertWords, exportLanguageModel, openTextModel, textModelFacts } from '../../../training/apps/text.ts';
+import { textPerplexity } from '../../../training/generate/perplexity.ts';
+import { quantiseWeights } from '../../../training/onnx/quantise.ts';
+import { initializersOf } from '../../../training/onnx/weights.ts';
+import { openSession } from '../../../training/run/ort.node.ts';
+import { unknownShare } from '../../../training/text/corpus.ts';
+import { kneserNey } from '../../../training/text/kneser-ney.ts';
+import { Vocab } from '../../../training/text/vocab.ts';
 import { type PostsData, readPostsData } from './posts-data.ts';
 
 /*
  * How well held-out posts are predicted: the body that read WikiText-2 alone, the same fine-tuned, the same with int8 weights, and n-grams of the
  * same posts. One vocabulary for all, that of the fine-tuned model; xxunk counts like any word. Texts lie in as many rows for all.
  *
- *   node dist/scripts/results/tweets.js --body runs/text/model.onnx --tuned runs/retrain-text/model.onnx
+ *   node dist/tasks/text/results/tweets.js --body runs/text/model.onnx --tuned runs/retrain-text/model.onnx
  */
 
 /** Rows that the texts are cut into: those of the fine-tuning, and more for the longer text. */

@@ -3,18 +3,18 @@ import { mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { packageRoot } from '../../server/store/paths.ts';
-import { type MaskedItem, readSegmentFolder } from '../../tasks/segment/folder.node.ts';
-import { classIds, segmentInput, segmentSize } from '../../tasks/segment/infer.ts';
-import { type SegmentScore, scoreOf, scoreSegment } from '../../tasks/segment/score.node.ts';
-import { createRng } from '../../training/core/rng.ts';
-import type { Tensor } from '../../training/core/tensor.ts';
-import { overlayMask } from '../../training/data/show.node.ts';
-import { decodeRgb } from '../../training/pictures/decode.node.ts';
-import { pictureCells } from '../../training/report/cells.node.ts';
-import { savePlot } from '../../training/report/png.node.ts';
-import { openSession } from '../../training/run/ort.node.ts';
-import { dataFolder } from './data.ts';
+import { dataFolder } from '../../../scripts/results/data.ts';
+import { packageRoot } from '../../../server/store/paths.ts';
+import { createRng } from '../../../training/core/rng.ts';
+import type { Tensor } from '../../../training/core/tensor.ts';
+import { overlayMask } from '../../../training/data/show.node.ts';
+import { decodeRgb } from '../../../training/pictures/decode.node.ts';
+import { pictureCells } from '../../../training/report/cells.node.ts';
+import { savePlot } from '../../../training/report/png.node.ts';
+import { openSession } from '../../../training/run/ort.node.ts';
+import { type MaskedItem, readSegmentFolder } from '../folder.node.ts';
+import { classIds, segmentInput, segmentSize } from '../infer.ts';
+import { type SegmentScore, scoreOf, scoreSegment } from '../score.node.ts';
 import { colorScores } from './shapes-colors.ts';
 import { shapeClasses, shapePicture, writeShapes } from './shapes-data.ts';
 
@@ -22,7 +22,7 @@ import { shapeClasses, shapePicture, writeShapes } from './shapes-data.ts';
  * `fettle retrain segment` on a task that nobody has weights for: a disc, a bar and a star on a photo, distinguished by their outlines
  * alone (shapes-data.ts). 40 pictures to train on, of which the command holds some out to choose its epoch by; 40 others, made of other
  * photos, are looked at here alone. Beside it what a pixel's colour and its neighbourhood's say (shapes-colors.ts).
- *   node dist/scripts/results/shapes.js [--from segment@1|none] [--threads N] [--picture] [SEED ...]
+ *   node dist/tasks/segment/results/shapes.js [--from segment@1|none] [--threads N] [--picture] [SEED ...]
  */
 
 interface Run {
@@ -32,7 +32,7 @@ interface Run {
 
 /** Runs the command line as a user does. */
 async function retrain(folder: string, from: string, threads: string): Promise<Run> {
-  const cli = fileURLToPath(new URL('../fettle.js', import.meta.url));
+  const cli = fileURLToPath(new URL('../../../scripts/fettle.js', import.meta.url));
   const args = ['--data', 'train', '--store', `store-${from}`, '--out', `run-${from}`, '--from', from];
   const started = performance.now();
   const child = spawn(

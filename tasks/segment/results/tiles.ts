@@ -1,19 +1,19 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { storeDirOf, zooDir } from '../../server/store/paths.ts';
-import { openStore } from '../../server/store/store.ts';
-import { specOf } from '../../tasks/config.ts';
-import { segmentContract } from '../../tasks/segment/contract.ts';
-import { maskTiles, probabilitiesOf, segmentPicture } from '../../tasks/segment/infer.ts';
-import type { Image } from '../../training/core/image.ts';
-import { decodeRgb } from '../../training/pictures/decode.node.ts';
-import { openSession } from '../../training/run/ort.node.ts';
-import { dataFolder } from './data.ts';
+import { dataFolder } from '../../../scripts/results/data.ts';
+import { storeDirOf, zooDir } from '../../../server/store/paths.ts';
+import { openStore } from '../../../server/store/store.ts';
+import type { Image } from '../../../training/core/image.ts';
+import { decodeRgb } from '../../../training/pictures/decode.node.ts';
+import { openSession } from '../../../training/run/ort.node.ts';
+import { specOf } from '../../config.ts';
+import { segmentContract } from '../contract.ts';
+import { maskTiles, probabilitiesOf, segmentPicture } from '../infer.ts';
 
 /*
  * How many pixels of a mask have the same class in tiles and in one run of the net: 24 frames of CamVid test side by side, and one frame
  * enlarged for the net to a short side of 900 pixels, by the size of the overlaps.
- *   node dist/scripts/results/segment-tiles.js
+ *   node dist/tasks/segment/results/tiles.js
  */
 
 /** Frames of one size as one long picture. */

@@ -1,11 +1,11 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Image } from '../../training/core/image.ts';
-import { createRng, type Rng } from '../../training/core/rng.ts';
-import { decodeRgb } from '../../training/pictures/decode.node.ts';
-import { encodePng, resizeImage } from '../../training/pictures/image-io.node.ts';
-import { listImages } from '../../training/pictures/items.node.ts';
-import { encodePaletteIds } from '../../training/pictures/masks/palette-png.node.ts';
+import type { Image } from '../../../training/core/image.ts';
+import { createRng, type Rng } from '../../../training/core/rng.ts';
+import { decodeRgb } from '../../../training/pictures/decode.node.ts';
+import { encodePng, resizeImage } from '../../../training/pictures/image-io.node.ts';
+import { listImages } from '../../../training/pictures/items.node.ts';
+import { encodePaletteIds } from '../../../training/pictures/masks/palette-png.node.ts';
 
 /*
  * A made-up task of segmentation: a disc, a bar and a star lie on a photo out of focus. Their areas have one distribution, they are turned and

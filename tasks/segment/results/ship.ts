@@ -1,8 +1,8 @@
-import type { SegmentData } from '../../tasks/segment/folder.node.ts';
-import { exportSegment } from '../../tasks/segment/net.ts';
-import type { SegmentScore } from '../../tasks/segment/score.node.ts';
-import type { SegmentRun } from './segment.ts';
-import { ship } from './ship.ts';
+import { ship } from '../../../scripts/results/ship.ts';
+import type { SegmentData } from '../folder.node.ts';
+import { exportSegment } from '../net.ts';
+import type { SegmentScore } from '../score.node.ts';
+import type { SegmentRun } from './camvid.ts';
 
 const dataText = `CamVid in SegNet's form: 701 frames of four videos of Cambridge, 480 x 360, 11 classes and void; 367 to train on, 101 to validate, 233 to test, the
 published split. G. J. Brostow, J. Shotton, J. Fauqueur, R. Cipolla, "Segmentation and Recognition Using Structure from Motion Point Clouds", ECCV 2008;
