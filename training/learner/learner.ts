@@ -3,7 +3,7 @@ import { needCount } from '../core/numbers.ts';
 import { sizeOf, type Tensor } from '../core/tensor.ts';
 import { type CompiledOptimizer, compileOptimizer, type Hyper } from '../loop/compile.ts';
 import type { Callback } from '../loop/fit-loop.ts';
-import { atPlace, evaluationTrouble, failOnTrouble } from '../loop/health.ts';
+import { atPlace, describeNotFinite, failOnNotFinite } from '../loop/health.ts';
 import type { EpochRow } from '../loop/recorder.ts';
 import type { Weights } from '../nn/scope.ts';
 import type { Tensors } from '../run/session.ts';
@@ -248,7 +248,7 @@ export class Learner {
    */
   async validate(
     loader: Loader | undefined = this.options.data.valid,
-    { notFinite = failOnTrouble('validate') }: ValidateOptions = {},
+    { notFinite = failOnNotFinite('validate') }: ValidateOptions = {},
   ): Promise<Readonly<Record<string, number>>> {
     if (loader === undefined) return {};
     const runs = this.options.metrics.map((metric) => ({ name: metric.name, run: metric.start() }));
@@ -264,7 +264,7 @@ export class Learner {
       const [loss, count] = [Number(results.loss!.data[0]), countTargets(y, batch)];
       // A batch without any has no weight, whatever its loss.
       if (count > 0) lossSum += loss * count;
-      if (count > 0 && !Number.isFinite(loss)) notFinite(evaluationTrouble(this.state, place, { x, y }, results));
+      if (count > 0 && !Number.isFinite(loss)) notFinite(describeNotFinite(this.state, place, { x, y }, results));
       targets += count;
       batches += 1;
       for (const { run } of runs) run.add(results.prediction as Tensor<'float32'>, y, batch);

@@ -30,7 +30,7 @@ export function firstBadTensor(state: TrainState, batch: Tensors = {}): string |
 }
 
 /** What to say of an evaluated batch whose loss is not finite: its place, and the first tensor of batch, weights or results that is not. */
-export function evaluationTrouble(state: TrainState, place: string, batch: Tensors, results: Tensors): string {
+export function describeNotFinite(state: TrainState, place: string, batch: Tensors, results: Tensors): string {
   const before = firstBadTensor(state, batch);
   // Gradients have no part in an evaluation.
   const found = before?.startsWith('grad/') ? undefined : before;
@@ -47,7 +47,7 @@ export const atPlace = (place: string, error: unknown): unknown =>
     : error;
 
 /** Throws `bad-data` for such a text. */
-export const failOnTrouble =
+export const failOnNotFinite =
   (where: string) =>
   (text: string): never => {
     throw new FettleError('bad-data', `${where}: expected finite losses, got another: ${text}; look for damaged data`);

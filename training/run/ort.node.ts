@@ -64,7 +64,7 @@ export interface ChosenDevice {
 export async function chooseDevice(preference: NodeDevice | 'auto'): Promise<ChosenDevice> {
   const skipped: SkippedDevice[] = [];
   for (const device of preference === 'auto' ? nodeDevices : [preference]) {
-    const reason = await whyNot(device);
+    const reason = await unavailableReason(device);
     if (reason === undefined) return { device, skipped };
     skipped.push({ device, reason });
   }
@@ -102,7 +102,7 @@ function sessionOptions(device: NodeDevice, options: OpenOptions): ort.Inference
 }
 
 /** The reason why `device` cannot be used, or undefined when the probe ran on it. */
-async function whyNot(device: NodeDevice): Promise<string | undefined> {
+async function unavailableReason(device: NodeDevice): Promise<string | undefined> {
   const backends = ort.listSupportedBackends();
   const backend = backends.find((one) => one.name === device);
   if (backend === undefined) return 'this build of onnxruntime-node does not have it';

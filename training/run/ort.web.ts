@@ -205,7 +205,7 @@ export async function usableWebDevices(preference: WebDevice | 'auto'): Promise<
   const usable: WebDevice[] = [];
   const skipped: SkippedDevice[] = [];
   for (const device of preference === 'auto' ? webDevices : [preference]) {
-    const reason = await whyNot[device](preference !== 'auto');
+    const reason = await unavailableReason[device](preference !== 'auto');
     if (reason === undefined) usable.push(device);
     else skipped.push({ device, reason });
   }
@@ -231,7 +231,7 @@ export async function chooseDevice(preference: WebDevice | 'auto'): Promise<Chos
  * The reason why a device is skipped, or undefined. GPUs emulated in software are skipped too unless asked for
  * by name (`forced`): WebAssembly does the same arithmetic on the same cores with less in between.
  */
-const whyNot: Record<WebDevice, (forced: boolean) => Promise<string | undefined>> = {
+const unavailableReason: Record<WebDevice, (forced: boolean) => Promise<string | undefined>> = {
   webgpu: async (forced) => {
     if (!globalThis.isSecureContext) return 'WebGPU needs https or localhost';
     if (!('gpu' in navigator)) return 'this browser has no WebGPU';

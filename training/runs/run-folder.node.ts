@@ -12,7 +12,7 @@ export interface RunFolderOptions extends Partial<Omit<CheckpointOptions, 'folde
 
 const optionNames = namesOf<RunFolderOptions>({ resume: true, onNote: true, intervalS: true, best: true, keep: true });
 
-const tell = (text: string): void => void process.stderr.write(`${text}\n`);
+const report = (text: string): void => void process.stderr.write(`${text}\n`);
 
 /**
  * Keeps a run in a folder: `checkpoint.safetensors`, all that is needed to continue exactly, every `intervalS` seconds (120)
@@ -21,7 +21,7 @@ const tell = (text: string): void => void process.stderr.write(`${text}\n`);
  */
 export function runFolder(folder: string, options: RunFolderOptions = {}): RunStore {
   knownKeys('runFolder', options, optionNames);
-  const { resume = true, intervalS = 120, onNote = tell, ...rest } = options;
+  const { resume = true, intervalS = 120, onNote = report, ...rest } = options;
   let release: (() => Promise<void>) | undefined;
   return {
     async begin(state, run) {
