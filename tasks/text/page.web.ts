@@ -71,7 +71,7 @@ const wishFor = (job: TextJob, signal: AbortSignal): Wish => ({
   signal,
   onProgress: (progress) => !signal.aborted && showProgress(progressWords(progress, words), progress.fraction),
   onFallback: (why) => {
-    layCards(job); // what the server had begun is not gone on with
+    layCards(job); // what the server had begun is not continued
     shell.announce(`${words.doing} on this device: ${why}.`);
   },
 });

@@ -2,20 +2,26 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { pagesWithTables, withTables } from '../../scripts/repo/docs.ts';
-import { listFiles, rootDir } from '../../scripts/repo/source-files.ts';
+import { listFiles, readSources, rootDir, type SourceFile } from '../../scripts/repo/source-files.ts';
+
+type Rule = readonly [phrase: RegExp, instead: string];
 
 /** Phrases that a manual would not use, and what to write instead. */
-const banned: readonly (readonly [phrase: RegExp, instead: string])[] = [
+const banned: readonly Rule[] = [
   [/\bby heart\b/i, 'memorise'],
   [/\b(left|leaves|leaving|be left) out\b/i, 'omitted, skipped, by default'],
   [/\b(is|are|was|were|be|been) told\b|\btold (with|apart|by)\b/i, 'reported, classified, distinguished'],
-  [/\b(is|are|was|were|be|been) passed over\b|\bpasses over (it|them|a|the|what|files)\b/i, 'skip'],
+  [/\b(is|are|was|were|be|been) passed over\b/i, 'skip'],
   [/\b(go|goes|going|went|gone) on\b(?! (a|the) )/i, 'continue'],
   [/\bdecided nothing\b/i, 'not used for model selection'],
-  [/(?<!\bthere )\b(is|are) none\b/i, 'is not valid, is not one'],
+  [/\b(that|which|it) (is|are) none\b|\bwhat is none\b/i, 'is not valid, is not one'],
   [/\bput(s|ting)? to work\b/i, 'activate'],
   [/\bwhen not given\b|\bunless (told|said) otherwise\b/i, 'by default'],
-  [/\b(behavior|normaliz(e|ed|ation)|optimiz(e|ed|ation)|analyz(e|ed)|neighbor)/i, 'British spelling'],
+];
+/** In pages only: identifiers are spelled as those of ONNX and PyTorch. */
+const spelling: Rule = [
+  /\b(behavior|normaliz(e|ed|ation)|optimiz(e|ed|ation)|analyz(e|ed)|neighbor)/i,
+  'British spelling',
 ];
 
 interface Line {
@@ -37,9 +43,13 @@ function proseOf(path: string): Line[] {
     });
 }
 
-const offences = (lines: readonly Line[]): string[] =>
+/** Lines of a source file: phrases of several words are in comments and messages only. */
+const linesOf = ({ path, text }: SourceFile): Line[] =>
+  text.split('\n').map((one, i) => ({ path, line: i + 1, text: one }));
+
+const offences = (lines: readonly Line[], rules: readonly Rule[] = banned): string[] =>
   lines.flatMap(({ path, line, text }) =>
-    banned.flatMap(([phrase, instead]) => {
+    rules.flatMap(([phrase, instead]) => {
       const found = phrase.exec(text);
       return found ? [`${path}:${line}: ${found[0]} (${instead})`] : [];
     }),
@@ -49,7 +59,13 @@ const pages = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...listFiles(root
 
 describe('words', () => {
   it('docs are written in plain English', () => {
-    expect(offences(pages.flatMap(proseOf))).to.deep.equal([]);
+    expect(offences(pages.flatMap(proseOf), [...banned, spelling])).to.deep.equal([]);
+  });
+
+  it('so are comments, help texts and errors', () => {
+    const sources = readSources().filter(({ path }) => path !== 'test/arch/words.test.ts');
+    expect(sources.length).to.be.above(300);
+    expect(offences(sources.flatMap(linesOf))).to.deep.equal([]);
   });
 
   it('a banned phrase is found, outside of code', () => {

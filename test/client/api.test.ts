@@ -82,7 +82,7 @@ describe('typed client in Node', () => {
     expect(await createClient({ baseUrl: server.url }).health()).to.equal('ready');
   });
 
-  it('stops when it is told to', async () => {
+  it('stops when it is asked to', async () => {
     const error = await failure(createClient({ baseUrl: server.url }).restore(photo, { signal: AbortSignal.abort() }));
     expect(error).to.include({ name: 'AbortError' });
   });

@@ -136,7 +136,7 @@ const noBrowser = whyNoBrowser();
     expect(await sharp(got.data, { raw: got.info }).extractChannel(3).raw().toBuffer()).to.deep.equal(wanted);
   });
 
-  it('says why a device was passed over', async () => {
+  it('states why a device was skipped', async () => {
     await page.goto(server.url);
     await page.locator('label', { hasText: 'On this device' }).click();
     expect(await restoreIn(page, photo)).to.contain('WebAssembly');

@@ -72,7 +72,7 @@ describe('command line: segment and classify', function () {
     expect(stdout).to.match(/^0 segmented, \d could not be, 2 made before, .*; --force makes them anew;/);
   });
 
-  it('takes links to photos, leaves out masks and overlays beside their photos, and fails where there is no photo', async () => {
+  it('takes links to photos, skips masks and overlays beside their photos, and fails where there is no photo', async () => {
     const folder = join(bench.dir, 'linked');
     await mkdir(folder);
     await writeFile(join(bench.dir, 'far.png'), await plain('#10c010').png().toBuffer());

@@ -152,7 +152,7 @@ describe('fettle retrain classify', function () {
     return right / 60;
   }
 
-  it('tells new photos after a training of seconds from random weights; other classes go on from its encoder', async () => {
+  it('classifies new photos after a training of seconds from random weights; other classes start from its encoder', async () => {
     const whole = ['--data', 'photos', '--size', '48', '--epochs', '24'];
     const first = await retrain(...whole, '--out', 'first');
     expect(first).to.include({ name: 'classify', version: 1, active: true });

@@ -20,7 +20,7 @@ describe('fettle train', function () {
 
   const train = ['train', 'restore', '--data', 'photos', ...quick] as const;
 
-  it('Ctrl-C saves and says how to go on; --resume does; another option is refused', async () => {
+  it('Ctrl-C saves and states how to continue; --resume does; another option is refused', async () => {
     let asked = false;
     const stopped = await fettle(
       {

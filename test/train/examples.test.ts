@@ -42,7 +42,7 @@ describe('the examples', function () {
     expect(printed).to.match(/^first test digit: \d/m);
   });
 
-  it('wrong arguments and a folder without digits are told, and nothing is trained', () => {
+  it('wrong arguments and a folder without digits are reported, and nothing is trained', () => {
     const told = (name: string, args: readonly string[], env = {}): string => {
       const { status, stdout, stderr } = spawnSync(process.execPath, [fileOf(name), ...args], {
         encoding: 'utf8',

@@ -122,7 +122,7 @@ describe('what a Learner refuses', function () {
     expect(counting.count).to.equal(8);
   });
 
-  it('rates and epochs that are none change nothing', async () => {
+  it('rates and epochs that are not valid change nothing', async () => {
     const learner = await spiralLearner();
     const before = [...learner.state.params];
     const odd = (value: unknown): number => value as number;

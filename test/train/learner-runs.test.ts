@@ -234,7 +234,7 @@ describe('runs of a Learner that are kept', function () {
     }
   });
 
-  it('a damaged checkpoint is passed over for the one before it', async () => {
+  it('a damaged checkpoint is skipped for the one before it', async () => {
     await run('damaged', [stopAt(2, 6)]);
     const path = join(folder, 'damaged', checkpointFiles.latest);
     const bytes = await readFile(path);

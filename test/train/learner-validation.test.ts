@@ -27,7 +27,7 @@ describe('validation of a learner', function () {
   };
   const trouble = 'validation batch 1 has the loss NaN; the first tensor that is not finite is x';
 
-  it('a loss that is not finite is told of in the row, with its batch, and ends the run by stopOnNan', async () => {
+  it('a loss that is not finite is reported in the row, with its batch, and ends the run by stopOnNan', async () => {
     const plain = await spiralLearner({ data: spoilt() });
     const rows = await plain.fit(2);
     expect(rows.map(({ notFinite }) => notFinite)).to.deep.equal([trouble, trouble]);

@@ -248,7 +248,7 @@ describe('what a run of segmentation starts from', () => {
     expect(() => startWeights(scope.specs, weights, { fresh: other, keepHead: true })).to.throw(/another architecture/);
   });
 
-  it('is not weighed by what is held out; classes that never occur are told', () =>
+  it('is not weighed by what is held out; classes that never occur are reported', () =>
     withFolder(async (folder) => {
       for (const part of ['images', 'masks']) await mkdir(join(folder, part));
       // Ids of the pixels: halves of 0 and 1 to train on, 1 and a little of 2 held out.

@@ -49,7 +49,7 @@ function forget(learner: Learner, config: AwdLstmConfig): void {
   for (const { name } of awdLstmStates(config)) learner.state.tensors.get(name)!.data.fill(0);
 }
 
-/** Every epoch begins without a memory; one that is gone on with in the middle keeps it. */
+/** Every epoch begins without a memory; one that is continued in the middle keeps it. */
 const forgetful = (config: AwdLstmConfig): Callback => ({
   name: 'resetStates',
   numbers: ['buffers'],

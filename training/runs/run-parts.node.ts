@@ -84,7 +84,7 @@ export async function trainRun(
   return { rows, phase: tune ? { folder: join(out, 'all'), rows: rows.slice(frozen) } : { folder: out, rows } };
 }
 
-/** Throws `exists` when the folder holds a run, of one phase or two, that is not to be gone on with. */
+/** Throws `exists` when the folder holds a run, of one phase or two, that is not to be continued. */
 export async function needFresh(where: string, out: string, resume: boolean): Promise<void> {
   const taken = (await hasCheckpoint(out)) || (await hasCheckpoint(join(out, 'head')));
   ensure(resume || !taken, 'exists', () => {

@@ -83,7 +83,7 @@ For comparison, on the test part: SegNet-style upsampling 86.8 %, FC-DenseNet56 
 another class set, on its validation part, and with an encoder pretrained on ImageNet.
 
 ## Limits
-Four videos of one town, by day (and dusk): other towns, seasons, weather, night and cameras may go wrong, and what is none of the ${classes.length} classes gets one of them all the
+Four videos of one town, by day (and dusk): other towns, seasons, weather, night and cameras may go wrong, and what belongs to none of the ${classes.length} classes gets one of them all the
 same. Thin and rare things (poles, signs, people, bicycles) are missed often, see the table. Not for driving, nor for anything where a mistake harms.
 
 ## Licence

@@ -117,7 +117,7 @@ describe('artifacts of a learner', function () {
     for (const session of sessions) await session.release();
   }
 
-  it('go on training on stock ONNX Runtime, from the files alone, with the very numbers of the learner', async () => {
+  it('continue training on stock ONNX Runtime, from the files alone, with the very numbers of the learner', async () => {
     const learner = await createLearner(options());
     await learner.fit(1);
     await expectSameEpoch(learner, { lr: 3e-3, beta2: 0.98, wd: 0.01 });
@@ -180,7 +180,7 @@ describe('artifacts of a learner', function () {
     for (const session of sessions) await session.release();
   });
 
-  it("go on training on ONNX Runtime's own training", async () => {
+  it("continue training on ONNX Runtime's own training", async () => {
     const learner = await createLearner({ ...options(), wdNormBias: true });
     await learner.fit(1);
     const theirs = await ortTrainer(await exportOrtTraining(learner));

@@ -90,7 +90,7 @@ describe('opsets: a file has only numbers under which its nodes are read as they
     expect(oldestOpset(graph)).to.equal(18);
   });
 
-  it('numbers that are none, too large or no whole ones are refused', () => {
+  it('numbers that are not valid, too large or not whole are refused', () => {
     const graph = graphOf(o.relu);
     for (const opset of [22, 99, 18.5, Number.NaN, 11, -1])
       expect(() => toOnnx(graph, { opset }), String(opset))

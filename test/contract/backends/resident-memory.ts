@@ -59,7 +59,7 @@ export class HostMemory implements DeviceMemory {
   }
 }
 
-/** An opener of sessions that say they have `memory`; what it opens is told to `opened`. */
+/** An opener of sessions that claim to have `memory`; what it opens is reported to `opened`. */
 export function openerOn(memory: DeviceMemory, opened: Uint8Array[] = []) {
   return async (model: Uint8Array): Promise<Session> => {
     opened.push(model);

@@ -139,7 +139,7 @@ describe('many requests in one batch', () => {
     expect(engine.idle).to.equal(true);
   });
 
-  it('read prompts in windows, in between which the others go on', async () => {
+  it('read prompts in windows, in between which the others continue', async () => {
     const model = counting();
     const engine = new TextEngine(model);
     const first = engine.write({ maxTokens: 30, stop: ['zzz'] });

@@ -85,7 +85,7 @@ describe('DynamicUnet', () => {
     expect(four).to.include('decoder.1.attention.query.weight_orig');
   });
 
-  it('blurs where it is told to', () => {
+  it('blurs where it is asked to', () => {
     const blurs = (config: Partial<DynamicUnetConfig>): number =>
       built(small, { classes: 2, ...config }).scope.graph.nodes.filter(({ op }) => op === 'AveragePool').length;
     expect([blurs({}), blurs({ blur: true }), blurs({ blur: true, blurFinal: false })]).to.deep.equal([0, 3, 2]);

@@ -142,7 +142,7 @@ describe('damage: number-text', () => {
     expect(Math.max(...tops)).to.be.within(44, 47);
   });
 
-  it('draws ten digits that can be told apart', () => {
+  it('draws ten digits that can be distinguished', () => {
     const look = { left: 20, top: 10, height: 10, thickness: 0.13, color: [255, 255, 255] as const };
     for (let value = 10; value <= 99; value += 7) {
       expect(readNumber(drawNumber(plainImage(60, 40, 0), value, look))).to.equal(value);

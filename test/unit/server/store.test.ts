@@ -211,7 +211,7 @@ describe('server: model store', () => {
     expect(calls).to.equal(2);
   });
 
-  it('refuses references that are none', async () => {
+  it('refuses references that are not valid', async () => {
     for (const reference of ['', 'Restore', 'restore@', 'restore@0', 'restore@1x', '../x', 'a/b@1']) {
       expect(await codeOf(store.resolve(reference)), reference).to.equal('bad-argument');
     }

@@ -122,7 +122,7 @@ describe('topLabels', () => {
     expect(topLabels(probabilities, classes, 9).map(({ label }) => label)).to.deep.equal(['cat', 'ant', 'dog', 'bee']);
   });
 
-  it('refuses another number of classes, and a top that is none', () => {
+  it('refuses another number of classes, and a top that is not valid', () => {
     expect(() => topLabels(probabilities, classes.slice(1), 1)).to.throw(/each of 3 classes, got 4/);
     for (const top of [0, 1.5, Number.NaN]) expect(() => topLabels(probabilities, classes, top)).to.throw(/from 1/);
   });

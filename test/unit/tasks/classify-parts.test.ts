@@ -45,7 +45,7 @@ describe('a folder of classes', () => {
       expect(checkClasses(data)).to.deep.include({ shared: [], twoClasses: [] });
     }));
 
-  it('the folders train and valid are kept; what is in both, or in two classes, is told', () =>
+  it('the folders train and valid are kept; what is in both, or in two classes, is reported', () =>
     withFolder(async (folder) => {
       await writeClasses(folder, { cat: 5, dog: 5 }, 'train/');
       await writeClasses(folder, { cat: 1 }, 'valid/');

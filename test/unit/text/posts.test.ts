@@ -46,7 +46,7 @@ describe('cleaning posts', () => {
     expect(cleanPost('ask @a')).to.equal('ask @a');
   });
 
-  it('leaves out retweets, cut, empty and repeated ones, counts them, and sorts by time', () => {
+  it('omits retweets, cut, empty and repeated ones, counts them, and sorts by time', () => {
     const of = (text: string, time: number) => ({ text, time });
     const { posts, dropped } = cleanPosts([
       of('Same https://t.co/a', 5),

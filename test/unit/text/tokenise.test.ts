@@ -122,7 +122,7 @@ describe('detokenise', () => {
     );
   });
 
-  it('leaves out stray special tokens, and shows no unknown word', () => {
+  it('omits stray special tokens, and shows no unknown word', () => {
     const tokens = ['xxbos', 'xxmaj', 'so', 'xxunk', 'xxrep', 'many', 'xxrep', '4', '!', 'xxpad', 'xxeos', 'xxmaj'];
     expect(detokenise(tokens)).to.equal('So many!!!!');
     expect(detokenise(['xxrep', '999999999', 'a'])).to.equal('999999999 a');
@@ -160,7 +160,7 @@ describe('vocabulary', () => {
     expect(vocab.words).to.deep.equal(makeVocab(counts).words);
   });
 
-  it('refuses words given twice, other special words, and files that are none', () => {
+  it('refuses words given twice, other special words, and files that are not valid', () => {
     expect(() => new Vocab([...specialTokens, 'a', 'a'])).to.throw(/1 twice/);
     expect(() => new Vocab(['a'])).to.throw(/expected xxunk as word 0, got a/);
     expect(() => decodeVocab('{', 'v.json')).to.throw(/v\.json: expected JSON/);

@@ -62,7 +62,7 @@ describe('windows of a text', () => {
     expect(await all(windows, 3)).to.deep.equal(await all(windows, 3));
   });
 
-  it('are the same when an epoch is entered in the middle; only its beginning is told', async () => {
+  it('are the same when an epoch is entered in the middle; only its beginning is given', async () => {
     let begun = 0;
     const windows = textWindows({
       tokens: text(200),
@@ -75,7 +75,7 @@ describe('windows of a text', () => {
     expect(begun).to.equal(1);
   });
 
-  it('refuse a text that is too short, and sizes that are none', () => {
+  it('refuse a text that is too short, and sizes that are not valid', () => {
     expect(() => textWindows({ tokens: text(5), batchSize: 5, bptt: 2 })).to.throw(
       /expected at least 15 words .* got 5/,
     );
