@@ -6,7 +6,7 @@ import type { Client, Progress } from '../api.ts';
 import type { ToWorker } from './jobs.ts';
 import { type LocalModel, openModel } from './model-source.ts';
 import { runtimeFiles } from './runtimes.ts';
-import type { AnyHereTask, DoneHere, OnDevice, Running } from './task.ts';
+import type { AnyHereTask, DoneHere, HereTasks, OnDevice, Running } from './task.ts';
 
 /** How the page learns what happens. */
 interface Listeners {
@@ -19,11 +19,11 @@ type Where = Pick<DoneHere<unknown>, 'device' | 'threads' | 'skipped'>;
 /** Runs models on this machine; keeps the last model and session, for the next photo. */
 export class Engine {
   readonly #client: Client;
-  readonly #tasks: readonly AnyHereTask[];
+  readonly #tasks: HereTasks;
   #kept: { readonly asked: string; readonly model: LocalModel } | undefined;
   #open: OpenModel | undefined;
 
-  constructor(client: Client, tasks: readonly AnyHereTask[]) {
+  constructor(client: Client, tasks: HereTasks) {
     this.#client = client;
     this.#tasks = tasks;
   }
@@ -31,7 +31,7 @@ export class Engine {
   async run(message: ToWorker, { onProgress: report, onPiece: reportPiece }: Listeners): Promise<DoneHere<unknown>> {
     report({ phase: 'model' });
     const { job } = message;
-    const task = this.#tasks.find(({ name }) => name === message.task);
+    const task = this.#tasks.get(message.task);
     ensure(task !== undefined, 'unsupported', () => `expected a task of this page, got ${message.task}; reload it`);
     const model = await this.#latestModel(message);
     let where: Where | undefined;

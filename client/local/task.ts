@@ -40,17 +40,18 @@ export interface TaskRun<Job, Piece = never, Parts = undefined> {
   readonly reportPiece: (piece: Piece) => void;
 }
 
-/** How a task is done on this device: one row of the table. */
+/** How a task is done on this device: `hereTask` of its `here.web.ts`. */
 export interface HereTask<Job extends HereJob, Result, Piece = never, Parts = undefined> {
-  /** The task's name. */
-  readonly name: string;
   /** Reads what the job needs of the model's file besides the graph, once for each model. */
   readonly partsOf?: (model: Uint8Array) => Parts;
   run(run: TaskRun<Job, Piece, Parts>): Promise<Result>;
 }
 
-/** A row of the table, whatever its task. */
+/** The same, whatever the task. */
 export type AnyHereTask = HereTask<HereJob, unknown, never, unknown>;
+
+/** What this device can do, by the task's name. */
+export type HereTasks = ReadonlyMap<string, AnyHereTask>;
 
 export type JobOf<T extends AnyHereTask> = Parameters<T['run']>[0]['job'];
 export type ResultOf<T extends AnyHereTask> = Awaited<ReturnType<T['run']>>;

@@ -1,4 +1,4 @@
-import { hereTasks } from '../../tasks/here.web.ts';
+import { hereTasks } from 'virtual:here-tasks';
 import { createClient } from '../api.ts';
 import { xhrSend } from '../xhr.ts';
 import { Engine } from './engine.ts';

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Plugin, Rollup, UserConfig } from 'vite';
 import type { TaskContract, TaskPage } from '../../tasks/task.ts';
 import { ensure } from '../../training/core/errors.ts';
 
-/** A page of a task, and the folder in which its `page.html` and `page.web.ts` lie. */
+/** A page of a task, and the folder in which its `page.html`, `page.web.ts` and `here.web.ts` lie. */
 interface PageSource extends TaskPage {
   readonly task: string;
   readonly folder: string;
@@ -70,6 +70,25 @@ function pagesFromTasks(folders: ReadonlyMap<string, string>): Plugin {
   };
 }
 
+const hereModule = 'virtual:here-tasks';
+
+/** Makes the table of what the browser does itself: the `hereTask` of every page whose folder has a `here.web.ts`. */
+function hereTasks(pages: readonly PageSource[]): Plugin {
+  const found = pages.flatMap(({ task, folder }) => {
+    const file = join(folder, 'here.web.ts');
+    return existsSync(file) ? [{ task, file }] : [];
+  });
+  const lines = [
+    ...found.map(({ file }, i) => `import { hereTask as task${i} } from ${JSON.stringify(file)};`),
+    `export const hereTasks = new Map([${found.map(({ task }, i) => `[${JSON.stringify(task)}, task${i}]`)}]);`,
+  ];
+  return {
+    name: 'fettle:here-tasks',
+    resolveId: (id) => (id === hereModule ? `\0${hereModule}` : null),
+    load: (id) => (id === `\0${hereModule}` ? lines.join('\n') : null),
+  };
+}
+
 /** What the service worker keeps from the start; the runtimes' .wasm files are fetched later, for the chosen device. */
 const isShell = (file: string): boolean => !/\.(wasm|map)$/.test(file) && file !== 'sw.js';
 
@@ -124,7 +143,7 @@ export function pageConfig(tasks: readonly TaskContract[], { root, outDir, folde
     // onnxruntime-web's own loader files stay files of their own: their threads start from them, by URL.
     resolve: { conditions: ['onnxruntime-web-use-extern-wasm', 'module', 'browser', 'production'] },
     plugins: [removeOldAssets(), pagesFromTasks(folderOf), pageParts(client, pages), fillServiceWorker()],
-    worker: { format: 'es' },
+    worker: { format: 'es', plugins: () => [hereTasks(pages)] },
     build: {
       target: 'es2022',
       outDir,

@@ -8,8 +8,7 @@ interface ClassifyJob extends PhotoJob {
 }
 
 /** The photo's file -> the `top` most likely labels, most likely first. */
-export const classifyHere: HereTask<ClassifyJob, readonly LabelProbability[]> = {
-  name: 'classify',
+export const hereTask: HereTask<ClassifyJob, readonly LabelProbability[]> = {
   run: async ({ job, model, onDevice, report }) => {
     const spec = specOf<typeof classifyContract>(model, 'classify');
     const input = classifyInput(await decodeImage(job.file), spec);

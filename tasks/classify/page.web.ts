@@ -4,10 +4,10 @@ import { startShell } from '../../client/shell.ts';
 import { byId, element } from '../../client/ui/dom.ts';
 import { showPhoto } from '../../client/ui/photo.ts';
 import { shareWords } from '../../client/ui/words.ts';
-import type { classifyHere } from './here.web.ts';
+import type { hereTask } from './here.web.ts';
 import type { LabelProbability } from './infer.ts';
 
-const shell = startShell<typeof classifyHere>('classify');
+const shell = startShell<typeof hereTask>('classify');
 const { client, local } = shell;
 const top = 5;
 

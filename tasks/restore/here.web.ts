@@ -18,8 +18,7 @@ interface RestoreJob extends PhotoJob {
 const defaultQuality = 90;
 
 /** The photo's file -> the restored picture's, `scale` times its size. */
-export const restoreHere: HereTask<RestoreJob, Blob> = {
-  name: 'restore',
+export const hereTask: HereTask<RestoreJob, Blob> = {
   run: async ({ job, model, onDevice, report }) => {
     const { file, scale, quality = defaultQuality } = job;
     const spec = specOf<typeof restoreContract>(model, 'image');

@@ -5,10 +5,10 @@ import { startShell } from '../../client/shell.ts';
 import { Compare } from '../../client/ui/compare.ts';
 import { byId } from '../../client/ui/dom.ts';
 import { downloadName } from '../../client/ui/words.ts';
-import type { restoreHere } from './here.web.ts';
+import type { hereTask } from './here.web.ts';
 import sampleUrl from './sample.jpg?url';
 
-const shell = startShell<typeof restoreHere>('restore');
+const shell = startShell<typeof hereTask>('restore');
 const { client, local } = shell;
 const options = byId<HTMLFormElement>('options');
 const download = byId<HTMLAnchorElement>('download');

@@ -13,8 +13,7 @@ export interface Segmented {
 }
 
 /** The photo's file -> the class of every pixel of the upright picture. */
-export const segmentHere: HereTask<PhotoJob, Segmented> = {
-  name: 'segment',
+export const hereTask: HereTask<PhotoJob, Segmented> = {
   run: async ({ job, model, onDevice, report }) => {
     const spec = specOf<typeof segmentContract>(model, 'segment');
     const image = await decodeImage(job.file);

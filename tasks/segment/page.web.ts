@@ -6,12 +6,12 @@ import { byId } from '../../client/ui/dom.ts';
 import { downloadName } from '../../client/ui/words.ts';
 import { messageOf } from '../../training/core/errors.ts';
 import { paintRle } from '../../training/pictures/masks/rle.ts';
-import type { Segmented, segmentHere } from './here.web.ts';
+import type { hereTask, Segmented } from './here.web.ts';
 import { MaskView } from './mask-view.web.ts';
 import { overlayFile, saveAs } from './overlay.web.ts';
 import { palettePng } from './palette-png.web.ts';
 
-const shell = startShell<typeof segmentHere>('segment');
+const shell = startShell<typeof hereTask>('segment');
 const { client, local } = shell;
 const view = new MaskView(byId('segmented'));
 

@@ -17,8 +17,7 @@ export interface TextJob extends HereJob {
 }
 
 /** The prompt -> texts that continue it, reported piece by piece. The server writes with the same engine. */
-export const textHere: HereTask<TextJob, GenerateBody['candidates'], GenerateEvent, TextModelParts> = {
-  name: 'text',
+export const hereTask: HereTask<TextJob, GenerateBody['candidates'], GenerateEvent, TextModelParts> = {
   partsOf: textModelParts,
   run: ({ job, onDevice, report, reportPiece }) =>
     onDevice(({ parts: { words, ...parts }, runAll }) => {

@@ -4,12 +4,12 @@ import { type Done, serverOrDevice, type Wish } from '../../client/place.ts';
 import { startShell } from '../../client/shell.ts';
 import { byId, element } from '../../client/ui/dom.ts';
 import { deviceWords, errorWords, placeWords, progressWords } from '../../client/ui/words.ts';
-import type { TextJob, textHere } from './here.web.ts';
+import type { hereTask, TextJob } from './here.web.ts';
 import { PostCard } from './post-card.web.ts';
 
 type Candidates = GenerateBody['candidates'];
 
-const shell = startShell<typeof textHere>('text');
+const shell = startShell<typeof hereTask>('text');
 const { words } = shell;
 /** A post of 280 characters has about 60 tokens. */
 const settings = { n: 3, maxTokens: 90, topP: 0.95 };

@@ -3,6 +3,7 @@ import { join, posix } from 'node:path';
 import { expect } from 'chai';
 import { readSources, rootDir, type SourceFile, sourceFolders } from '../../scripts/repo/source-files.ts';
 import { type ImportLine, importsOf } from '../../scripts/repo/source-scan.ts';
+import { contracts } from '../../tasks/contracts.ts';
 import { closure, layers } from './layers.ts';
 
 /** Rooms whose code runs anywhere a model is used: in training, on the server and in the browser. */
@@ -24,9 +25,8 @@ const reach: readonly (readonly [from: RegExp, to: RegExp])[] = [
   ],
   [/^tasks\/.*\/cli\.node\.ts$/, /^(training|models|tasks|server|scripts\/cli)\//],
   [experiments, /^(training|models|tasks|server|scripts)\//],
-  // Where the tables come in: the build of the pages, and the browser's worker.
+  // Where the table comes in: the build of the pages makes the browser's from it.
   [/^client\/vite\.config\.ts$/, /^(scripts\/repo\/pages|tasks\/contracts)\.ts$/],
-  [/^client\/local\/worker\.ts$/, /^(client\/|tasks\/here\.web\.ts$)/],
   [/^server\//, new RegExp(`^(${shared}|server/|training/run/|tasks/\\w+/(contract|infer|serve)\\b)`)],
   [/^client\//, new RegExp(`^(${shared}|client/|training/run/(ort\\.web|session)|tasks/\\w+/contract\\.ts)`)],
 ];
@@ -108,6 +108,17 @@ describe('who may import whom', () => {
     });
     expect(edges.length).to.be.greaterThan(20);
     expect(offences).to.deep.equal([]);
+  });
+
+  it('a task is known by its rows in three tables, and by what is exported of it', () => {
+    const exported = /^(tasks\/index\.\w+|client\/api|scripts\/cli\/architectures)\.ts$/;
+    const users = edges.filter(({ from }) => !/^(test|scripts\/(bench|results))\//.test(from) && !exported.test(from));
+    for (const { name } of contracts) {
+      const folder = `tasks/${name}/`;
+      const found = users.filter(({ from, to }) => to.startsWith(folder) && !from.startsWith(folder));
+      const tables = ['tasks/contracts.ts', 'tasks/served.ts', 'tasks/trained.node.ts'];
+      expect(found.map(({ from }) => from).sort(), name).to.deep.equal(tables);
+    }
   });
 
   it('relative imports name a file that exists, with its ending', () => {

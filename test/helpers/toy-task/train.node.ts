@@ -104,9 +104,9 @@ async function openLearner({
   return { learner, close: () => learner.close() };
 }
 
-const spec: BrightnessSpec = { inputName: 'image', outputName: 'brightness', side: 8 };
+export const spec: BrightnessSpec = { inputName: 'image', outputName: 'brightness', side: 8 };
 
-function exportNet(weights: Weights, batch = 1): Uint8Array {
+export function exportNet(weights: Weights, batch = 1): Uint8Array {
   const shape = [batch, 3, symDim('H'), symDim('W')];
   const inputs = [{ name: 'image', dtype: 'float32', shape }] as const;
   return toOnnx(
