@@ -244,7 +244,7 @@ export {
 
 /* Trainings as files, for other programs. */
 
-export { type ArtifactOptions, type ArtifactSegment, trainingArtifacts } from './export/artifacts.ts';
+export { type ArtifactOptions, type ArtifactSpan, trainingArtifacts } from './export/artifacts.ts';
 export { type ArtifactSet, type OrtArtifactOptions, ortArtifacts } from './export/ort-artifacts.ts';
 export { decodeOrtCheckpoint, type OrtCheckpoint, type OrtOptimizerState } from './export/ort-checkpoint.ts';
 export {

@@ -144,7 +144,7 @@ function joined(...parts: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
-/** APP1 right after the start marker; a segment holds at most 65 533 bytes. */
+/** APP1 right after the start marker; it holds at most 65 533 bytes. */
 function insertJpeg(picture: Uint8Array, block: Uint8Array): Uint8Array {
   const length = 2 + 6 + block.length;
   if (length > 65_535) return picture;

@@ -21,7 +21,7 @@ import * as o from '../../training/ops/build.ts';
 import { opTable } from '../../training/ops/table.ts';
 import type { OptimizerDef } from '../../training/optim/define.ts';
 import { optimizers } from '../../training/optim/optimizers.ts';
-import type { Segment } from '../../training/step/state.ts';
+import type { Span } from '../../training/step/state.ts';
 import { buildEvaluation, buildStep, type Task } from '../../training/step/train-step.ts';
 import { graphOf } from '../golden/compute.ts';
 import { goldenCases } from '../golden/fixtures.ts';
@@ -168,16 +168,16 @@ describe('CUDA kernels for every node, from the list that ONNX Runtime publishes
     });
   }
 
-  it('every optimiser as it is run: in pieces, tensors of one segment sharing hyper-parameters, with and without clipping', () => {
+  it('every optimiser as it is run: in pieces, tensors of one span sharing hyper-parameters, with and without clipping', () => {
     const plain = { group: 0, decay: true, norm: false };
-    const segments: readonly Segment[] = [
+    const spans: readonly Span[] = [
       { ...plain, offset: 0, size: 2 ** 18 + 5 },
       { ...plain, offset: 2 ** 18 + 5, size: 3, decay: false },
     ];
     for (const def of Object.values<OptimizerDef>(optimizers)) {
       for (const clip of [false, true]) {
-        const { pieces, graph } = buildUpdate(def, segments, clip);
-        expect(pieces.map(({ size, segment }) => [size, segment])).to.deep.equal([
+        const { pieces, graph } = buildUpdate(def, spans, clip);
+        expect(pieces.map(({ size, span }) => [size, span])).to.deep.equal([
           [2 ** 18, 0],
           [5, 0],
           [3, 1],

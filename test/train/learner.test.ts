@@ -148,7 +148,7 @@ describe('Learner', function () {
     }
     await learner.update(learner.hyperAt(0, slice(0.01, 1), { lr: () => 1 }));
     const rates = [0.01, 0.1, 1];
-    for (const { group, decay, offset, size } of state.segments) {
+    for (const { group, decay, offset, size } of state.spans) {
       for (let i = offset; i < offset + size; i++) {
         const full = state.grads[i]! + (decay ? 0.1 * before[i]! : 0);
         expect(state.params[i]! - before[i]!).to.be.closeTo(-rates[group]! * full, 1e-6);

@@ -4,7 +4,7 @@ import { sizeOf, type Tensor } from '../core/tensor.ts';
 import { toOnnx } from '../onnx/export.ts';
 import { defaultOpset } from '../onnx/opsets.ts';
 import { buildOptimizer, type OptimizerDef } from '../optim/define.ts';
-import type { Segment, TrainState } from '../step/state.ts';
+import type { Span, TrainState } from '../step/state.ts';
 import { buildEvaluation, buildStep, type Task } from '../step/train-step.ts';
 import { type ArtifactSet, needArtifactOpset } from './ort-artifacts.ts';
 import { encodeOrtCheckpoint } from './ort-checkpoint.ts';
@@ -44,21 +44,21 @@ const optionNames = namesOf<ArtifactOptions>({
  * Trained parameters that the optimiser updates as one tensor, `param.<its index>`: the metadata `segments` of its model, as JSON.
  * Frozen ones are in none, so that neither decay nor old moments move them.
  */
-export interface ArtifactSegment {
+export interface ArtifactSpan {
   /** Names in the order in which they lie in that tensor. */
   readonly parameters: readonly string[];
   readonly size: number;
   /** Whether weight decay applies: `wd.<index>` is to be 0 where it does not. */
   readonly decay: boolean;
-  /** Hyper-parameters of which each group has its own: those of this segment. */
+  /** Hyper-parameters of which each group has its own: those of this span. */
   readonly hyper?: Readonly<Record<string, number>>;
 }
 
 const offsetOf = ({ params }: TrainState, { data }: Tensor<'float32'>): number =>
   (data.byteOffset - params.byteOffset) / Float32Array.BYTES_PER_ELEMENT;
 
-/** The parameters of a segment, as they lie. */
-function parametersOf(state: TrainState, { offset, size }: Segment): string[] {
+/** The parameters of a span, as they lie. */
+function parametersOf(state: TrainState, { offset, size }: Span): string[] {
   const placed = [...state.gradTensors.keys()].map(
     (name) => [offsetOf(state, state.tensors.get(name)!), name] as const,
   );
@@ -84,8 +84,8 @@ export function momentsOf(state: TrainState, names: readonly string[]): Map<stri
 type Hyper = NonNullable<ArtifactOptions['hyper']>;
 
 /** Throws `bad-argument` unless `hyper` has finite numbers for names of the optimiser, lists with one for each group. */
-function checkHyper({ state: { segments }, optimizer, hyper = {} }: ArtifactOptions): void {
-  const groups = Math.max(...segments.map(({ group }) => group)) + 1;
+function checkHyper({ state: { spans }, optimizer, hyper = {} }: ArtifactOptions): void {
+  const groups = Math.max(...spans.map(({ group }) => group)) + 1;
   knownKeys(`trainingArtifacts: hyper of ${optimizer.name}`, hyper, Object.keys(optimizer.hyper));
   for (const [name, value] of Object.entries<number | readonly number[]>(hyper)) {
     const all = Array.isArray(value) ? value : [value];
@@ -107,13 +107,13 @@ function ownHyper(hyper: Hyper, group: number): { readonly hyper?: Record<string
   return own.length === 0 ? {} : { hyper: Object.fromEntries(own) };
 }
 
-/** What the optimiser updates: of every segment of the state the trained parameters. */
-function segmentsOf(state: TrainState, names: ReadonlySet<string>, hyper: Hyper): ArtifactSegment[] {
-  return state.segments.flatMap((segment) => {
-    const parameters = parametersOf(state, segment).filter((name) => names.has(name));
+/** What the optimiser updates: of every span of the state the trained parameters. */
+function spansOf(state: TrainState, names: ReadonlySet<string>, hyper: Hyper): ArtifactSpan[] {
+  return state.spans.flatMap((span) => {
+    const parameters = parametersOf(state, span).filter((name) => names.has(name));
     if (parameters.length === 0) return [];
     const size = parameters.reduce((sum, name) => sum + sizeOf(state.tensors.get(name)!.dims), 0);
-    return [{ parameters, size, decay: segment.decay, ...ownHyper(hyper, segment.group) }];
+    return [{ parameters, size, decay: span.decay, ...ownHyper(hyper, span.group) }];
   });
 }
 
@@ -141,15 +141,15 @@ export function trainingArtifacts(task: Task, options: ArtifactOptions): Artifac
   checkHyper(options);
   const hyper: Hyper = { ...optimizer.hyper, ...options.hyper };
   const { training, trained } = buildStep(task, isTrained);
-  const segments = segmentsOf(state, new Set(trained), hyper);
+  const spans = spansOf(state, new Set(trained), hyper);
   const update = buildOptimizer(
     optimizer,
-    segments.map(({ size }) => size),
+    spans.map(({ size }) => size),
   );
   const metadata = {
     optimizer: optimizer.name,
     hyper: JSON.stringify(sharedHyper(hyper)),
-    segments: JSON.stringify(segments),
+    segments: JSON.stringify(spans),
   };
   return {
     'training_model.onnx': toOnnx(training, { opset }),

@@ -35,7 +35,7 @@ export interface TrainingExportOptions {
 const trainingNames = namesOf<TrainingExportOptions>({ opset: true, properties: true });
 
 /**
- * The artifacts with which any ONNX Runtime continues training where the learner stands, at the shapes of its batches, each segment with
+ * The artifacts with which any ONNX Runtime continues training where the learner stands, at the shapes of its batches, each span with
  * the rates of its group.
  */
 export async function exportTraining(learner: Learner, options: TrainingExportOptions = {}): Promise<ArtifactSet> {

@@ -6,7 +6,7 @@ import { buildOptimizer, type OptimizerDef } from '../optim/define.ts';
 import { memoryOf } from '../run/memory-of.ts';
 import type { Session, Tensors } from '../run/session.ts';
 import { flatNames } from '../step/flat-state.ts';
-import type { Segment, TrainState } from '../step/state.ts';
+import type { Span, TrainState } from '../step/state.ts';
 import {
   buildEvaluation,
   buildStep,
@@ -147,11 +147,11 @@ function hyperOf(def: OptimizerDef, hyper: Hyper, name: string, group: number): 
   return picked;
 }
 
-/** The state's flat tensors that are the inputs of `def`'s graph over `segments`. */
-function residentPlaces(def: OptimizerDef, state: TrainState, segments: readonly Segment[]): Map<string, string> {
+/** The state's flat tensors that are the inputs of `def`'s graph over `spans`. */
+function residentPlaces(def: OptimizerDef, state: TrainState, spans: readonly Span[]): Map<string, string> {
   return new Map(
-    segments.flatMap((segment, i) => {
-      const at = state.segments.indexOf(segment);
+    spans.flatMap((span, i) => {
+      const at = state.spans.indexOf(span);
       const moments = def.moments.map((name, k) => [`${name}.${i}`, flatNames.moment(at, k)] as const);
       return [[`param.${i}`, flatNames.param(at)], [`grad.${i}`, flatNames.grad(at)], ...moments] as const;
     }),
@@ -161,19 +161,19 @@ function residentPlaces(def: OptimizerDef, state: TrainState, segments: readonly
 /** Elements that the host updates at a time: all that a formula makes of them stays in the processor's cache. */
 const pieceSize = 2 ** 18;
 
-/** The stretches of at most {@link pieceSize} elements of segment number `segment`. */
-const inPieces = ({ offset, size }: Segment, segment: number) =>
+/** The stretches of at most {@link pieceSize} elements of span number `span`. */
+const inPieces = ({ offset, size }: Span, span: number) =>
   Array.from({ length: Math.ceil(size / pieceSize) }, (_, i) => ({
-    segment,
+    span,
     offset: offset + i * pieceSize,
     size: Math.min(pieceSize, size - i * pieceSize),
   }));
 
-/** The graph in which the host updates these segments, and the stretch that is each of its tensors. */
-export function buildUpdate(def: OptimizerDef, segments: readonly Segment[], clip: boolean) {
-  const pieces = segments.flatMap(inPieces);
+/** The graph in which the host updates these spans, and the stretch that is each of its tensors. */
+export function buildUpdate(def: OptimizerDef, spans: readonly Span[], clip: boolean) {
+  const pieces = spans.flatMap(inPieces);
   const sizes = pieces.map(({ size }) => size);
-  return { pieces, graph: buildOptimizer(def, sizes, { clip, hyperOf: pieces.map(({ segment }) => segment) }) };
+  return { pieces, graph: buildOptimizer(def, sizes, { clip, hyperOf: pieces.map(({ span }) => span) }) };
 }
 
 type Update = (hyper: Readonly<Record<string, Tensor>>) => Promise<void>;
@@ -183,30 +183,30 @@ interface OpenedUpdate {
   release(): Promise<void>;
 }
 
-/** Opens `def`'s graph over segments of `state`, on the host's numbers or on those that a device keeps. */
+/** Opens `def`'s graph over spans of `state`, on the host's numbers or on those that a device keeps. */
 async function openUpdate(
   def: OptimizerDef,
   state: TrainState,
-  segments: readonly Segment[],
+  spans: readonly Span[],
   open: OpenGraph,
   clip: boolean,
 ): Promise<OpenedUpdate> {
   const memory = await memoryOf(open);
-  if (memory === undefined) return openHostUpdate(def, state, segments, open, clip);
-  const sizes = segments.map(({ size }) => size);
+  if (memory === undefined) return openHostUpdate(def, state, spans, open, clip);
+  const sizes = spans.map(({ size }) => size);
   const model = toOnnx(buildOptimizer(def, sizes, { clip }));
-  const { update, release } = await residentUpdate(model, memory, residentPlaces(def, state, segments));
+  const { update, release } = await residentUpdate(model, memory, residentPlaces(def, state, spans));
   return { update: (hyper) => update(state, hyper), release };
 }
 
 async function openHostUpdate(
   def: OptimizerDef,
   state: TrainState,
-  segments: readonly Segment[],
+  spans: readonly Span[],
   open: OpenGraph,
   clip: boolean,
 ): Promise<OpenedUpdate> {
-  const { pieces, graph } = buildUpdate(def, segments, clip);
+  const { pieces, graph } = buildUpdate(def, spans, clip);
   const session = await open(toOnnx(graph));
   const feeds: Record<string, Tensor> = {};
   const fetches: Record<string, Tensor> = clip ? { gradNorm: scalar(0) } : {};
@@ -227,28 +227,28 @@ async function openHostUpdate(
 }
 
 /**
- * Builds and opens `def` for those segments of `state` that `isTrained` accepts. Segments without weight decay get wd 0. A
- * hyper-parameter `maxNorm` clips the gradients by their norm over all these segments, in the graph; it opens another. `ownUpdates` gives how
+ * Builds and opens `def` for those spans of `state` that `isTrained` accepts. Spans without weight decay get wd 0. A
+ * hyper-parameter `maxNorm` clips the gradients by their norm over all these spans, in the graph; it opens another. `ownUpdates` gives how
  * many of the first `step` updates of the state are this optimiser's, where several share it: Adam's correction of its averages counts them.
  */
 export async function compileOptimizer(
   def: OptimizerDef,
   state: TrainState,
   open: OpenGraph,
-  isTrained: (segment: Segment) => boolean = () => true,
+  isTrained: (span: Span) => boolean = () => true,
   ownUpdates: (step: number) => number = (step) => step,
 ): Promise<CompiledOptimizer> {
-  const segments = state.segments.filter(isTrained);
+  const spans = state.spans.filter(isTrained);
   ensure(
     state.moments.length === def.moments.length,
     'bad-argument',
     () =>
       `compileOptimizer: expected a state with ${def.moments.length} moments for ${def.name}, got ${state.moments.length}`,
   );
-  const plain = await openUpdate(def, state, segments, open, false);
+  const plain = await openUpdate(def, state, spans, open, false);
   let clipping: typeof plain | undefined;
   const hypersOf = (hyper: Hyper): Record<string, Tensor> => {
-    const values = segments.flatMap(({ group, decay }, i) =>
+    const values = spans.flatMap(({ group, decay }, i) =>
       Object.keys(def.hyper).map(
         (name) => [`${name}.${i}`, scalar(name === 'wd' && !decay ? 0 : hyperOf(def, hyper, name, group))] as const,
       ),
@@ -258,7 +258,7 @@ export async function compileOptimizer(
   const apply = async (hyper: Hyper): Promise<void> => {
     const feeds = hypersOf(hyper);
     if (hyper.maxNorm === undefined) return plain.update(feeds);
-    clipping ??= await openUpdate(def, state, segments, open, true);
+    clipping ??= await openUpdate(def, state, spans, open, true);
     await clipping.update({ ...feeds, maxNorm: scalar(Number(hyper.maxNorm)) });
   };
   const hyperNames = [...Object.keys(def.hyper), 'maxNorm'];

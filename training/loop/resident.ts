@@ -2,7 +2,7 @@ import { FettleError, messageOf } from '../core/errors.ts';
 import type { Tensor } from '../core/tensor.ts';
 import type { DeviceMemory, DeviceTensor, ResidentGraph, Tensors } from '../run/session.ts';
 import { flatNames, flatStep } from '../step/flat-state.ts';
-import { type NumberGroup, numberGroups, type Residence, type Segment, type TrainState } from '../step/state.ts';
+import { type NumberGroup, numberGroups, type Residence, type Span, type TrainState } from '../step/state.ts';
 import { nextName, type StepGraphs } from '../step/train-step.ts';
 
 /** One flat tensor of a state, here and on the device. */
@@ -14,13 +14,13 @@ interface Part {
   ahead: boolean;
 }
 
-function partsOf({ segments, params, grads, moments, buffers }: TrainState): Map<string, Part> {
+function partsOf({ spans, params, grads, moments, buffers }: TrainState): Map<string, Part> {
   const part = (group: NumberGroup, host: Float32Array): Part => ({ group, host, tensor: undefined, ahead: false });
-  const of = (whole: Float32Array, { offset, size }: Segment): Float32Array => whole.subarray(offset, offset + size);
-  const parts = segments.flatMap((segment, i): [string, Part][] => [
-    [flatNames.param(i), part('params', of(params, segment))],
-    [flatNames.grad(i), part('grads', of(grads, segment))],
-    ...moments.map((moment, k): [string, Part] => [flatNames.moment(i, k), part('moments', of(moment, segment))]),
+  const of = (whole: Float32Array, { offset, size }: Span): Float32Array => whole.subarray(offset, offset + size);
+  const parts = spans.flatMap((span, i): [string, Part][] => [
+    [flatNames.param(i), part('params', of(params, span))],
+    [flatNames.grad(i), part('grads', of(grads, span))],
+    ...moments.map((moment, k): [string, Part] => [flatNames.moment(i, k), part('moments', of(moment, span))]),
   ]);
   return new Map([...parts, [flatNames.buffers, part('buffers', buffers)]]);
 }

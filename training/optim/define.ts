@@ -1,7 +1,7 @@
 import { Graph, type Value } from '../onnx/graph.ts';
 import * as o from '../ops/build.ts';
 
-/** What an update formula works with: flat f32 tensors of one segment, and hyper-parameters as f32 scalars. */
+/** What an update formula works with: flat f32 tensors of one span, and hyper-parameters as f32 scalars. */
 export interface UpdateContext<H extends string> {
   readonly param: Value;
   readonly grad: Value;
@@ -25,7 +25,7 @@ export const defineOptimizer = <H extends string>(def: OptimizerDef<H>): Optimiz
 
 export interface BuildOptimizerOptions {
   /**
-   * Clips the gradients by their norm over all segments: the graph gets an input `maxNorm` f32[] (no clipping at Infinity) and
+   * Clips the gradients by their norm over all spans: the graph gets an input `maxNorm` f32[] (no clipping at Infinity) and
    * an output `gradNorm` f32[], the norm before. Source: Pascanu et al. 2013; PyTorch's clip_grad_norm_.
    */
   readonly clip?: boolean;
@@ -42,7 +42,7 @@ function clipping(graph: Graph, grads: readonly Value[]): { readonly norm: Value
 }
 
 /**
- * The optimiser as a graph over flat segments: inputs `param.i`, `grad.i`, `<moment>.i`, `<hyper>.k` (f32[], k = hyperOf[i]) for
+ * The optimiser as a graph over flat spans: inputs `param.i`, `grad.i`, `<moment>.i`, `<hyper>.k` (f32[], k = hyperOf[i]) for
  * each tensor i of `sizes`, and `step` f32[]. Outputs `param.i.next`, `<moment>.i.next` may be written over the inputs: each is made
  * by an elementwise node after every other reader of that input.
  */

@@ -5,11 +5,11 @@ import { encodeModel, type NodeProto, type TensorProto, type ValueInfoProto } fr
 import type { TrainState } from './state.ts';
 import { gradName, nextName } from './train-step.ts';
 
-/** Flat tensors of a state: one for each segment of the parameters, of their gradients and of each moment, and the buffers. */
+/** Flat tensors of a state: one for each span of the parameters, of their gradients and of each moment, and the buffers. */
 export const flatNames = {
-  param: (segment: number): string => `flat.param.${segment}`,
-  grad: (segment: number): string => `flat.grad.${segment}`,
-  moment: (segment: number, moment: number): string => `flat.moment.${moment}.${segment}`,
+  param: (span: number): string => `flat.param.${span}`,
+  grad: (span: number): string => `flat.grad.${span}`,
+  moment: (span: number, moment: number): string => `flat.moment.${moment}.${span}`,
   buffers: 'flat.buffers',
 } as const;
 
@@ -33,7 +33,7 @@ interface Flat {
 const distance = (whole: Float32Array, part: Float32Array): number => (part.byteOffset - whole.byteOffset) / 4;
 
 function flatsOf(state: TrainState): Flat[] {
-  const { specs, segments, tensors, params, buffers } = state;
+  const { specs, spans, tensors, params, buffers } = state;
   const membersOf = (kind: 'param' | 'buffer', whole: Float32Array): Member[] =>
     specs
       .filter((spec) => spec.kind === kind)
@@ -44,14 +44,14 @@ function flatsOf(state: TrainState): Flat[] {
       }))
       .sort((a, b) => a.offset - b.offset);
   const all = membersOf('param', params);
-  const ofSegments = segments.map(({ offset, size }, i): Flat => {
+  const ofSpans = spans.map(({ offset, size }, i): Flat => {
     const inside = all.filter((member) => member.offset >= offset && member.offset < offset + size);
     const members = inside.map((member) => ({ ...member, offset: member.offset - offset }));
     return { name: flatNames.param(i), size, members, resultOf: gradName, result: flatNames.grad(i) };
   });
   const name = flatNames.buffers;
   const ofBuffers = { size: buffers.length, members: membersOf('buffer', buffers), resultOf: nextName };
-  return [...ofSegments, { name, ...ofBuffers, result: nextName(name) }];
+  return [...ofSpans, { name, ...ofBuffers, result: nextName(name) }];
 }
 
 /** Nodes with the constants they need, as they are written one after the other. */
@@ -116,7 +116,7 @@ interface FlatStep {
 
 /**
  * The training graph of `state` with the flat tensors as inputs and outputs instead of one tensor for each parameter: the
- * optimiser's few long tensors are then the same, and can stay where they are. Gradients of a segment come out when any of
+ * optimiser's few long tensors are then the same, and can stay where they are. Gradients of a span come out when any of
  * its parameters is trained, the buffers when any of them is updated.
  */
 export function flatStep(training: Graph, state: TrainState): FlatStep {

@@ -4,7 +4,7 @@ import { initialWeights, type ParamSpec, type Weights } from '../nn/scope.ts';
 import type { OptimizerDef } from '../optim/define.ts';
 
 /** A run of parameters that share their hyper-parameters: one flat stretch of memory. */
-export interface Segment {
+export interface Span {
   /** Parameter group, 0 = earliest layers. */
   readonly group: number;
   /** Whether these belong to normalisation layers, which stay trainable in frozen groups. */
@@ -33,7 +33,7 @@ export interface Residence {
  */
 export interface TrainState {
   readonly specs: readonly ParamSpec[];
-  readonly segments: readonly Segment[];
+  readonly spans: readonly Span[];
   readonly params: Float32Array;
   readonly grads: Float32Array;
   /** One buffer per moment of the optimiser. */
@@ -54,7 +54,7 @@ export interface StateOptions {
   readonly optimizer: OptimizerDef;
   /** The group of a parameter, 0 by default. */
   readonly groupOf?: (name: string) => number;
-  /** Whether a parameter belongs to a normalisation layer, for segments of their own; false by default. */
+  /** Whether a parameter belongs to a normalisation layer, for spans of their own; false by default. */
   readonly isNorm?: (name: string) => boolean;
 }
 
@@ -64,15 +64,15 @@ const view = (buffer: Float32Array, offset: number, dims: readonly number[]): Te
   data: buffer.subarray(offset, offset + sizeOf(dims)),
 });
 
-/** Parameters sorted into segments; the order within a segment is the model's. */
+/** Parameters sorted into spans; the order within a span is the model's. */
 function layOut(
   params: readonly ParamSpec[],
   groupOf: (name: string) => number,
   isNorm: (name: string) => boolean,
-): { segments: Segment[]; offsets: Map<string, number> } {
+): { spans: Span[]; offsets: Map<string, number> } {
   const keyOf = (spec: ParamSpec): number =>
     4 * groupOf(spec.name) + (isNorm(spec.name) ? 2 : 0) + (spec.decay ? 1 : 0);
-  const segments: Segment[] = [];
+  const spans: Span[] = [];
   const offsets = new Map<string, number>();
   let at = 0;
   for (const key of [...new Set(params.map(keyOf))].sort((a, b) => a - b)) {
@@ -81,9 +81,9 @@ function layOut(
       offsets.set(spec.name, at);
       at += sizeOf(spec.shape);
     }
-    segments.push({ group: key >> 2, norm: (key & 2) !== 0, decay: key % 2 === 1, offset, size: at - offset });
+    spans.push({ group: key >> 2, norm: (key & 2) !== 0, decay: key % 2 === 1, offset, size: at - offset });
   }
-  return { segments, offsets };
+  return { spans, offsets };
 }
 
 /** A fresh state for a model: parameters and buffers zero until {@link setWeights}. */
@@ -92,8 +92,8 @@ export function createState(
   { optimizer, groupOf = () => 0, isNorm = () => false }: StateOptions,
 ): TrainState {
   const params = specs.filter((spec) => spec.kind === 'param');
-  const { segments, offsets } = layOut(params, groupOf, isNorm);
-  const total = segments.reduce((sum, segment) => sum + segment.size, 0);
+  const { spans, offsets } = layOut(params, groupOf, isNorm);
+  const total = spans.reduce((sum, span) => sum + span.size, 0);
   const values = new Float32Array(total);
   const grads = new Float32Array(total);
   const stats = specs.filter((spec) => spec.kind === 'buffer');
@@ -109,7 +109,7 @@ export function createState(
   const gradTensors = new Map(params.map((spec) => [spec.name, view(grads, offsets.get(spec.name)!, spec.shape)]));
   return {
     specs,
-    segments,
+    spans,
     params: values,
     grads,
     moments: optimizer.moments.map(() => new Float32Array(total)),

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { FettleError } from '../../../training/core/errors.ts';
-import type { ArtifactSegment } from '../../../training/export/artifacts.ts';
+import type { ArtifactSpan } from '../../../training/export/artifacts.ts';
 import { trainingArtifacts } from '../../../training/export/artifacts.ts';
 import type { ArtifactSet } from '../../../training/export/ort-artifacts.ts';
 import { decodeOrtCheckpoint } from '../../../training/export/ort-checkpoint.ts';
@@ -19,7 +19,7 @@ class FromFiles {
   readonly #shapes = new Map<string, readonly number[]>();
   readonly #grads = new Map<string, Float32Array>();
   readonly #moments: Float32Array[][];
-  readonly #segments: readonly ArtifactSegment[];
+  readonly #spans: readonly ArtifactSpan[];
   readonly #hyper: Readonly<Record<string, number>>;
   readonly #training: Session;
   readonly #optimizer: Session;
@@ -33,9 +33,9 @@ class FromFiles {
     }
     const { metadataProps } = decodeModel(files['optimizer_model.onnx']);
     const fact = (key: string): unknown => JSON.parse(metadataProps.find((one) => one.key === key)!.value);
-    this.#segments = fact('segments') as ArtifactSegment[];
+    this.#spans = fact('segments') as ArtifactSpan[];
     this.#hyper = fact('hyper') as Record<string, number>;
-    this.#moments = this.#segments.map(({ parameters, size }) =>
+    this.#moments = this.#spans.map(({ parameters, size }) =>
       [0, 1].map((k) =>
         kept === undefined
           ? new Float32Array(size)
@@ -59,7 +59,7 @@ class FromFiles {
   async update(): Promise<void> {
     this.#step++;
     const feeds: Record<string, Tensors[string]> = { step: f32([], [this.#step]) };
-    for (const [i, { parameters, size, decay, hyper }] of this.#segments.entries()) {
+    for (const [i, { parameters, size, decay, hyper }] of this.#spans.entries()) {
       feeds[`param.${i}`] = f32([size], join(parameters.map((name) => this.weights.get(name)!)));
       feeds[`grad.${i}`] = f32([size], join(parameters.map((name) => this.#grads.get(name)!)));
       ['m', 'v'].forEach((moment, k) => {
@@ -69,7 +69,7 @@ class FromFiles {
         feeds[`${name}.${i}`] = f32([], [name === 'wd' && !decay ? 0 : value]);
     }
     const results = await this.#optimizer.run(feeds);
-    for (const [i, { parameters }] of this.#segments.entries()) {
+    for (const [i, { parameters }] of this.#spans.entries()) {
       let at = 0;
       for (const name of parameters) {
         const { length } = this.weights.get(name)!;
@@ -135,7 +135,7 @@ describe('artifacts of a learner', function () {
     const hyper = { lr: [1e-4, 1e-4 * (1e-2 / 1e-4) ** 0.5, 1e-2], beta1: [0.8, 0.85, 0.9], beta2: 0.98, wd: 0.01 };
     await learner.fit(1);
     const { metadataProps } = decodeModel((await exportTraining(learner))['optimizer_model.onnx']);
-    const told = JSON.parse(metadataProps.find(({ key }) => key === 'segments')!.value) as ArtifactSegment[];
+    const told = JSON.parse(metadataProps.find(({ key }) => key === 'segments')!.value) as ArtifactSpan[];
     expect(told).to.have.length.above(3);
     for (const { parameters, hyper: own } of told)
       for (const name of parameters) expect(own!.lr, name).to.be.closeTo(rates[name.split('.')[0]!]!, 1e-12);
@@ -161,7 +161,7 @@ describe('artifacts of a learner', function () {
 
   it('never move a frozen parameter that lies among trained ones', async () => {
     const state = startState(mlp.task);
-    expect(state.segments).to.have.length(1);
+    expect(state.spans).to.have.length(1);
     state.step = 3;
     for (const moment of state.moments) moment.fill(0.5);
     const isTrained = (name: string): boolean => !name.endsWith('hidden.bias');

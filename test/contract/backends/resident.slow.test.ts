@@ -46,7 +46,7 @@ describe('training on WebGPU in Node with its numbers staying there', function (
   it('a learner on a WebGPU session does it by itself, and ends with the bits of one whose numbers travel', async () => {
     const resident = await ask<Trained>('resident');
     expect(hosted.live.every((count) => count === 0)).to.equal(true);
-    // Three segments (with decay, without, of the norm): parameters, gradients, two moments each; and the buffers.
+    // Three spans (with decay, without, of the norm): parameters, gradients, two moments each; and the buffers.
     expect([...new Set(resident.live)]).to.deep.equal([3 * 4 + 1]);
     expect(resident.liveAfter).to.equal(0);
     expect(resident.losses).to.deep.equal(hosted.losses);

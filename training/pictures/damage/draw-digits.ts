@@ -18,7 +18,7 @@ export interface DigitLook {
   readonly color: readonly [number, number, number];
 }
 
-/** Squared distance from (x, y) to the segment a-b. */
+/** Squared distance from (x, y) to the stretch a-b of a stroke. */
 function squaredDistance(x: number, y: number, a: Point, b: Point): number {
   const [dx, dy] = [b[0] - a[0], b[1] - a[1]];
   const length = dx * dx + dy * dy;
