@@ -4,9 +4,8 @@ import type { Command } from 'commander';
 import type { ModelStore, ModelVersion } from '../server/store/store.ts';
 import { specOf } from '../tasks/config.ts';
 import type { TaskContract } from '../tasks/task.ts';
-import type { Comparison, ExportedModel, Scores, TrainedTask, Training, TrainOptions } from '../tasks/training.node.ts';
+import type { Comparison, ExportedModel, Scores, TrainedTask, TrainOptions } from '../tasks/training.node.ts';
 import { ensure, FettleError } from '../training/core/errors.ts';
-import type { OpenGraph } from '../training/loop/compile.ts';
 import { checkpointFiles } from '../training/runs/checkpoint.node.ts';
 import { note, report } from './cli/cli.ts';
 import { type KnownOrigin, licenceNote, licenceOf, originOf } from './cli/origin.ts';
@@ -57,24 +56,30 @@ const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word :
 /** The command that is running, as one would type it. */
 const commandLine = (): string => `fettle ${process.argv.slice(2).map(quoted).join(' ')}`;
 
-/** Scores of the new model, of what it started from, and of the version that serves. */
+/** Scores of the new model, of what it started from, and of the version that serves, with the reason why that one could not be scored. */
 async function scoresOf(
-  { score }: Training,
+  score: (model: Required<ExportedModel<unknown>>) => Promise<unknown>,
   exported: ExportedModel<unknown>,
-  run: object,
-  open: OpenGraph,
   versions: { readonly before: ModelVersion | undefined; readonly serving: ModelVersion | undefined },
   { store, contract }: { readonly store: ModelStore; readonly contract: TaskContract },
-): Promise<Scores<unknown>> {
-  if (score === undefined) return { after: undefined, before: undefined, serving: undefined };
+): Promise<{ readonly scores: Scores<unknown>; readonly uncompared?: string }> {
   const { before: first, serving: active } = versions;
+  const hasSpec = Object.keys(contract.sections).length > 0;
   const scoreVersion = async (version: ModelVersion | undefined): Promise<unknown> =>
-    version === undefined
-      ? undefined
-      : score({ model: await store.read(version, 'model.onnx'), spec: specOf(contract, version.config) }, run, open);
-  const after = await score(exported as Required<ExportedModel<unknown>>, run, open);
+    version &&
+    score({
+      model: await store.read(version, 'model.onnx'),
+      spec: hasSpec ? specOf(contract, version.config) : undefined,
+    });
+  const after = await score(exported as Required<ExportedModel<unknown>>);
   const before = await scoreVersion(first);
-  return { after, before, serving: active?.dir === first?.dir ? before : await scoreVersion(active) };
+  if (active?.dir === first?.dir) return { scores: { after, before, serving: before } };
+  try {
+    return { scores: { after, before, serving: await scoreVersion(active) } };
+  } catch (error) {
+    if (!(error instanceof FettleError)) throw error;
+    return { scores: { after, before, serving: undefined }, uncompared: error.message };
+  }
 }
 
 /** A model that is ready to be registered. */
@@ -109,18 +114,20 @@ function register(
   );
 }
 
-/** Serves a new version unless it is worse, or the user asked not to; returns whether it serves, and words for that. */
+/** Serves a new version unless it is worse, could not be compared, or the user asked not to; returns whether it serves, and words for that. */
 async function activate(
   store: ModelStore,
   { config: { name, version } }: ModelVersion,
   { worse, reason = 'worse on the held-out data' }: Comparison,
-  keepActive = false,
+  { keepActive = false, uncompared }: { readonly keepActive?: boolean | undefined; readonly uncompared?: string },
 ): Promise<{ readonly active: boolean; readonly words: string }> {
-  const active = !keepActive && !worse;
+  const why = uncompared === undefined ? reason : `not compared with the version that serves (${uncompared})`;
+  const stays = worse || uncompared !== undefined;
+  const active = !keepActive && !stays;
   if (active) await store.use(name, version);
-  if (worse)
+  if (stays)
     note(
-      `${name}@${version} is ${reason} and does not serve; fettle models use ${name}@${version} serves it all the same`,
+      `${name}@${version} is ${why} and does not serve; fettle models use ${name}@${version} serves it all the same`,
     );
   return { active, words: active ? `it serves now; undo with fettle models rollback ${name}` : 'not serving' };
 }
@@ -152,7 +159,8 @@ export async function retrain(
   const name = options.name ?? origin?.name ?? contract.name;
   const before = origin?.config && (await store.resolve(origin.reference));
   const serving = await store.resolve(name).catch(() => undefined);
-  const scores = await scoresOf(training, exported, run, place.open, { before, serving }, { store, contract });
+  const score = (model: Required<ExportedModel<unknown>>) => training.score(model, { ...run, ...place }, result);
+  const { scores, ...rest } = await scoresOf(score, exported, { before, serving }, { store, contract });
   const comparison = training.compare(result, run, scores, origin);
   const facts = {
     name,
@@ -164,7 +172,7 @@ export async function retrain(
   const card = training.card(facts, result, run, scores);
   const version = await register(store, { name, contract, origin, exported, card, comparison, data });
   for (const text of comparison.notes) note(text);
-  const { active, words } = await activate(store, version, comparison, options.keepActive);
+  const { active, words } = await activate(store, version, comparison, { keepActive: options.keepActive, ...rest });
   const { dir, config } = version;
   const { details = [], text } = comparison;
   report(

@@ -1,6 +1,5 @@
 import type { Command, Option } from 'commander';
 import type { Learner } from '../training/learner/learner.ts';
-import type { OpenGraph } from '../training/loop/compile.ts';
 import type { EpochRow } from '../training/loop/recorder.ts';
 import type { Weights } from '../training/nn/scope.ts';
 import type { NodeDevice } from '../training/run/ort.node.ts';
@@ -123,8 +122,15 @@ export interface Training<
   /** A line for the end of an epoch. */
   describe(row: EpochRow): string;
   export(result: Result, run: Run): ExportedModel<Spec>;
-  /** How well a model does on the held-out data, as it would serve. Omitted where the run itself measures that. */
-  score?(model: Required<ExportedModel<Spec>>, run: Run, open: OpenGraph): Promise<Score | undefined>;
+  /**
+   * How well a model does on the held-out data, as it would serve; undefined for a model of other classes, which the new one replaces. Where
+   * the serving version makes it throw, that one stays.
+   */
+  score(
+    model: Required<ExportedModel<Spec>>,
+    run: Run & Pick<RunPlace, 'device' | 'open'>,
+    result: Result,
+  ): Promise<Score | undefined>;
   /** What `train` prints. */
   summarise(result: Result, run: Run): Outcome;
   /** What `retrain` registers and prints. */

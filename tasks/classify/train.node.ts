@@ -79,7 +79,7 @@ export const classifyTraining: Training<TrainOptions, Run, ClassifyRunResult, Cl
     `epoch ${epoch}: train loss ${trainLoss.toFixed(4)}, valid loss ${metrics.valid_loss!.toFixed(4)}, accuracy ${percent(metrics.accuracy!)}, ${seconds.toFixed(0)} s`,
   export: ({ model, weights }, { config: { validSize, resize }, data: { classes } }) =>
     exportClassify(model, weights, { ...validSize, resize, classes }),
-  score: async ({ model, spec }, { data }, open) =>
+  score: async ({ model, spec }, { data, open }) =>
     sameNames(data.classes, spec.classes) ? scoreClassify({ model, spec }, data.valid, open) : undefined,
   summarise: (result, { data: { classes } }) => {
     const { accuracy, majority, rows, report } = result;

@@ -3,12 +3,21 @@ import type { Tensor } from '../../training/core/tensor.ts';
 import type { Learner } from '../../training/learner/learner.ts';
 import { type Metric, meanMetric } from '../../training/learner/metrics.ts';
 import type { Batch, Loader } from '../../training/learner/options.ts';
+import type { OpenGraph } from '../../training/loop/compile.ts';
 import { psnr } from '../../training/pictures/quality.ts';
 import type { Size } from '../../training/pictures/sizes.ts';
-import { imageOfPlanes, sampleWindow } from '../../training/pictures/transforms/pixels.ts';
+import { imageOfPlanes, type Scale, sampleWindow } from '../../training/pictures/transforms/pixels.ts';
+import type { ImageModelSpec } from '../pictures.ts';
 import type { HeldOut, ValidationPair } from './held-out.node.ts';
+import { restorePicture } from './infer.ts';
 
 /* How well whole pictures are restored: the validation set of a learner, its metrics, and pictures to look at. */
+
+/** A damaged copy has the target's size or half of it. */
+const scaleOf = ({ damaged, target }: ValidationPair): Scale => (damaged.width < target.width ? 2 : 1);
+
+/** How near `shown` is to the target, in dB; 100 stands for no error at all, which would spoil a mean. */
+const psnrOf = (shown: Image, { target }: ValidationPair): number => Math.min(psnr(shown, target), 100);
 
 /** One whole picture, padded to sizes that the network takes. Where y is x, it is undamaged. */
 interface WholeBatch extends Batch {
@@ -21,12 +30,8 @@ function wholeBatch(pair: ValidationPair, multiple: number): WholeBatch {
   const up = (size: number): number => Math.ceil(size / multiple) * multiple;
   const padded = { x: 0, y: 0, width: up(target.width), height: up(target.height) };
   const tensorOf = (image: Image): Tensor => {
-    const scale = image.width < target.width ? 2 : 1;
-    return {
-      dtype: 'float32',
-      dims: [1, 3, padded.height, padded.width],
-      data: sampleWindow(image, scale, padded),
-    };
+    const scale = image === damaged ? scaleOf(pair) : 1;
+    return { dtype: 'float32', dims: [1, 3, padded.height, padded.width], data: sampleWindow(image, scale, padded) };
   };
   return { pair, x: tensorOf(damaged), y: tensorOf(target) };
 }
@@ -50,12 +55,12 @@ export const countDamaged = (_y: Tensor, { x, y }: Batch): number => (x === y ? 
 const pictureOf = ({ dims, data }: Pick<Tensor, 'dims' | 'data'>, size: Size): Image =>
   imageOfPlanes(data as Float32Array, { width: dims.at(-1)!, height: dims.at(-2)! }, size);
 
-/** A mean over the damaged or the undamaged pictures of how near `shown` is to the target, in dB; 100 stands for no error at all, which would spoil it. */
+/** A mean over the damaged or the undamaged pictures of {@link psnrOf}. */
 const psnrMetric = (name: string, undamaged: boolean, shown: (prediction: Tensor, batch: Batch) => Tensor): Metric =>
   meanMetric(name, (prediction, _, batch) => {
     const { pair, ...tensors } = batch as WholeBatch;
     if ((tensors.x === tensors.y) !== undamaged) return { sum: 0, count: 0 };
-    return { sum: Math.min(psnr(pictureOf(shown(prediction, tensors), pair.target), pair.target), 100), count: 1 };
+    return { sum: psnrOf(pictureOf(shown(prediction, tensors), pair.target), pair), count: 1 };
   });
 
 /** PSNR (dB, RGB 8 bit) of what is restored, of the input, and of undamaged photos restored. */
@@ -64,6 +69,22 @@ export const restoreMetrics: readonly Metric[] = [
   psnrMetric('input_psnr', false, (_, { x }) => x),
   psnrMetric('undamaged_psnr', true, (prediction) => prediction),
 ];
+
+/** scoreRestore: mean PSNR (dB, RGB 8 bit; 100 at most for each) of the damaged held-out pictures, restored as they would be served. */
+export async function scoreRestore(
+  { model, spec }: { readonly model: Uint8Array; readonly spec: ImageModelSpec },
+  held: readonly HeldOut[],
+  open: OpenGraph,
+): Promise<number> {
+  const session = await open(model);
+  let sum = 0;
+  try {
+    for (const { pair } of held) sum += psnrOf(await restorePicture(pair.damaged, scaleOf(pair), spec, session), pair);
+  } finally {
+    await session.release();
+  }
+  return sum / held.length;
+}
 
 /** Input, restored and target of a pair. */
 export async function restorePair(learner: Learner, pair: ValidationPair, multiple: number): Promise<readonly Image[]> {

@@ -3,8 +3,9 @@ import { describeRow } from '../../training/loop/recorder.ts';
 import { initializersOf } from '../../training/onnx/weights.ts';
 import { spread } from '../../training/runs/stages.ts';
 import type { ImageModelSpec } from '../pictures.ts';
-import type { Origin, PlanFrom, Reopened, Training, TrainOptions } from '../training.node.ts';
+import type { Origin, PlanFrom, Reopened, Scores, Training, TrainOptions } from '../training.node.ts';
 import { restoreCard } from './card.ts';
+import { readHeldOut } from './held-out.node.ts';
 import { exportRestore, type RestoreLoss, restoreConfigOf, restoreTask } from './net.ts';
 import {
   openLearner,
@@ -14,6 +15,7 @@ import {
   restoreRunDefaults,
   runRestore,
 } from './recipe.node.ts';
+import { scoreRestore } from './score.ts';
 
 /** Fewer held-out pictures than this do not show which model is better. */
 const fewPictures = 10;
@@ -66,8 +68,13 @@ async function plan(options: Options, { origin }: PlanFrom): Promise<Run> {
   };
 }
 
-/** It does not serve if it is worse than the model that it started from. */
-function compare({ best, before, heldOut, trained, failures }: RestoreRunResult, origin: Origin | undefined) {
+/** It does not serve if it is worse than the model that it started from, or than the version that serves. */
+function compare(
+  { best, before, heldOut, trained, failures }: RestoreRunResult,
+  _: Run,
+  { after, serving }: Scores<number>,
+  origin: Origin | undefined,
+) {
   const { psnr, input_psnr: input, undamaged_psnr: undamaged } = best.metrics;
   const few = `only ${heldOut.length} held out: the comparison means little; more pictures would make it sure`;
   const was = before === undefined ? '' : `, ${origin!.reference} had ${before.psnr!.toFixed(2)} dB`;
@@ -80,7 +87,9 @@ function compare({ best, before, heldOut, trained, failures }: RestoreRunResult,
       ...(before ? { startPsnrDb: before.psnr! } : {}),
     },
     notes: heldOut.length < fewPictures ? [few] : [],
-    worse: before !== undefined && psnr! < before.psnr! - toleranceDb,
+    worse:
+      (before !== undefined && psnr! < before.psnr! - toleranceDb) ||
+      (serving !== undefined && after! < serving - toleranceDb),
     data: { before, after: best.metrics, failures },
     text: `${psnr!.toFixed(2)} dB on ${heldOut.length} held out${was}`,
   };
@@ -97,7 +106,7 @@ function reopen(model: Uint8Array): Reopened {
   };
 }
 
-export const restoreTraining: Training<Options, Run, RestoreRunResult, ImageModelSpec, never> = {
+export const restoreTraining: Training<Options, Run, RestoreRunResult, ImageModelSpec, number> = {
   plan,
   run: runRestore,
   openLearner,
@@ -107,7 +116,9 @@ export const restoreTraining: Training<Options, Run, RestoreRunResult, ImageMode
     data: { best, rows, failures },
     text: `best: epoch ${best.epoch}, ${best.metrics.psnr?.toFixed(2)} dB`,
   }),
-  compare: (result, _, __, origin) => compare(result, origin),
+  score: async (model, { config: { seed }, open }, { heldOut }) =>
+    scoreRestore(model, await readHeldOut(heldOut, seed, () => {}), open),
+  compare,
   card: (facts, result, { config }) => restoreCard(facts, config, result),
   reopen,
 };

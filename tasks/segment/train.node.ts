@@ -120,7 +120,7 @@ export const segmentTraining: Training<Options, Run, SegmentRunResult, SegmentMo
     `epoch ${epoch}: train loss ${trainLoss.toFixed(4)}, ${accuracyAndIou(metrics)}, ${seconds.toFixed(0)} s`,
   export: ({ model, weights }, { config, data: { classes } }) =>
     exportSegment(model, weights, { classes, shortSide: shortSideOf(config.validSize) }),
-  score: async ({ model, spec: { classes, shortSide } }, { data }, open) =>
+  score: async ({ model, spec: { classes, shortSide } }, { data, open }) =>
     sameClasses(data.classes, classes) ? scoreSegment({ model, shortSide }, data.valid, data, open) : undefined,
   summarise: ({ best, rows }) => ({
     data: { best, rows },

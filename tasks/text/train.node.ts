@@ -4,7 +4,7 @@ import { readCorpus } from '../../training/text/corpus.node.ts';
 import { type CleanedPosts, type Post, splitByTime } from '../../training/text/posts.ts';
 import { readPosts, readTextFolder } from '../../training/text/read-texts.node.ts';
 import { Vocab } from '../../training/text/vocab.ts';
-import type { Origin, PlanFrom, RunPlace, Training, TrainOptions } from '../training.node.ts';
+import type { PlanFrom, RunPlace, Scores, Training, TrainOptions } from '../training.node.ts';
 import { type PostCounts, textCard } from './card.ts';
 import {
   openLearner,
@@ -51,7 +51,7 @@ function configOf(defaults: TextRunConfig, options: Options): TextRunConfig {
   };
 }
 
-function startOf({ bytes }: Origin): TextStart {
+function startOf(bytes: Uint8Array): TextStart {
   const { config, words } = textModelFacts(bytes);
   return { config, vocab: new Vocab(words), weights: initializersOf(bytes) };
 }
@@ -88,14 +88,31 @@ async function plan(options: Options, { verb, origin, onNote }: PlanFrom): Promi
     return { config: configOf(textRunDefaults, options), ...(await readTexts(options)), ...prompts };
   const own = await readOwnPosts(options, onNote);
   if (origin !== undefined)
-    return { config: configOf(textRetrainDefaults, options), ...own, ...prompts, start: startOf(origin) };
+    return { config: configOf(textRetrainDefaults, options), ...own, ...prompts, start: startOf(origin.bytes) };
   return { config: configOf({ ...textRetrainDefaults, model: textRunDefaults.model }, options), ...own, ...prompts };
 }
 
-/** On a CPU loops over time are faster as `Scan`. */
-const placed = (run: Run & RunPlace) => ({ ...run, loops: run.device === 'cpu' ? 'scan' : 'unrolled' }) as const;
+type Place = Pick<RunPlace, 'device' | 'open'>;
 
-function compare({ best, before, unknown }: TextRunResult, { posts }: Run) {
+/** On a CPU loops over time are faster as `Scan`. */
+const placed = <R extends Place>(run: R) => ({ ...run, loops: run.device === 'cpu' ? 'scan' : 'unrolled' }) as const;
+
+/**
+ * Perplexity of the held-out texts, in the words of the run whatever those of the model: the rows of words that it does not have are the mean
+ * of its others, as where a retraining starts from it.
+ */
+async function score({ model }: { readonly model: Uint8Array }, run: Run & Place): Promise<number> {
+  const own = { ...run, config: { ...run.config, model: {} }, start: startOf(model) };
+  const { learner, close } = await openLearner(placed(own));
+  try {
+    return (await learner.validate()).perplexity!;
+  } finally {
+    await close();
+  }
+}
+
+/** It does not serve if it is worse than the model that it started from, or than the version that serves. */
+function compare({ best, before, unknown }: TextRunResult, { posts }: Run, { after: scored, serving }: Scores<number>) {
   const after = best.metrics.perplexity!;
   const { trained, held } = posts!;
   const few = `only ${held} held out: the comparison means little; more posts would make it sure`;
@@ -107,13 +124,15 @@ function compare({ best, before, unknown }: TextRunResult, { posts }: Run) {
       unknownShare: unknown,
     },
     notes: held < fewPosts ? [few] : [],
-    worse: before !== undefined && !(after <= before * tolerance),
+    worse:
+      (before !== undefined && !(after <= before * tolerance)) ||
+      (serving !== undefined && !(scored! <= serving * tolerance)),
     data: { before, after, unknown },
     text: `perplexity ${after.toFixed(2)} on ${held} held-out posts${before === undefined ? '' : `, ${before.toFixed(2)} before`}`,
   };
 }
 
-export const textTraining: Training<Options, Run, TextRunResult, never, never> = {
+export const textTraining: Training<Options, Run, TextRunResult, undefined, number> = {
   plan,
   run: (options) => runText(placed(options)),
   openLearner: (options) => openLearner(placed(options)),
@@ -124,6 +143,7 @@ export const textTraining: Training<Options, Run, TextRunResult, never, never> =
     data: { best, rows, unknown },
     text: `best: epoch ${best.epoch}, perplexity ${best.metrics.perplexity!.toFixed(2)}`,
   }),
+  score,
   compare,
   card: (facts, result, { posts }) => textCard(facts, result, posts!),
 };

@@ -3,12 +3,16 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import sharp from 'sharp';
-import { exportRestore, restoreSpecs } from '../../tasks/restore/net.ts';
+import { readHeldOut } from '../../tasks/restore/held-out.node.ts';
+import { exportRestore, restoreParts, restoreSpecs } from '../../tasks/restore/net.ts';
+import { countDamaged, restoreMetrics, scoreRestore, wholePictures } from '../../tasks/restore/score.ts';
 import { createRng } from '../../training/core/rng.ts';
 import { f32 } from '../../training/core/tensor.ts';
+import { createLearner } from '../../training/learner/learner.ts';
 import { importWeights } from '../../training/nn/import.ts';
 import { initialWeights } from '../../training/nn/scope.ts';
 import { initializersOf } from '../../training/onnx/weights.ts';
+import { listImages } from '../../training/pictures/items.node.ts';
 import { openSession } from '../../training/run/ort.node.ts';
 import { fettle, fettleJson } from '../helpers/command.ts';
 import { smallRun, writePhotos } from '../helpers/small-restore.ts';
@@ -75,10 +79,39 @@ describe('fettle retrain', function () {
   it('a version that does worse is kept, but does not serve', async () => {
     // A good model, and steps so large that it forgets.
     await retrain('--samples', '240', '--lr', '0.003');
-    const { active, version } = await retrain('--samples', '8', '--epochs', '1', '--lr', '3');
+    const short = ['--samples', '8', '--epochs', '1'];
+    const { active, version } = await retrain(...short, '--lr', '3');
     expect(active).to.equal(false);
     expect((await bench.store.resolve(`restore@${version}`)).config.version).to.equal(version);
     expect((await bench.store.resolve('restore')).config.version).to.equal(Number(version) - 1);
+    // It does not matter what it started from: the one that serves is measured.
+    for (const from of ['none', `restore@${version}`]) {
+      const other = await retrain(...short, '--lr', '0.000001', '--from', from);
+      expect([other.version, other.active], from).to.deep.equal([Number(version) + (from === 'none' ? 1 : 2), false]);
+    }
+    expect((await bench.store.resolve('restore')).config.version).to.equal(Number(version) - 1);
+    const own = await retrain(...short, '--from', 'none', '--name', 'own');
+    expect([own.name, own.version, own.active]).to.deep.equal(['own', 1, true]);
+  });
+
+  it('is measured as it serves, to within the rounding of the run’s own numbers', async () => {
+    const { model, spec } = exportRestore(config, fresh(1));
+    const items = await listImages(join(bench.dir, 'photos'));
+    const held = await readHeldOut(items, 1, () => {});
+    const weights = initializersOf(model);
+    const open = (bytes: Uint8Array) => openSession(bytes, { threads: 1 });
+    const whole = wholePictures(held, spec.multipleOf);
+    const learner = await createLearner({
+      ...restoreParts(config, 'mse'),
+      data: { train: whole, valid: whole },
+      open,
+      metrics: restoreMetrics,
+      countTargets: countDamaged,
+    });
+    learner.load(importWeights(learner.state.specs, weights));
+    const { psnr } = await learner.validate();
+    await learner.close();
+    expect(await scoreRestore({ model, spec }, held, open)).to.be.closeTo(psnr!, 1e-3);
   });
 
   it('a model of another kind is refused', async () => {

@@ -84,6 +84,13 @@ describe('fettle train, generate, retrain text', function () {
       expect(worse).to.include({ name: 'text', version: 3, active: false });
       expect(worse.before).to.be.closeTo(tuned.after as number, 1e-3 * (tuned.after as number));
       expect(worse.after).to.be.above(worse.before as number);
+      // A new one of random weights is measured with it too; under a name of its own it serves.
+      const fresh = ['retrain', 'text', ...again, '--from', 'none', ...sizes, '--lr', '0.000001'];
+      const untrained = await fettleJson(folder, ...fresh, '--out', 'fresh');
+      expect(untrained).to.include({ name: 'text', version: 4, active: false });
+      expect(untrained.before).to.equal(undefined);
+      const own = await fettleJson(folder, ...fresh, '--out', 'own', '--name', 'own');
+      expect(own).to.include({ name: 'own', version: 1, active: true });
       const written = await fettle({ cwd: folder }, 'generate', '--store', 'models', '--device', 'cpu', '--top-k', '3');
       expect(written.code, written.stderr).to.equal(0);
       expect(written.stdout)

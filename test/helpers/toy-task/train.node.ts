@@ -141,7 +141,7 @@ export const brightnessTraining: Training<Options, Run, Result, BrightnessSpec, 
   },
   describe: ({ epoch, trainLoss }) => `epoch ${epoch}: ${trainLoss.toFixed(4)}`,
   export: ({ weights }) => ({ model: exportNet(weights), spec }),
-  score: async ({ model }, { data: { valid } }, open) => {
+  score: async ({ model }, { data: { valid }, open }) => {
     const session = await open(model);
     let sum = 0;
     for (const shade of valid) {

@@ -57,6 +57,17 @@ describe('a task that is added', () => {
       const worse = await json(...retrain, '--from', 'lamp', '--epochs', '1', '--lr', '9', '--out', at('worse'));
       expect(worse).to.include({ name: 'lamp', version: 2, active: false, before: tuned.after });
 
+      const damaged = await json(...retrain, '--name', 'torch', '--from', 'none', '--out', at('torch'));
+      expect(damaged).to.include({ name: 'torch', version: 1, active: true });
+      await writeFile(at('store/torch/1/model.onnx'), 'not what was registered');
+      const args = [...retrain, '--name', 'torch', '--from', 'none', '--out', at('torch-2')];
+      const { stdout, stderr } = await fettleWith(tasks, '--json', ...args);
+      expect(JSON.parse(stdout)).to.include({ name: 'torch', version: 2, active: false });
+      expect(stderr).to.match(
+        /torch@2 is not compared with the version that serves \(torch@1: expected .*\) and does not/,
+      );
+      expect(stderr).to.include('fettle models use torch@2 serves it all the same');
+
       const { models } = (await json('models', 'list', ...store)) as { models: { name: string; active: number }[] };
       expect(models.find(({ name }) => name === 'lamp')).to.include({ active: 1 });
       const { config } = await (await openStores(at('store'), tasks)).resolve('lamp');
