@@ -68,8 +68,11 @@ export interface DoneHere<Result> {
   readonly skipped: readonly SkippedDevice[];
 }
 
-/** specOf: the section of its config.json that states how a model is fed and read; throws `bad-model` where it lacks that. */
-export function specOf<C extends TaskContract>(info: ModelInfo, section: keyof C['sections'] & string): SpecOf<C> {
+/**
+ * sectionOf: the section of its config.json that states how a model is fed and read; throws `bad-model` where it lacks that. Unlike `specOf`
+ * of tasks/config.ts it does not parse: the server has checked the section, and a page carries no zod.
+ */
+export function sectionOf<C extends TaskContract>(info: ModelInfo, section: keyof C['sections'] & string): SpecOf<C> {
   const { [section]: spec }: Readonly<Record<string, unknown>> = { ...info };
   ensure(spec !== undefined, 'bad-model', () => `${idOf(info)}: expected \`${section}\` in its config.json, got none`);
   return spec as SpecOf<C>;

@@ -1,12 +1,11 @@
 import type { WebDevice } from '../../client/devices.ts';
 import { decodeImage, encodeImage, ensureOutputFits } from '../../client/local/codec.ts';
 import { sniffFormat } from '../../client/local/sniff.ts';
-import { type HereTask, type PhotoJob, specOf } from '../../client/local/task.ts';
-import { tensor } from '../../training/core/tensor.ts';
-import { restoreImage } from '../../training/pictures/tiles.ts';
+import { type HereTask, type PhotoJob, sectionOf } from '../../client/local/task.ts';
 import type { Scale } from '../../training/pictures/transforms/pixels.ts';
 import type { ImageModelSpec, OutputFormat } from '../pictures.ts';
 import type { restoreContract } from './contract.ts';
+import { restorePicture } from './infer.ts';
 
 interface RestoreJob extends PhotoJob {
   readonly scale: Scale;
@@ -21,17 +20,12 @@ const defaultQuality = 90;
 export const hereTask: HereTask<RestoreJob, Blob> = {
   run: async ({ job, model, onDevice, report }) => {
     const { file, scale, quality = defaultQuality } = job;
-    const spec = specOf<typeof restoreContract>(model, 'image');
+    const spec = sectionOf<typeof restoreContract>(model, 'image');
     const image = await decodeImage(file);
     ensureOutputFits(image, scale);
-    const pixels = await onDevice(({ device, run }) =>
-      restoreImage(
-        image,
-        scale,
-        spec,
-        async (data, dims) => (await run(spec.inputName, tensor('float32', dims, data), spec.outputName)).data,
-        { ...tileOn(device, spec), onProgress: (done, total) => report({ phase: 'run', fraction: done / total }) },
-      ),
+    const onProgress = (done: number, total: number): void => report({ phase: 'run', fraction: done / total });
+    const pixels = await onDevice(({ device, runAll }) =>
+      restorePicture(image, scale, spec, { run: runAll }, { ...tileOn(device, spec), onProgress }),
     );
     report({ phase: 'encode' });
     return encodeImage(pixels, job.format ?? (await sniffFormat(file)), quality);

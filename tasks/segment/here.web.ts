@@ -1,5 +1,5 @@
 import { decodeImage } from '../../client/local/codec.ts';
-import { type HereTask, type PhotoJob, specOf } from '../../client/local/task.ts';
+import { type HereTask, type PhotoJob, sectionOf } from '../../client/local/task.ts';
 import type { SegmentClass, segmentContract } from './contract.ts';
 import { segmentPicture } from './infer.ts';
 
@@ -15,7 +15,7 @@ export interface Segmented {
 /** The photo's file -> the class of every pixel of the upright picture. */
 export const hereTask: HereTask<PhotoJob, Segmented> = {
   run: async ({ job, model, onDevice, report }) => {
-    const spec = specOf<typeof segmentContract>(model, 'segment');
+    const spec = sectionOf<typeof segmentContract>(model, 'segment');
     const image = await decodeImage(job.file);
     const onProgress = (done: number, total: number): void => report({ phase: 'run', fraction: done / total });
     const { width, height, data } = await onDevice(({ run }) => {

@@ -1,5 +1,5 @@
 import { decodeImage } from '../../../client/local/codec.ts';
-import { type HereTask, type PhotoJob, specOf } from '../../../client/local/task.ts';
+import { type HereTask, type PhotoJob, sectionOf } from '../../../client/local/task.ts';
 import type { brightnessContract } from './contract.ts';
 import { brightnessOf } from './infer.ts';
 
@@ -7,7 +7,7 @@ import { brightnessOf } from './infer.ts';
 export const hereTask: HereTask<PhotoJob, number> = {
   run: async ({ job, model, onDevice }) => {
     const image = await decodeImage(job.file);
-    const spec = specOf<typeof brightnessContract>(model, 'brightness');
+    const spec = sectionOf<typeof brightnessContract>(model, 'brightness');
     return onDevice(({ runAll }) => brightnessOf(image, spec, { run: runAll }));
   },
 };
