@@ -31,6 +31,7 @@ export type {
   Predictions,
   RunStore,
   SgdrCallOptions,
+  StepParts,
   ValidateOptions,
 } from './learner/options.ts';
 export type { EpochRow, Progress } from './loop/recorder.ts';
@@ -217,7 +218,7 @@ export {
   type OpenGraph,
 } from './loop/compile.ts';
 export type { Callback, Event, FitContext } from './loop/fit-loop.ts';
-export { type EpochSource, type FitOptions, fitLoop, type TrainStep } from './loop/fit-loop.ts';
+export { type EpochSource, type FitOptions, fitLoop, type OwnStep, type TrainStep } from './loop/fit-loop.ts';
 export { compileTurns, type Turn, type TurnOptions } from './loop/turns.ts';
 export {
   createScope,

@@ -96,7 +96,7 @@ export class Fits {
     }
   }
 
-  #loop(
+  async #loop(
     { epochs, lr, policy }: FitPlan,
     run: Pick<RunFacts, 'wd' | 'accumulate'> & {
       readonly callbacks: readonly Callback[];
@@ -108,10 +108,11 @@ export class Fits {
     const { train, valid } = data;
     const measured = valid !== undefined && valid.batchesPerEpoch > 0;
     const first = this.#epochs;
+    const step = (await learner.ownStep()) ?? learner;
     const updates = Array.from({ length: epochs }, (_, i) => Math.ceil(batchesIn(train, first + i) / run.accumulate));
     return fitLoop({
       state: learner.state,
-      step: learner,
+      step,
       epochs,
       totalBatches: updates.reduce((sum, count) => sum + count, 0),
       sourceOf: (epoch) => ({

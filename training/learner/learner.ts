@@ -2,7 +2,7 @@ import { ensure } from '../core/errors.ts';
 import { needCount } from '../core/numbers.ts';
 import { sizeOf, type Tensor } from '../core/tensor.ts';
 import { type CompiledOptimizer, compileOptimizer, type Hyper } from '../loop/compile.ts';
-import type { Callback } from '../loop/fit-loop.ts';
+import type { Callback, OwnStep } from '../loop/fit-loop.ts';
 import { atPlace, describeNotFinite, failOnNotFinite } from '../loop/health.ts';
 import type { EpochRow } from '../loop/recorder.ts';
 import type { Weights } from '../nn/scope.ts';
@@ -58,6 +58,7 @@ export class Learner {
   readonly sample: Tensor;
   readonly #isNorm: (name: string) => boolean;
   #optimizer: CompiledOptimizer | undefined;
+  #step: OwnStep | undefined;
   readonly #batch: Batch;
   #frozen = 0;
   readonly #fits: Fits;
@@ -194,6 +195,9 @@ export class Learner {
     ensure(Number.isInteger(first) && first >= 0 && first < this.groups, 'bad-argument', () => {
       return `freezeTo: expected a group in ${-this.groups}..${this.groups - 1}, got ${group}`;
     });
+    ensure(first === 0 || this.options.step === undefined, 'bad-argument', () => {
+      return `freezeTo: expected a learner without the option step, got group ${group} of one with it; a step decides itself which groups it trains`;
+    });
     this.#frozen = first;
     this.resetOptimizer();
     await this.#optimizer?.release();
@@ -212,14 +216,25 @@ export class Learner {
     return splitter(name) >= this.#frozen || (trainBn && this.#isNorm(name));
   }
 
+  /** What the option `step` made, compiled when it is first needed; undefined without that option. */
+  async ownStep(): Promise<OwnStep | undefined> {
+    const { step, open, optimizer, splitter } = this.options;
+    this.#step ??= await step?.({ state: this.state, open, optimizer, groupOf: splitter });
+    return this.#step;
+  }
+
   /** Forward and backward of one batch; gradients land in the state. Returns the loss. */
   async gradients(batch: Tensors, seed: number): Promise<number> {
+    const own = await this.ownStep();
+    if (own !== undefined) return own.gradients(batch, seed);
     const step = await this.compiled.step(batch, this.#frozen, (name) => this.isTrained(name));
     return step.gradients(this.state, batch, { seed });
   }
 
   /** One update from the gradients in the state. `lr` and momentum as the optimiser calls them. */
   async update(hyper: Hyper): Promise<void> {
+    const own = await this.ownStep();
+    if (own !== undefined) return own.update(hyper);
     const { optimizer, open, trainBn } = this.options;
     this.#optimizer ??= await compileOptimizer(
       optimizer,
@@ -331,6 +346,8 @@ export class Learner {
   async close(): Promise<void> {
     await this.#optimizer?.release();
     this.#optimizer = undefined;
+    await this.#step?.release();
+    this.#step = undefined;
     await this.compiled.release();
   }
 
@@ -344,9 +361,9 @@ export class Learner {
   }
 
   /** What distinguishes the runs of this learner. */
-  #key(plan: FitPlan, facts: Pick<RunFacts, 'wd' | 'accumulate' | 'before'>): Promise<string> {
+  async #key(plan: FitPlan, facts: Pick<RunFacts, 'wd' | 'accumulate' | 'before'>): Promise<string> {
     const { kind: schedule, epochs, lr, settings } = plan;
-    const place = { frozen: this.#frozen, groups: this.groups };
+    const place = { frozen: this.#frozen, groups: this.groups, stepGraphs: (await this.ownStep())?.graphs };
     return runKey({ schedule, epochs, lr, settings, ...facts, ...place }, this.options, this.#batch);
   }
 }

@@ -1,6 +1,6 @@
 import type { Tensor } from '../core/tensor.ts';
 import type { Hyper, OpenGraph } from '../loop/compile.ts';
-import type { Callback } from '../loop/fit-loop.ts';
+import type { Callback, OwnStep } from '../loop/fit-loop.ts';
 import type { EpochRow, Progress } from '../loop/recorder.ts';
 import type { LoopForm } from '../nn/loop.ts';
 import type { OptimizerDef } from '../optim/define.ts';
@@ -51,6 +51,15 @@ export interface RunStore {
   part(name: string): RunStore;
 }
 
+/** What a step of one's own is compiled for: the learner's state and what that was made with. */
+export interface StepParts {
+  readonly state: TrainState;
+  readonly open: OpenGraph;
+  readonly optimizer: OptimizerDef;
+  /** The option `splitter`. */
+  readonly groupOf: ParamSplitter;
+}
+
 export interface LearnerOptions {
   readonly model: Model;
   readonly loss: Loss;
@@ -93,6 +102,12 @@ export interface LearnerOptions {
   /** How the time steps of recurrent layers are written: `unrolled` by default; `scan` loads quicker, on the CPU. */
   readonly loops?: LoopForm;
   readonly name?: string;
+  /**
+   * What updates the state instead of the gradients of `loss`: `({ state, ...parts }) => compileTurns(state, turns, parts)` for a GAN. Tasks read
+   * `x` and `y` of the batch; `model` declares the parameters of all of them, and its answer is what is validated by `loss`, predicted and exported.
+   * A step decides itself which groups it trains, so such a learner is not frozen.
+   */
+  readonly step?: (parts: StepParts) => Promise<OwnStep>;
 }
 
 export interface FitCallOptions {

@@ -110,7 +110,7 @@ const moms = { check: (where: string, _name: string, value: readonly number[]) =
 
 const learnerTable: OptionTable<
   LearnerOptions,
-  Exclude<keyof LearnerOptions, 'model' | 'loss' | 'data' | 'open' | 'activation'>
+  Exclude<keyof LearnerOptions, 'model' | 'loss' | 'data' | 'open' | 'activation' | 'step'>
 > = {
   model: { required: true, check: needFunction(' (scope, x) => prediction') },
   loss: { required: true, check: needFunction(', e.g. losses.crossEntropyLoss') },
@@ -137,6 +137,7 @@ const learnerTable: OptionTable<
   seed: { default: 1, check: (where, name, value) => need(isNumber(value), where, `${name} as a number`, value) },
   accumulate: { default: 1, check: fromOne },
   activation: { check: needFunction(' (prediction) => answer') },
+  step: { check: needFunction(', e.g. ({ state, ...parts }) => compileTurns(state, turns, parts)') },
   loops: {
     default: 'unrolled',
     check: (where, name, value) =>
@@ -149,7 +150,7 @@ const learnerTable: OptionTable<
 };
 
 /** The options of a learner with every default in its place. */
-export type ResolvedLearner = Required<LearnerOptions>;
+export type ResolvedLearner = Required<Omit<LearnerOptions, 'step'>> & Pick<LearnerOptions, 'step'>;
 
 /** Checks the options of a learner and fills in its defaults; throws `bad-argument`. */
 export function resolveLearner(options: LearnerOptions): ResolvedLearner {

@@ -1,5 +1,6 @@
 import type { Tensor } from '../core/tensor.ts';
 import { toOnnx } from '../onnx/export.ts';
+import type { Graph } from '../onnx/graph.ts';
 import { buildForward, outputUpdates } from '../step/train-step.ts';
 import { type ModelParts, taskOf } from './compiled.ts';
 import type { LearningRate } from './groups.ts';
@@ -21,17 +22,25 @@ export interface RunFacts {
   /** The first parameter group that is trained, and how many there are. */
   readonly frozen: number;
   readonly groups: number;
+  /** Of a step that is not the learner's own. */
+  readonly stepGraphs?: readonly Graph[] | undefined;
 }
 
-/** SHA-256 of the training's forward graph with its loss, as ONNX: model, loss, dropout, class weights, every constant. */
-async function graphHash(parts: ModelParts, { x, y }: Batch): Promise<string | undefined> {
+/** SHA-256 of graphs as ONNX: model, loss, dropout, class weights, every constant. */
+async function hashOf(graphs: readonly Graph[]): Promise<string | undefined> {
   // Browsers have it on pages of https and of the machine itself.
   if (globalThis.crypto?.subtle === undefined) return undefined;
+  const bytes = await new Blob(graphs.map((graph) => new Uint8Array(toOnnx(graph)))).arrayBuffer();
+  const digest = await crypto.subtle.digest('SHA-256', bytes);
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** The training's forward graph with its loss. */
+function lossGraph(parts: ModelParts, { x, y }: Batch): Graph {
   const { graph, scope, loss } = buildForward(taskOf(parts, { x, y }), true);
   graph.output('loss', loss);
   outputUpdates(graph, scope);
-  const digest = await crypto.subtle.digest('SHA-256', new Uint8Array(toOnnx(graph)));
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return graph;
 }
 
 const showTensor = ({ dtype, dims }: Tensor): string => `${dtype}[${dims.join(',')}]`;
@@ -41,7 +50,7 @@ const showTensor = ({ dtype, dims }: Tensor): string => `${dtype}[${dims.join(',
  * words in which `showDifference` reports what differs.
  */
 export async function runKey(
-  { schedule, epochs, lr, settings, wd, accumulate, before, frozen, groups }: RunFacts,
+  { schedule, epochs, lr, settings, wd, accumulate, before, frozen, groups, stepGraphs }: RunFacts,
   learner: ResolvedLearner,
   batch: Batch,
 ): Promise<string> {
@@ -65,6 +74,7 @@ export async function runKey(
     'batches per epoch': data.train.batchesPerEpoch,
     batch: { x: showTensor(batch.x), y: showTensor(batch.y) },
     metrics: metrics.map(({ name }) => name),
-    graph: await graphHash(learner, batch),
+    graph: await hashOf([lossGraph(learner, batch)]),
+    ...(stepGraphs && { step: await hashOf(stepGraphs) }),
   });
 }

@@ -1,10 +1,11 @@
 import { ensure } from '../core/errors.ts';
 import { mixSeed } from '../core/rng.ts';
+import type { Graph } from '../onnx/graph.ts';
 import type { Tensors } from '../run/session.ts';
 import type { NumberGroup, TrainState } from '../step/state.ts';
 import type { Hyper } from './compile.ts';
 import { atPlace, firstBadTensor } from './health.ts';
-import { type EpochRow, newProgress, type Progress } from './recorder.ts';
+import { type EpochRow, newProgress, type Progress, turnMetric } from './recorder.ts';
 import { keepResident } from './resident.ts';
 
 /** What callbacks see and may use. */
@@ -73,12 +74,22 @@ export type Callback = {
 export const inOrder = (callbacks: readonly Callback[]): readonly Callback[] =>
   callbacks.toSorted((a, b) => (a.order ?? 0) - (b.order ?? 0));
 
-/** What is trained: one compiled graph with its optimiser, or several that take turns (see `takeTurns`). */
+/** What is trained: one compiled graph with its optimiser, or several that take turns (see `compileTurns`). */
 export interface TrainStep {
+  /** Of several tasks: their names, and whose loss `gradients` gives next. Rows have the mean of each as the metric `loss/NAME`. */
+  readonly turns?: { readonly names: readonly string[]; now(): string };
+
   /** Forward and backward of one batch; gradients land in the state. `seed` decides what is random in the graph. Returns the loss. */
   gradients(batch: Tensors, seed: number): Promise<number>;
   /** One update from those gradients, counted by `step` of the state. */
   update(hyper: Hyper): Promise<void>;
+}
+
+/** A step that a learner takes instead of its own: see the option `step` of learners. */
+export interface OwnStep extends TrainStep {
+  /** What its numbers follow from: a run is continued only with the same graphs. */
+  readonly graphs: readonly Graph[];
+  release(): Promise<void>;
 }
 
 /** What one epoch trains on. Stages of progressive resizing differ. */
@@ -160,6 +171,7 @@ async function epochsOf(options: FitOptions, progress: Progress, run: Run, emit:
       await emit('beforeBatch');
       // The batches of one update draw their random numbers apart; the first of them by the seed itself.
       const seed = run.pending === 0 ? options.seed : mixSeed(options.seed, run.pending);
+      const turn = options.step.turns?.now();
       run.loss = await options.step.gradients(run.batch, seed).catch((error: unknown) => {
         throw atPlace(`epoch ${progress.epoch}, batch ${progress.batch}`, error);
       });
@@ -172,7 +184,7 @@ async function epochsOf(options: FitOptions, progress: Progress, run: Run, emit:
         run.pending = 0;
       }
       progress.batch += 1;
-      progress.lossSum += run.loss;
+      countLoss(progress, run.loss, turn);
       progress.seconds += (performance.now() - started) / 1000;
       started = performance.now();
       await emit('afterBatch');
@@ -198,12 +210,26 @@ const freshRun: Run = {
   hyper: {},
 };
 
+/** Adds the loss of a batch to those of the epoch, and of the task whose turn it was. */
+function countLoss(progress: Progress, loss: number, turn: string | undefined): void {
+  progress.lossSum += loss;
+  if (turn === undefined) return;
+  progress.turnLosses ??= {};
+  const { sum, batches } = progress.turnLosses[turn] ?? { sum: 0, batches: 0 };
+  progress.turnLosses[turn] = { sum: sum + loss, batches: batches + 1 };
+}
+
+/** The mean loss of each task that had a turn in the epoch. */
+const turnMeans = ({ turnLosses = {} }: Progress): Record<string, number> =>
+  Object.fromEntries(Object.entries(turnLosses).map(([name, { sum, batches }]) => [turnMetric(name), sum / batches]));
+
 /** Share of the run's updates that are done, 0..1. */
 const doneShare = ({ state, totalBatches }: FitOptions, progress: Progress): number =>
   (state.step - (progress.firstStep ?? 0)) / totalBatches;
 
 function emitter(options: FitOptions, progress: Progress, run: Run): Emit {
-  const { state, epochs, metricNames } = options;
+  const { state, epochs, step } = options;
+  const metricNames = options.metricNames && [...options.metricNames, ...(step.turns?.names ?? []).map(turnMetric)];
   const callbacks = inOrder(options.callbacks ?? []);
   const actions = {
     replaceBatch: (batch: Tensors) => {
@@ -260,18 +286,20 @@ async function endEpoch({ state, validate }: FitOptions, progress: Progress, run
   await emit('beforeValidate');
   await state.residence?.toHost(['params', 'buffers']);
   let trouble: string | undefined;
-  const metrics = await validate(state, progress.epoch, (text) => {
+  const measured = await validate(state, progress.epoch, (text) => {
     trouble ??= text;
   });
   // Validation carries the states of recurrent nets on.
   state.residence?.hostChanged(['buffers']);
   const seconds = progress.seconds + (performance.now() - started) / 1000;
+  const metrics = { ...measured, ...turnMeans(progress) };
   const row: EpochRow = { epoch: progress.epoch, trainLoss: progress.lossSum / progress.batch, seconds, metrics };
   run.row = trouble === undefined ? row : { ...row, notFinite: trouble };
   progress.rows.push(run.row);
   progress.epoch += 1;
   progress.batch = 0;
   progress.lossSum = 0;
+  delete progress.turnLosses;
   progress.seconds = 0;
   await emit('afterValidate');
 }

@@ -15,6 +15,8 @@ export interface Progress {
   batch: number;
   /** Sum of the losses of this epoch's batches. */
   lossSum: number;
+  /** The same for each task that takes turns, by name (see `compileTurns`). */
+  turnLosses?: Record<string, { readonly sum: number; readonly batches: number }>;
   /** Wall time of this epoch so far, over all the processes that worked on it. */
   seconds: number;
   readonly rows: EpochRow[];
@@ -25,6 +27,9 @@ export interface Progress {
   /** Numbers per update that a recorder keeps, by name. */
   series?: Record<string, number[]>;
 }
+
+/** What rows call the loss of a task that takes turns. */
+export const turnMetric = (name: string): string => `loss/${name}`;
 
 export const newProgress = (): Progress => ({ epoch: 0, batch: 0, lossSum: 0, seconds: 0, rows: [] });
 

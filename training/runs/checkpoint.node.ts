@@ -242,7 +242,8 @@ export function checkpointCallback({ folder, run, intervalS, keep = 0, ...option
     // It asks for them when a checkpoint is due.
     numbers: [],
     beforeFit: ({ metricNames }) => {
-      if (options.best === undefined && metricNames?.length === 0) best = { metric: 'train_loss', higher: false };
+      if (options.best === undefined && metricNames?.includes('valid_loss') === false)
+        best = { metric: 'train_loss', higher: false };
       needMonitor('best.metric', metricNames, best.metric);
     },
     // Between two batches of one update nothing is saved: the gradients gathered so far are not in a checkpoint.

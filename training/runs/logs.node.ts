@@ -5,7 +5,7 @@ import { writeDurably } from '../core/durable.node.ts';
 import { knownKeys } from '../core/known-keys.ts';
 import { needCount } from '../core/numbers.ts';
 import type { Callback, FitContext } from '../loop/fit-loop.ts';
-import { type EpochRow, toCsv } from '../loop/recorder.ts';
+import { type EpochRow, toCsv, turnMetric } from '../loop/recorder.ts';
 import { fileHeader, scalarRecord } from './event-file.ts';
 
 /**
@@ -81,7 +81,7 @@ export function tensorBoard(folder: string, options: { readonly every?: number }
     },
     afterEpoch: async ({ state, row }) => {
       const metrics = Object.entries(row!.metrics).map(([name, value]) => [
-        `valid/${name.replace(/^valid_/, '')}`,
+        name.startsWith(turnMetric('')) ? `train/${name}` : `valid/${name.replace(/^valid_/, '')}`,
         value,
       ]);
       const numbers = { 'train/epoch_loss': row!.trainLoss, ...Object.fromEntries(metrics) };
