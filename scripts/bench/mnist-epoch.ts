@@ -4,8 +4,6 @@
  *
  *     npm run build:ts && node dist/scripts/bench/mnist-epoch.js --data $FETTLE_DATA/mnist [--net resnet] [--epochs 5] [--threads 2]
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type MnistNet, mnistNets } from '../../models/mnist.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
@@ -16,7 +14,7 @@ import { createState, initState } from '../../training/step/state.ts';
 import { buildStep } from '../../training/step/train-step.ts';
 import { mnistLearner } from '../results/mnist.ts';
 import { digitLoader, readDigits } from '../results/mnist-data.ts';
-import { benchOptions, raceDefaults } from './options.ts';
+import { benchOptions, inFolder, raceDefaults } from './options.ts';
 import { openPeer, type Peer } from './peer.ts';
 import { machine, median, peakMb, warnIfBusy } from './race.ts';
 
@@ -47,14 +45,13 @@ async function peerEpoch(peer: Peer, loader: Loader, epoch: number): Promise<{ s
   return { seconds: (performance.now() - start) / 1000, peakMb: Number(last.peakMb) };
 }
 
-async function main(): Promise<void> {
+await inFolder(async (folder) => {
   const data = join(process.env.FETTLE_DATA ?? 'data', 'mnist');
   const defaults = { data, net: 'resnet', epochs: 5, threads: 2, python: raceDefaults.python };
   const { threads, ...values } = benchOptions(defaults);
   const net = values.net as MnistNet;
   warnIfBusy(threads);
   const train = digitLoader(await readDigits(values.data, 'train'), { batchSize, train: { seed: 1, pad: 3 } });
-  const folder = mkdtempSync(join(tmpdir(), 'fettle-bench-'));
   const learner = await mnistLearner(net, 1, train, { batchesPerEpoch: 0, async *epoch() {} }, threads);
   try {
     const batch = {
@@ -87,8 +84,5 @@ async function main(): Promise<void> {
     process.stdout.write(`${JSON.stringify(result)}\n`);
   } finally {
     await learner.close();
-    rmSync(folder, { recursive: true });
   }
-}
-
-await main();
+});

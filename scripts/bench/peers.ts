@@ -9,10 +9,8 @@
  * is reported when it is missing.
  */
 import { execFileSync, fork } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { benchOptions } from './options.ts';
+import { benchOptions, inFolder } from './options.ts';
 import type { ChildMessage, Kind } from './peers-child.ts';
 import { peerRows } from './peers-rows.ts';
 import { checkTfjs, tfjsInstall, tfjsRows } from './peers-tfjs.ts';
@@ -82,8 +80,7 @@ async function openSides(row: string, { sides, threads, tfjs }: Options, artifac
   return opened;
 }
 
-async function runRow(row: string, options: Options): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'fettle-bench-'));
+async function runRow(row: string, options: Options, folder: string): Promise<void> {
   const opened: PeerSide[] = [];
   try {
     if (options.sides.includes('ort'))
@@ -99,7 +96,6 @@ async function runRow(row: string, options: Options): Promise<void> {
     process.stdout.write(`${row}: ${describe(standings)}\n`);
   } finally {
     for (const side of opened) side.close();
-    rmSync(folder, { recursive: true });
   }
 }
 
@@ -120,7 +116,7 @@ async function main(): Promise<void> {
   warnIfBusy(threads);
   for (const row of rows) {
     const sides = all.filter((kind) => !isTfjs(kind) || (values.tfjs !== '' && tfjsRows.has(row)));
-    await runRow(row, { rounds, threads, sides, tfjs: values.tfjs });
+    await inFolder((folder) => runRow(row, { rounds, threads, sides, tfjs: values.tfjs }, folder));
   }
 }
 

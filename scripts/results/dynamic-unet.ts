@@ -1,6 +1,3 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { backbones } from '../../models/backbones.ts';
 import { dynamicUnet } from '../../models/dynamic-unet.ts';
@@ -12,8 +9,8 @@ import { buildEvaluation, buildForward, type Task } from '../../training/step/tr
 import { loadWeights } from '../../training/weights/load.ts';
 import { formatWeightReport } from '../../training/weights/match.ts';
 import { readWeightsFile } from '../../training/weights/read.node.ts';
-import { rootDir } from '../repo/source-files.ts';
-import { describeErrors, findPython, peerLimit, relativeError, runGraph, trainingErrors } from './torch-peer.ts';
+import { inFolder } from '../bench/options.ts';
+import { relativeError, reportErrors, runGraph, runReference, trainingErrors } from './torch-peer.ts';
 
 /*
  * DynamicUnet on a ResNet-18 (blur, bottle, 12 classes, an odd size) beside the same net in PyTorch's layers with the same weights: scores,
@@ -31,9 +28,8 @@ const taskOf = (x: Tensor, dy: Tensor): Task => ({
   },
 });
 
-async function compare(folder: string): Promise<boolean> {
-  const script = join(rootDir, 'scripts', 'results', 'dynamic_unet_reference.py');
-  const versions = execFileSync(findPython(), [script, folder], { encoding: 'utf8' }).trim();
+await inFolder(async (folder) => {
+  const versions = runReference('dynamic_unet_reference.py', folder);
   const { tensors: expected } = await readWeightsFile(join(folder, 'unet.expected.pth'));
   const [x, dy] = [expected.get('x')!, expected.get('dy')!];
   const task = taskOf(x, dy);
@@ -43,13 +39,5 @@ async function compare(folder: string): Promise<boolean> {
   const error = relativeError(scores!, expected.get('scores')!);
   const rows = await trainingErrors(task, state, { x, dy }, expected);
   const told = formatWeightReport({ ...report, file: 'DynamicUnet, ResNet-18' });
-  process.stdout.write(`${versions}\n${told}\n  scores: ${error.toExponential(1)}\n  ${describeErrors(rows)}\n`);
-  return error < peerLimit && rows.every((row) => row.error < peerLimit);
-}
-
-const folder = await mkdtemp(join(tmpdir(), 'fettle-unet-'));
-try {
-  if (!(await compare(folder))) process.exitCode = 1;
-} finally {
-  await rm(folder, { recursive: true });
-}
+  reportErrors([versions, told], error, rows);
+});

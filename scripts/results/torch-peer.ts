@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { ensure } from '../../training/core/errors.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
 import { toOnnx } from '../../training/onnx/export.ts';
@@ -7,14 +8,15 @@ import { openSession } from '../../training/run/ort.node.ts';
 import type { Tensors } from '../../training/run/session.ts';
 import type { TrainState } from '../../training/step/state.ts';
 import { buildStep, gradName, nextName, type Task } from '../../training/step/train-step.ts';
+import { rootDir } from '../repo/source-files.ts';
 
 /* What the scripts share that compare a net with the same one in PyTorch. */
 
 /** Largest error of a tensor, as a share of its largest value. */
-export const peerLimit = 1e-4;
+const peerLimit = 1e-4;
 
 /** The first Python that has torchvision: $FETTLE_PYTHON, else python3. */
-export function findPython(): string {
+function findPython(): string {
   const candidates = [process.env.FETTLE_PYTHON, 'python3', '/usr/bin/python3'].filter((one) => one !== undefined);
   const found = candidates.find((one) => spawnSync(one, ['-c', 'import torchvision']).status === 0);
   ensure(found, 'unsupported', () => {
@@ -65,8 +67,21 @@ export async function trainingErrors(
   return rows.sort((a, b) => b.error - a.error);
 }
 
+/** Writes a model's rows as text, and whether all errors are below {@link peerLimit} as the exit code. */
+export function reportErrors(lines: readonly string[], scores: number, rows: readonly PeerError[]): void {
+  const ofStep = rows.length > 0 ? [`  ${describeErrors(rows)}`] : [];
+  process.stdout.write(`${[...lines, `  scores: ${scores.toExponential(1)}`, ...ofStep].join('\n')}\n`);
+  if (!(scores < peerLimit && rows.every(({ error }) => error < peerLimit))) process.exitCode = 1;
+}
+
+/** runReference: runs a Python script beside this file, which writes below `folder`; returns what it prints, its versions. */
+export const runReference = (script: string, folder: string, ...args: readonly string[]): string =>
+  execFileSync(findPython(), [join(rootDir, 'scripts', 'results', script), folder, ...args], {
+    encoding: 'utf8',
+  }).trim();
+
 /** `62 gradients and statistics: at most 1.2e-5 (grad/conv1.weight), median 3.4e-6`. */
-export function describeErrors(rows: readonly PeerError[]): string {
+function describeErrors(rows: readonly PeerError[]): string {
   const [worst, median] = [rows[0]!, rows[rows.length >> 1]!];
   return `${rows.length} gradients and statistics: at most ${worst.error.toExponential(1)} (${worst.name}), median ${median.error.toExponential(1)}`;
 }

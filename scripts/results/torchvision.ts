@@ -1,6 +1,3 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BackboneName, backbones } from '../../models/backbones.ts';
 import type { Tensor } from '../../training/core/tensor.ts';
@@ -13,16 +10,8 @@ import { buildEvaluation, type Task } from '../../training/step/train-step.ts';
 import { loadWeights } from '../../training/weights/load.ts';
 import { formatWeightReport } from '../../training/weights/match.ts';
 import { readWeightsFile } from '../../training/weights/read.node.ts';
-import { rootDir } from '../repo/source-files.ts';
-import {
-  describeErrors,
-  findPython,
-  type PeerError,
-  peerLimit,
-  relativeError,
-  runGraph,
-  trainingErrors,
-} from './torch-peer.ts';
+import { benchOptions, inFolder } from '../bench/options.ts';
+import { type PeerError, relativeError, reportErrors, runGraph, runReference, trainingErrors } from './torch-peer.ts';
 
 /*
  * torchvision's models with random weights: the state dict as PyTorch saved it loads by name, and gives PyTorch's scores (all of them)
@@ -76,26 +65,17 @@ function stepErrors(name: BackboneName, state: TrainState, expected: Numbers): P
   return trainingErrors(taskOf(name, x), state, { x, dy }, expected);
 }
 
-/** Makes, loads and compares one model; whether all errors are below the limit. */
-async function compare(name: BackboneName, python: string, folder: string): Promise<boolean> {
-  const script = join(rootDir, 'scripts', 'results', 'torchvision_reference.py');
-  const versions = execFileSync(python, [script, folder, name], { encoding: 'utf8' }).trim();
+/** Makes, loads and compares one model. */
+async function compare(name: BackboneName, folder: string): Promise<void> {
+  const versions = runReference('torchvision_reference.py', folder, name);
   const { tensors: expected } = await readWeightsFile(join(folder, `${name}.expected.pth`));
   const { state, told } = await loadedState(name, join(folder, `${name}.pth`));
   const error = await scoreError(name, state, expected);
   const rows = expected.has('dy') ? await stepErrors(name, state, expected) : [];
-  const lines = [versions, told, `  scores: ${error.toExponential(1)}`];
-  if (rows.length > 0) lines.push(`  ${describeErrors(rows)}`);
-  process.stdout.write(`${lines.join('\n')}\n`);
-  return error < peerLimit && rows.every((row) => row.error < peerLimit);
+  reportErrors([versions, told], error, rows);
 }
 
-const asked = process.argv.slice(2);
-const names = (Object.keys(backbones) as BackboneName[]).filter((name) => asked.length === 0 || asked.includes(name));
-const python = findPython();
-const folder = await mkdtemp(join(tmpdir(), 'fettle-torchvision-'));
-try {
-  for (const name of names) if (!(await compare(name, python, folder))) process.exitCode = 1;
-} finally {
-  await rm(folder, { recursive: true });
-}
+const { rows: names } = benchOptions({}, Object.keys(backbones));
+await inFolder(async (folder) => {
+  for (const name of names as readonly BackboneName[]) await compare(name, folder);
+});

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { dynamicUnet } from '../../../models/dynamic-unet.ts';
+import { benchOptions } from '../../../scripts/bench/options.ts';
 import { dataFolder } from '../../../scripts/results/data.ts';
 import { createDataLoaders, dataBlock } from '../../../training/data/block.node.ts';
 import { pairedImage } from '../../../training/data/labellers.ts';
@@ -164,16 +165,13 @@ const ways: Readonly<Record<string, Way>> = {
   },
 };
 
-const flag = process.argv.indexOf('--folds');
-const asked = flag < 0 ? [...Array(foldCount).keys()] : process.argv[flag + 1]!.split(',').map(Number);
-const named = process.argv.slice(2, flag < 0 ? undefined : flag);
+const { folds, rows: asks } = benchOptions({ folds: [...Array(foldCount).keys()].join() }, Object.keys(ways));
 const photos = await listImages(join(dataFolder(), 'sr', 'pets'));
 const { items } = await inspectPhotos(photos.map((photo) => ({ ...photo, label: kindOf(breedOf(photo)) })));
 const foldOf = foldsOf(items);
 
-const asks = named.length > 0 ? named : Object.keys(ways);
 const sums = new Map(asks.map((name) => [name, { right: 0, majority: 0, photos: 0 }]));
-for (const fold of asked) {
+for (const fold of folds.split(',').map(Number)) {
   const isHeld = (item: ClassItem): boolean => foldOf.get(breedOf(item)) === fold;
   const [train, valid] = [items.filter((item) => !isHeld(item)), items.filter(isHeld)];
   for (const name of asks) {

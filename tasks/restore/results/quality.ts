@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { benchOptions } from '../../../scripts/bench/options.ts';
 import { dataFolder } from '../../../scripts/results/data.ts';
 import {
   createPicturePool,
@@ -29,11 +30,6 @@ import { restoreTask } from '../serve.node.ts';
  * Protocol: target = photo at 192 px short side, damaged = the lesson's damage (seed 7), against the damaged picture
  * enlarged bilinearly. Data below $FETTLE_DATA: sr/set14, and the pictures of sr/pets that training held out (seed 1).
  */
-
-const option = (name: string, fallback: string): string => {
-  const at = process.argv.indexOf(`--${name}`);
-  return at < 0 ? fallback : (process.argv[at + 1] ?? fallback);
-};
 
 async function openModel(reference: string): Promise<{ readonly pool: PicturePool; readonly version: ModelVersion }> {
   const store = openStore({ zooDir, storeDir: storeDirOf() });
@@ -126,9 +122,9 @@ async function measure(
 
 async function main(): Promise<void> {
   const data = dataFolder();
-  const out = option('out', 'runs/results-restore');
+  const { model, out } = benchOptions({ model: 'restore@1', out: 'runs/results-restore' }, []);
   await mkdir(out, { recursive: true });
-  const { pool, version } = await openModel(option('model', 'restore@1'));
+  const { pool, version } = await openModel(model);
   const restore = async (image: Image, scale: Scale): Promise<Image> => {
     const query = { scale, format: 'png', quality: 90, metadata: 'strip' } as const;
     const { result } = await runPicture(pool, restoreTask, () => version, { bytes: await encodePng(image), query });

@@ -1,11 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { dataFolder } from '../../../scripts/results/data.ts';
+import { readRunFiles } from '../../../scripts/results/run-files.ts';
 import { ship } from '../../../scripts/results/ship.ts';
-import type { Progress } from '../../../training/loop/recorder.ts';
 import { listImages } from '../../../training/pictures/items.node.ts';
-import { checkpointFiles } from '../../../training/runs/checkpoint.node.ts';
-import { decodeSafetensors } from '../../../training/weights/safetensors.ts';
 import { restoreCard } from '../card.ts';
 import { exportRestore } from '../net.ts';
 import type { RestoreRunConfig, RestoreRunResult } from '../recipe.node.ts';
@@ -31,36 +28,17 @@ They were trained on photos of the Oxford-IIIT Pet data set (O. M. Parkhi, A. Ve
 Dogs", CVPR 2012), which is licensed under the same terms. The code around them is licensed under Apache-2.0.
 `;
 
-/** What the run's two files say about it, in the form that the card is made from. */
-async function readRun(
-  folder: string,
-  data: string,
-): Promise<{ readonly config: RestoreRunConfig; readonly result: RestoreRunResult }> {
-  const latest = decodeSafetensors(await readFile(join(folder, checkpointFiles.latest)));
-  const best = decodeSafetensors(await readFile(join(folder, checkpointFiles.best)));
-  const run = JSON.parse(latest.metadata.run ?? '') as {
-    readonly config: RestoreRunConfig;
-    readonly train: readonly string[];
-    readonly valid?: readonly string[];
-  };
-  const { rows } = JSON.parse(latest.metadata.progress ?? '') as Progress;
-  const weights = new Map([...best.tensors].map(([name, { data }]) => [name, data]));
-  const trained = new Set(run.train);
-  const heldOut = (await listImages(data)).filter(({ name }) => !trained.has(name));
-  return {
-    config: run.config,
-    result: {
-      rows,
-      best: rows[Number(best.metadata.epoch)]!,
-      weights,
-      trained: run.train.length,
-      heldOut,
-      failures: [],
-    },
-  };
+/** What a run of restore wrote beside its weights. */
+interface Run {
+  readonly config: RestoreRunConfig;
+  readonly train: readonly string[];
 }
 
-const { config, result } = await readRun(process.argv[2] ?? 'runs/restore', join(dataFolder(), 'sr/pets'));
+const { run, ...files } = await readRunFiles<Run>(process.argv[2] ?? 'runs/restore');
+const { config, train } = run;
+const trained = new Set(train);
+const heldOut = (await listImages(join(dataFolder(), 'sr/pets'))).filter(({ name }) => !trained.has(name));
+const result: RestoreRunResult = { ...files, trained: train.length, heldOut, failures: [] };
 const { model, spec } = exportRestore(config.model, result.weights);
 const { psnr, input_psnr: input, undamaged_psnr: undamaged } = result.best.metrics;
 const target = await ship(

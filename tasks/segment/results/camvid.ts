@@ -1,10 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { dataFolder } from '../../../scripts/results/data.ts';
-import type { EpochRow, Progress } from '../../../training/loop/recorder.ts';
+import { type RunFiles, readRunFiles } from '../../../scripts/results/run-files.ts';
 import { openSession } from '../../../training/run/ort.node.ts';
-import { checkpointFiles } from '../../../training/runs/checkpoint.node.ts';
-import { decodeSafetensors } from '../../../training/weights/safetensors.ts';
 import { readSegmentFolder, type SegmentData } from '../folder.node.ts';
 import { exportSegment } from '../net.ts';
 import type { SegmentRunConfig } from '../recipe.node.ts';
@@ -21,26 +18,7 @@ import { shipSegment } from './ship.ts';
 
 const shortSides = [192, 240, 288] as const;
 
-/** What a run's files say. */
-export interface SegmentRun {
-  readonly config: SegmentRunConfig;
-  readonly weights: ReadonlyMap<string, Float32Array>;
-  readonly best: EpochRow;
-  readonly rows: readonly EpochRow[];
-}
-
-async function readRun(folder: string): Promise<SegmentRun> {
-  const latest = decodeSafetensors(await readFile(join(folder, checkpointFiles.latest)));
-  const best = decodeSafetensors(await readFile(join(folder, checkpointFiles.best)));
-  const { config } = JSON.parse(latest.metadata.run ?? '') as { readonly config: SegmentRunConfig };
-  const { rows } = JSON.parse(latest.metadata.progress ?? '') as Progress;
-  return {
-    config,
-    rows,
-    best: rows[Number(best.metadata.epoch)]!,
-    weights: new Map([...best.tensors].map(([name, { data }]) => [name, data as Float32Array])),
-  };
-}
+export type SegmentRun = RunFiles<{ readonly config: SegmentRunConfig }>;
 
 const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
 
@@ -50,7 +28,7 @@ function describe(part: string, { shortSide, accuracy, meanIou, pictures, second
 
 async function measure(run: SegmentRun, data: SegmentData): Promise<readonly [SegmentScore, SegmentScore]> {
   const facts = { classes: data.classes, shortSide: 0 };
-  const { model } = exportSegment({ ...run.config.model, classes: data.classes.length }, run.weights, facts);
+  const { model } = exportSegment({ ...run.run.config.model, classes: data.classes.length }, run.weights, facts);
   const open = (bytes: Uint8Array) => openSession(bytes, { threads: 1 });
   const scores: SegmentScore[] = [];
   for (const shortSide of shortSides) {
@@ -66,7 +44,9 @@ async function measure(run: SegmentRun, data: SegmentData): Promise<readonly [Se
 const options = process.argv.slice(2);
 const folders = options.filter((option) => !option.startsWith('--'));
 const data = await readSegmentFolder(join(dataFolder(), 'camvid'));
-const runs = await Promise.all((folders.length === 0 ? ['runs/segment'] : folders).map(readRun));
+const runs = await Promise.all(
+  (folders.length === 0 ? ['runs/segment'] : folders).map((folder) => readRunFiles<SegmentRun['run']>(folder)),
+);
 const run = runs.at(-1)!;
 process.stdout.write(
   `epoch ${run.best.epoch} of ${run.rows.length}, mean IoU while training ${percent(run.best.metrics.iou!)}\n`,

@@ -1,8 +1,9 @@
-import { spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { benchOptions } from '../../../scripts/bench/options.ts';
 import { dataFolder } from '../../../scripts/results/data.ts';
 import { packageRoot } from '../../../server/store/paths.ts';
 import { createRng } from '../../../training/core/rng.ts';
@@ -31,35 +32,17 @@ interface Run {
 }
 
 /** Runs the command line as a user does. */
-async function retrain(folder: string, from: string, threads: string): Promise<Run> {
+function retrain(folder: string, from: string, threads: string): Run {
   const cli = fileURLToPath(new URL('../../../scripts/fettle.js', import.meta.url));
-  const args = ['--data', 'train', '--store', `store-${from}`, '--out', `run-${from}`, '--from', from];
+  const files = `--data train --store store-${from} --out run-${from} --from ${from}`;
+  const settings = `--any-way-up --any-colors --size 128 --device cpu --threads ${threads}`;
+  const args = [cli, '--json', 'retrain', 'segment', ...`${files} ${settings}`.split(' ')];
   const started = performance.now();
-  const child = spawn(
-    process.execPath,
-    [
-      cli,
-      '--json',
-      'retrain',
-      'segment',
-      ...args,
-      '--any-way-up',
-      '--any-colors',
-      '--size',
-      '128',
-      '--device',
-      'cpu',
-      '--threads',
-      threads,
-    ],
-    { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] },
-  );
-  let out = '';
-  child.stdout.on('data', (text: Buffer) => {
-    out += text;
+  const out = execFileSync(process.execPath, args, {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    encoding: 'utf8',
   });
-  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
-  if (code !== 0) throw new Error(`fettle retrain segment ended with ${code}`);
   const { dir } = JSON.parse(out) as { readonly dir: string };
   return { dir: join(folder, dir), seconds: (performance.now() - started) / 1000 };
 }
@@ -80,7 +63,7 @@ async function measure(seed: number, from: string, threads: string): Promise<Run
   const [known, unseen] = [await itemsOf(join(folder, 'train')), await itemsOf(join(folder, 'test'))];
   for (const [name, confusion] of await colorScores(known, unseen))
     process.stdout.write(`seed ${seed}, ${name}: ${describe(scoreOf(confusion))}\n`);
-  const run = await retrain(folder, from, threads);
+  const run = retrain(folder, from, threads);
   const { segment } = JSON.parse(await readFile(join(run.dir, 'config.json'), 'utf8'));
   const model = await readFile(join(run.dir, 'model.onnx'));
   const data = await readSegmentFolder(join(folder, 'test'));
@@ -121,11 +104,7 @@ async function drawPicture({ dir }: Run): Promise<void> {
   process.stdout.write(`${file}\n`);
 }
 
-const args = process.argv.slice(2);
-const optionOf = (option: string, missing: string): string =>
-  args.includes(option) ? args[args.indexOf(option) + 1]! : missing;
-const [from, threads] = [optionOf('--from', 'segment@1'), optionOf('--threads', '2')];
-const seeds = args.filter((arg, i) => /^\d+$/.test(arg) && args[i - 1] !== '--threads').map(Number);
+const { from, threads, picture, rows: seeds } = benchOptions({ from: 'segment@1', threads: 2, picture: false });
 let last: Run | undefined;
-for (const seed of seeds.length > 0 ? seeds : [1, 2, 3]) last = await measure(seed, from, threads);
-if (args.includes('--picture')) await drawPicture(last!);
+for (const seed of seeds.length > 0 ? seeds : [1, 2, 3]) last = await measure(Number(seed), from, String(threads));
+if (picture) await drawPicture(last!);

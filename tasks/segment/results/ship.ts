@@ -23,7 +23,8 @@ const hours = ({ rows }: SegmentRun): string => (rows.reduce((sum, row) => sum +
 
 /** A run's recipe as a sentence or two; `index` is its place in the row of runs that continue each other. */
 function recipe(run: SegmentRun, index: number): string {
-  const { config, rows, best } = run;
+  const { rows, best } = run;
+  const { config } = run.run;
   const { stages, passes, batchSize, augmentation = [] } = config;
   const total = stages.reduce((sum, stage) => sum + stage.epochs, 0);
   const list = stages
@@ -44,7 +45,7 @@ function recipe(run: SegmentRun, index: number): string {
 /** The commands of runs that continue each other. */
 const commands = (runs: readonly SegmentRun[]): string =>
   runs
-    .map(({ config }, i) => {
+    .map(({ run: { config } }, i) => {
       const from = i === 0 ? '' : ` --from runs/segment-${i}/model.onnx`;
       return `fettle train segment --data $FETTLE_DATA/camvid${from} --out runs/segment-${i + 1} --threads 1 --seed ${config.seed}`;
     })
@@ -99,7 +100,7 @@ export async function shipSegment(
   test: SegmentScore,
 ): Promise<void> {
   const run = runs.at(-1)!;
-  const net = { ...run.config.model, classes: data.classes.length };
+  const net = { ...run.run.config.model, classes: data.classes.length };
   const { model, spec } = exportSegment(net, run.weights, { classes: data.classes, shortSide: valid.shortSide });
   const metrics = {
     valAccuracy: valid.accuracy,
