@@ -129,7 +129,9 @@ class Changes {
     // A word too rare for an f32 that becomes more likely.
     if (weight < 1e-30 && score > before) this.#lost = true;
     probabilities[id] = after;
-    this.#total += after - weight;
+    // What is stored, so that a word that is made likely and then banned takes away what it brought; past 1e6 too few digits of the others are left.
+    this.#total += probabilities[id]! - weight;
+    if (!(this.#total < 1e6)) this.#lost = true;
   }
 
   /** Sum of the probabilities; undefined where so much has changed that too few digits of it would be left. */
