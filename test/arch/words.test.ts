@@ -43,6 +43,30 @@ function proseOf(path: string): Line[] {
     });
 }
 
+/** Words that a sentence of a page has at most. */
+const sentenceWords = 30;
+
+/** Sentences of prose with more than {@link sentenceWords} words: code counts as one word, tables do not count; an item of a list or a heading ends what was before. */
+function longSentences(lines: readonly Line[]): string[] {
+  const blocks: { path: string; line: number; text: string }[] = [];
+  let open = false;
+  for (const { path, line, text } of lines) {
+    const starts = /^\s*([-*] |\d+\. |#)/.test(text);
+    const prose = text.trim() !== '' && !text.trimStart().startsWith('|');
+    if (prose && open && !starts && blocks.at(-1)?.path === path) blocks.at(-1)!.text += ` ${text}`;
+    else if (prose) blocks.push({ path, line, text });
+    open = prose && !text.startsWith('#');
+  }
+  return blocks.flatMap(({ path, line, text }) =>
+    text
+      .replaceAll('``', 'CODE')
+      .split(/(?<=[.!?]\)?)\s+(?=[^a-z])/)
+      .map((sentence) => sentence.split(/\s+/).filter((word) => /[\p{L}\p{N}]/u.test(word)))
+      .filter((words) => words.length > sentenceWords)
+      .map((words) => `${path}:${line}: ${words.length} words: ${words.slice(0, 8).join(' ')} …`),
+  );
+}
+
 /** Lines of a source file: phrases of several words are in comments and messages only. */
 const linesOf = ({ path, text }: SourceFile): Line[] =>
   text.split('\n').map((one, i) => ({ path, line: i + 1, text: one }));
@@ -60,6 +84,20 @@ const pages = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...listFiles(root
 describe('words', () => {
   it('docs are written in plain English', () => {
     expect(offences(pages.flatMap(proseOf), [...banned, spelling])).to.deep.equal([]);
+  });
+
+  it('no sentence of a page has more than 30 words', () => {
+    expect(longSentences(pages.flatMap(proseOf))).to.deep.equal([]);
+  });
+
+  it('a sentence that is too long is found over lines, and where it ends', () => {
+    const page = (...texts: readonly string[]) => texts.map((text, i) => ({ path: 'a.md', line: i + 1, text }));
+    const words = (count: number): string => Array(count).fill('word').join(' ');
+    expect(longSentences(page(`${words(30)}. W ${words(29)}`, '', words(30)))).to.deep.equal([]);
+    expect(longSentences(page('# Title', words(20), `${words(10)} \`\`.`))).to.deep.equal([
+      `a.md:2: 31 words: ${words(8)} …`,
+    ]);
+    expect(longSentences(page(`- ${words(20)}`, `- ${words(20)}`, `| ${words(40)} |`))).to.deep.equal([]);
   });
 
   it('so are comments, help texts and errors', () => {
