@@ -1,7 +1,6 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { constants, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
 import { type AnyConfig, configSchema, type FileEntry, fileName, modelName } from '../../tasks/config.ts';
 import { contracts } from '../../tasks/contracts.ts';
 import type { TaskContract } from '../../tasks/task.ts';
@@ -9,13 +8,18 @@ import { syncFolder, writeDurably, writeSynced } from '../../training/core/durab
 import { ensure, FettleError, messageOf } from '../../training/core/errors.ts';
 import { explainError } from '../../training/core/explain.ts';
 import { type ActiveFile, activeFile } from '../contract.ts';
+import {
+  ignoreMissing,
+  type ModelVersion,
+  parseJson,
+  readRegular,
+  readVersion,
+  sha256Of,
+  subfolders,
+  versionFolders,
+} from './versions.ts';
 
-/** One version on disk. */
-export interface ModelVersion {
-  readonly dir: string;
-  readonly origin: 'zoo' | 'store';
-  readonly config: AnyConfig;
-}
+export type { ModelVersion } from './versions.ts';
 
 /** A model: its versions ascending, the one that should serve, and folders that are no valid version. */
 export interface ModelEntry {
@@ -290,71 +294,7 @@ class FolderStore implements ModelStore {
   }
 }
 
-/** In slices, because the thread that serves HTTP does this too. */
-async function sha256Of(bytes: Uint8Array): Promise<string> {
-  const hash = createHash('sha256');
-  for (let at = 0; at < bytes.length; at += 2 ** 20) {
-    hash.update(bytes.subarray(at, at + 2 ** 20));
-    await setImmediate();
-  }
-  return hash.digest('hex');
-}
-
 const temporaryName = (): string => `.tmp-${process.pid}-${randomUUID()}`;
-
-function ignoreMissing(error: unknown): undefined {
-  if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR'))
-    return undefined;
-  throw error;
-}
-
-function parseJson(content: string): unknown {
-  try {
-    return JSON.parse(content);
-  } catch {
-    return undefined;
-  }
-}
-
-async function subfolders(dir: string): Promise<string[]> {
-  const found = await readdir(dir, { withFileTypes: true }).catch(ignoreMissing);
-  return (found ?? []).filter((one) => one.isDirectory()).map((one) => one.name);
-}
-
-async function versionFolders(dir: string): Promise<number[]> {
-  return (await subfolders(dir)).filter((name) => /^[1-9]\d{0,8}$/.test(name)).map(Number);
-}
-
-/** The version in `dir`, or what is wrong with it. */
-async function readVersion(
-  schema: ReturnType<typeof configSchema>,
-  dir: string,
-  origin: 'zoo' | 'store',
-  name: string,
-  version: number,
-): Promise<ModelVersion | string> {
-  const content = await readFile(join(dir, 'config.json'), 'utf8').catch(ignoreMissing);
-  if (content === undefined) return 'config.json is missing';
-  const value = parseJson(content);
-  const parsed = schema.safeParse(value);
-  if (!parsed.success) return `config.json: ${explainError(parsed.error, value)}`;
-  const config = parsed.data;
-  if (config.name !== name || config.version !== version) return `config.json states ${config.name}@${config.version}`;
-  if (config.files['model.onnx'] === undefined) return 'config.json lists no model.onnx';
-  return { dir, origin, config };
-}
-
-/** The bytes of a regular file (no link) of exactly that size, else undefined. */
-async function readRegular(path: string, sizeBytes: number): Promise<Uint8Array | undefined> {
-  const file = await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0)).catch(() => undefined);
-  if (file === undefined) return undefined;
-  try {
-    const found = await file.stat();
-    return found.isFile() && found.size === sizeBytes ? await file.readFile() : undefined;
-  } finally {
-    await file.close();
-  }
-}
 
 function checkNew(
   schema: ReturnType<typeof configSchema>,
