@@ -95,7 +95,7 @@ function packRgb(rgba: Uint8ClampedArray, out: Uint8Array, to: number): boolean 
 export function ensureOutputFits(image: Image, scale: number): void {
   const pixels = image.width * image.height * scale * scale;
   ensure(pixels <= maxOutputPixels, 'bad-data', () => {
-    return `restore: expected at most 100 megapixels out, got ${Math.round(pixels / 1e6)}; use a smaller scale`;
+    return `scale: expected at most 100 megapixels of output, got ${Math.round(pixels / 1e6)}; use a smaller scale`;
   });
 }
 
