@@ -1,6 +1,7 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
+import { FettleError, messageOf } from '../training/core/errors.ts';
 import { createService, type ServiceOptions } from './service.ts';
 
 export interface ServerOptions extends ServiceOptions {
@@ -18,18 +19,27 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-/** startServer: loads what should serve, then listens. Without a model it starts too, and is not ready. */
+/**
+ * startServer: takes the port, then loads what should serve; requests that come meanwhile wait. Without a model it starts too, and is not ready.
+ * Throws `bad-argument` where it cannot listen.
+ */
 export async function startServer({
   port = 8080,
   host = '127.0.0.1',
   ...options
 }: ServerOptions = {}): Promise<RunningServer> {
-  const service = await createService(options);
-  const server = createServer(
-    { headersTimeout: 10_000, requestTimeout: 60_000, connectionsCheckingInterval: 5000 },
-    service.app,
-  );
+  const server = createServer({ headersTimeout: 10_000, requestTimeout: 60_000, connectionsCheckingInterval: 5000 });
+  let begin: (app: RequestListener) => void = () => undefined;
+  const app = new Promise<RequestListener>((resolve) => {
+    begin = resolve;
+  });
+  server.on('request', async (request, response) => (await app)(request, response));
   await listen(server, port, host);
+  const service = await createService(options).catch((error: unknown) => {
+    server.close().closeAllConnections();
+    throw error;
+  });
+  begin(service.app);
   return {
     url: urlOf(server),
     inFlight: () => service.inFlight(),
@@ -43,9 +53,17 @@ export async function startServer({
 
 function listen(server: Server, port: number, host: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', reject);
+    const refuse = (error: Error): void => {
+      const text = `startServer: expected to listen on port ${port} of ${host}, got ${messageOf(error)}`;
+      reject(
+        new FettleError('bad-argument', `${text}; choose others with --port (0 takes a free one) and --host`, {
+          cause: error,
+        }),
+      );
+    };
+    server.once('error', refuse);
     server.listen(port, host, () => {
-      server.off('error', reject);
+      server.off('error', refuse);
       resolve();
     });
   });
