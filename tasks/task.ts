@@ -4,6 +4,8 @@ import type { z } from 'zod';
 export interface TaskInput {
   readonly name: string;
   readonly type: 'image' | 'text';
+  /** Whether a request may omit it; no by default. */
+  readonly optional?: boolean;
 }
 
 /** The words with which a page speaks of the task. */
@@ -61,6 +63,10 @@ export const contract = <const Name extends string, Sections extends ConfigSecti
 ): TaskContract<Name, Sections, Query> => parts;
 
 export const routeOf = ({ name, route = `/v1/${name}` }: Pick<TaskContract, 'name' | 'route'>): string => route;
+
+/** imagesOf: the inputs of a task that are files of pictures; the first is the one that the answer is about. */
+export const imagesOf = ({ inputs }: Pick<TaskContract, 'inputs'>): readonly TaskInput[] =>
+  inputs.filter(({ type }) => type === 'image');
 
 /** What a request of the task asks for, its defaults filled in. */
 export type QueryOf<C extends TaskContract> = z.output<C['query']>;

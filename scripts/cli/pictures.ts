@@ -3,7 +3,7 @@ import { basename, dirname, extname, join, relative, resolve } from 'node:path';
 import type { Command, Option } from 'commander';
 import type { FileResult, PictureAnswer, PictureResult, ServedPictureTask } from '../../server/serve/task.ts';
 import type { ModelVersion } from '../../server/store/store.ts';
-import type { QueryOf, TaskContract } from '../../tasks/task.ts';
+import { imagesOf, type QueryOf, type TaskContract } from '../../tasks/task.ts';
 import type { TrainedTask } from '../../tasks/training.node.ts';
 import { ensure, FettleError, messageOf } from '../../training/core/errors.ts';
 import type { NodeDevice } from '../../training/run/ort.node.ts';
@@ -61,9 +61,10 @@ export async function openRunner<C extends TaskContract, Result extends PictureR
     throw error;
   }
   const loaded = (): ModelVersion => version;
+  const image = imagesOf(row.contract)[0]?.name ?? '';
   return {
     workers: pool.size,
-    run: async (path, query) => runPicture(pool, row, loaded, { bytes: await readFile(path), query }),
+    run: async (path, query) => runPicture(pool, row, loaded, { files: { [image]: await readFile(path) }, query }),
     close: () => pool.close(),
   };
 }

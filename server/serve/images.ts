@@ -38,8 +38,14 @@ const tooLarge = (text: string): RequestError => new RequestError('image-too-lar
 
 const decodeLimits: DecodeLimits = { strict: true, pixels: limits.inputPixels, seconds: limits.decodeSeconds };
 
-/** inspect: a file's bytes -> what its headers say; throws a 4xx for what will not be decoded. Decodes no pixels. */
-export async function inspect(bytes: Uint8Array): Promise<PictureInfo> {
+/** inspect: a file's bytes -> what its headers state; throws a 4xx, which names the input, for what will not be decoded. Decodes no pixels. */
+export const inspect = (bytes: Uint8Array, input = 'image'): Promise<PictureInfo> =>
+  inspectImage(bytes).catch((error: unknown) => {
+    if (input === 'image' || !(error instanceof RequestError)) throw error;
+    throw new RequestError(error.code, error.message.replace(/^image:/, `${input}:`));
+  });
+
+async function inspectImage(bytes: Uint8Array): Promise<PictureInfo> {
   const format = sniff(bytes);
   if (format === 'png') await checkPngText(bytes);
   if (format === 'gif') checkGifScreen(bytes);

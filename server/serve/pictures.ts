@@ -1,11 +1,12 @@
 import { availableParallelism } from 'node:os';
 import { specOf } from '../../tasks/config.ts';
-import type { QueryOf, TaskContract } from '../../tasks/task.ts';
+import { imagesOf, type QueryOf, type TaskContract } from '../../tasks/task.ts';
+import { ensure } from '../../training/core/errors.ts';
 import type { Device } from '../../training/run/session.ts';
 import type { ModelVersion } from '../store/store.ts';
 import { inspect } from './images.ts';
 import { type JobOptions, Pool, type PoolOptions } from './pool.ts';
-import type { PictureAnswer, PictureJob, PictureResult, PictureSpec, ServedPictureTask } from './task.ts';
+import type { PictureAnswer, PictureFile, PictureJob, PictureResult, ServedPictureTask } from './task.ts';
 import type { KeyedModel, Work, WorkerSettings } from './worker/protocol.ts';
 
 /** Tiles that are done, and all there are. */
@@ -17,7 +18,7 @@ export interface Progress {
 /** A model as it goes to the workers, with how it is fed. */
 export interface PictureModel extends KeyedModel {
   readonly task: string;
-  readonly spec: PictureSpec;
+  readonly spec: unknown;
 }
 
 export interface PictureSettings extends WorkerSettings {
@@ -84,24 +85,28 @@ export const pictureModel = (contract: TaskContract, version: ModelVersion, mode
   task: contract.name,
   key: keyOf(version),
   model,
-  spec: specOf(contract, version.config) as PictureSpec,
+  spec: specOf(contract, version.config),
 });
 
 /**
- * runPicture: a file's bytes -> the task's answer; the one path of the server and of the command line. `loaded` is
+ * runPicture: the bytes of the files of a task's inputs, by name -> its answer; the one path of the server and of the command line. `loaded` is
  * asked after the headers are checked, so that the version is the one that serves when the job enters the queue.
  */
 export async function runPicture<C extends TaskContract, Result extends PictureResult>(
   pool: PicturePool,
   task: ServedPictureTask<C, Result>,
   loaded: () => ModelVersion,
-  { bytes, query }: { readonly bytes: Uint8Array; readonly query: QueryOf<C> },
+  { files, query }: { readonly files: Readonly<Record<string, Uint8Array>>; readonly query: QueryOf<C> },
   options: JobOptions<Progress> = {},
 ): Promise<PictureAnswer<Result>> {
-  const info = await inspect(bytes);
+  const inspected: Record<string, PictureFile> = {};
+  for (const [name, bytes] of Object.entries(files)) inspected[name] = { bytes, info: await inspect(bytes, name) };
+  const first = inspected[imagesOf(task.contract)[0]?.name ?? ''];
+  ensure(first !== undefined, 'internal', () => `runPicture: expected the first picture of ${task.contract.name}`);
+  const { info } = first;
   task.check?.(info, query);
   const key = keyOf(loaded());
-  const result = await pool.run({ key, bytes, info, query }, options);
+  const result = await pool.run({ key, ...first, files: inspected, query }, options);
   // Its worker found the row of the table by the task of the model.
   return { result: result as typeof result & Result, info, key };
 }

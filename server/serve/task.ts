@@ -1,5 +1,6 @@
 import type { Response } from 'express';
 import type { QueryOf, SpecOf, TaskContract } from '../../tasks/task.ts';
+import { sizeOf, type Tensor, tensor } from '../../training/core/tensor.ts';
 import type { Session } from '../../training/run/session.ts';
 import type { PictureInfo } from './images.ts';
 import type { Waited } from './pool.ts';
@@ -26,20 +27,35 @@ export interface FileResult extends PictureResult {
   readonly height: number;
 }
 
-/** What every section of `config.json` of a model that takes a picture states. */
-export interface PictureSpec {
-  readonly inputName: string;
-  readonly outputName: string;
-}
-
-/** One picture to be worked on. */
-export interface PictureJob<Query = unknown> {
-  /** NAME@VERSION of the model. */
-  readonly key: string;
+/** A file and what its headers state. */
+export interface PictureFile {
   readonly bytes: Uint8Array;
   readonly info: PictureInfo;
+}
+
+/** One picture to be worked on: the file of the first input, and those of all inputs that came, by name. */
+export interface PictureJob<Query = unknown> extends PictureFile {
+  /** NAME@VERSION of the model. */
+  readonly key: string;
+  readonly files: Readonly<Record<string, PictureFile>>;
   readonly query: Query;
 }
+
+/** What a model is tried out with before it serves: its feeds, and the dims of the f32 outputs that must come back, by name. */
+export interface Trial {
+  readonly feeds: Readonly<Record<string, Tensor>>;
+  readonly outputs: Readonly<Record<string, readonly number[]>>;
+}
+
+/** greyTrial: a trial of a model with one input, of grey pixels f32[input], and one output. */
+export const greyTrial = (
+  spec: { readonly inputName: string; readonly outputName: string },
+  input: readonly number[],
+  output: readonly number[],
+): Trial => ({
+  feeds: { [spec.inputName]: tensor('float32', input, new Float32Array(sizeOf(input)).fill(0.5)) },
+  outputs: { [spec.outputName]: output },
+});
 
 /** What a job that lasts listens to, and whom it reports to. */
 export interface JobHooks {
@@ -61,11 +77,11 @@ export interface ServedPictureTask<
 > {
   readonly kind: 'picture';
   readonly contract: C;
-  /** Throws a 4xx where the headers state that this request cannot be met. */
+  /** Throws a 4xx where the headers of the first file state that this request cannot be met. */
   check?(info: PictureInfo, query: QueryOf<C>): void;
-  /** Dims of an input that every model of this contract takes, and of what must come back for it. */
-  trialDims(spec: SpecOf<C>): { readonly input: readonly number[]; readonly output: readonly number[] };
-  /** File in, answer out; in a worker thread. */
+  /** What every model of this contract takes, and what must come back for it. */
+  trial(spec: SpecOf<C>): Trial;
+  /** Files in, answer out; in a worker thread. */
   run(job: PictureJob<QueryOf<C>>, session: Session, spec: SpecOf<C>, hooks: JobHooks): Promise<Result>;
   /** Writes the body; the headers that all answers have are set. */
   reply(response: Response, answer: PictureAnswer<Result>, query: QueryOf<C>): void;

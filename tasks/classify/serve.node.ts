@@ -1,5 +1,5 @@
 import { decode } from '../../server/serve/images.ts';
-import { inStages, type PictureResult, type ServedPictureTask } from '../../server/serve/task.ts';
+import { greyTrial, inStages, type PictureResult, type ServedPictureTask } from '../../server/serve/task.ts';
 import { type ClassifyBody, classifyContract } from './contract.ts';
 import { classifyPicture } from './infer.ts';
 
@@ -9,7 +9,7 @@ export interface LabelsResult extends ClassifyBody, PictureResult {}
 export const classifyTask: ServedPictureTask<typeof classifyContract, LabelsResult> = {
   kind: 'picture',
   contract: classifyContract,
-  trialDims: ({ width, height, classes }) => ({ input: [1, 3, height, width], output: [1, classes.length] }),
+  trial: (spec) => greyTrial(spec, [1, 3, spec.height, spec.width], [1, spec.classes.length]),
   run: ({ bytes, query }, session, spec) =>
     inStages(
       () => decode(bytes),

@@ -1,5 +1,5 @@
 import { checkOutput, decode, encode, outputFormat } from '../../server/serve/images.ts';
-import { type FileResult, inStages, type ServedPictureTask, sendFile } from '../../server/serve/task.ts';
+import { type FileResult, greyTrial, inStages, type ServedPictureTask, sendFile } from '../../server/serve/task.ts';
 import { restoreContract } from './contract.ts';
 import { restorePicture } from './infer.ts';
 
@@ -8,9 +8,9 @@ export const restoreTask: ServedPictureTask<typeof restoreContract, FileResult> 
   kind: 'picture',
   contract: restoreContract,
   check: checkOutput,
-  trialDims: ({ multipleOf }) => {
-    const side = multipleOf * Math.ceil(32 / multipleOf);
-    return { input: [1, 3, side, side], output: [1, 3, side, side] };
+  trial: (spec) => {
+    const side = spec.multipleOf * Math.ceil(32 / spec.multipleOf);
+    return greyTrial(spec, [1, 3, side, side], [1, 3, side, side]);
   },
   run: ({ bytes, info, query }, session, spec, hooks) =>
     inStages(

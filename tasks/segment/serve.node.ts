@@ -1,5 +1,5 @@
 import { decode, encode, type PictureInfo } from '../../server/serve/images.ts';
-import { type FileResult, inStages, type ServedPictureTask, sendFile } from '../../server/serve/task.ts';
+import { type FileResult, greyTrial, inStages, type ServedPictureTask, sendFile } from '../../server/serve/task.ts';
 import type { Image } from '../../training/core/image.ts';
 import { encodePaletteIds } from '../../training/pictures/masks/palette-png.node.ts';
 import { encodeRles } from '../../training/pictures/masks/rle.ts';
@@ -54,7 +54,7 @@ function answer(
 export const segmentTask: ServedPictureTask<typeof segmentContract, FileResult> = {
   kind: 'picture',
   contract: segmentContract,
-  trialDims: ({ classes }) => ({ input: [1, 3, 64, 72], output: [1, classes.length, 64, 72] }),
+  trial: (spec) => greyTrial(spec, [1, 3, 64, 72], [1, spec.classes.length, 64, 72]),
   run: ({ bytes, info, query }, session, spec, hooks) =>
     inStages(
       async () => inColour(await decode(bytes)),

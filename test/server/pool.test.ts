@@ -3,7 +3,7 @@ import sharp from 'sharp';
 import { RequestError } from '../../server/errors.ts';
 import { inspect } from '../../server/serve/images.ts';
 import { createPicturePool, type PicturePool, type Progress } from '../../server/serve/pictures.ts';
-import type { FileResult, PictureJob, PictureResult } from '../../server/serve/task.ts';
+import type { FileResult, PictureFile, PictureJob, PictureResult } from '../../server/serve/task.ts';
 import { tinyRestoreModel } from '../helpers/tiny-model.ts';
 import { brightestChannel, flat, until } from './harness.ts';
 
@@ -18,19 +18,22 @@ describe('server: pool of workers', function () {
   });
   afterEach(() => pool.close());
 
+  async function jobOf(key: string, bytes: Uint8Array, query: object): Promise<PictureJob> {
+    const image: PictureFile = { bytes, info: await inspect(bytes) };
+    return { key, ...image, files: { image }, query };
+  }
+
   /** 2048 x 1536 pixels: 20 tiles. */
   const job = async (): Promise<PictureJob> => {
     const create = { width: 2048, height: 1536, channels: 3, background: '#456' } as const;
     const bytes = await sharp({ create }).png().toBuffer();
-    const query = { scale: 1, quality: 90, metadata: 'keep' } as const;
-    return { key: 'restore@1', bytes, info: await inspect(bytes), query };
+    return jobOf('restore@1', bytes, { scale: 1, quality: 90, metadata: 'keep' });
   };
 
   /** 60 000 x 64 pixels as large as they are for the net: 16 tiles. */
   const strip = async (): Promise<PictureJob> => {
     const bytes = await flat(60_000, 64);
-    const query = { output: 'mask', opacity: 0.5 } as const;
-    return { key: 'segment@1', bytes, info: await inspect(bytes), query };
+    return jobOf('segment@1', bytes, { output: 'mask', opacity: 0.5 });
   };
 
   const codeOf = (promise: Promise<unknown>): Promise<string> =>

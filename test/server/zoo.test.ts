@@ -64,7 +64,7 @@ describe('the model that is shipped', () => {
     const query = { scale: 2, format: 'png', quality: 90, metadata: 'strip' } as const;
     expect(await whiteShare(photo)).to.be.above(0.1);
     // The bytes move to the worker.
-    const { result } = await runPicture(pool, restoreTask, () => version, { bytes: photo, query });
+    const { result } = await runPicture(pool, restoreTask, () => version, { files: { image: photo }, query });
     expect(await whiteShare(result.file)).to.be.below(0.01);
   });
 });

@@ -1,12 +1,11 @@
 import { type Request, type Response, Router } from 'express';
-import { routeOf } from '../../../tasks/task.ts';
-import { RequestError } from '../../errors.ts';
+import { imagesOf, routeOf } from '../../../tasks/task.ts';
 import { runPicture } from '../../serve/pictures.ts';
 import type { ServedPictureTask } from '../../serve/task.ts';
 import { admit, parseWith, splitModel, working } from '../admit.ts';
 import type { Deps } from '../deps.ts';
 import { untilClosed } from '../events.ts';
-import { uploadImage } from '../upload.ts';
+import { uploadedFiles, uploadImages } from '../upload.ts';
 
 /** The route of a task that takes a picture: admit, receive, check, work, answer. */
 export function pictureRoutes(deps: Deps, task: ServedPictureTask): Router {
@@ -16,7 +15,7 @@ export function pictureRoutes(deps: Deps, task: ServedPictureTask): Router {
   router.post(
     routeOf(task.contract),
     admit(deps, deps.pictures.admission, check),
-    uploadImage,
+    uploadImages(imagesOf(task.contract)),
     working((request, response) => answer(deps, task, request, response)),
   );
   return router;
@@ -30,10 +29,9 @@ async function answer(
 ): Promise<void> {
   const { model, rest } = splitModel(request.query, 'bad-query');
   const query = parseWith(task.contract.query, rest, 'bad-query', 'query');
-  const bytes = request.file?.buffer;
-  if (bytes === undefined) throw new RequestError('bad-upload', 'expected a file in the field image, got none');
+  const files = uploadedFiles(request, imagesOf(task.contract));
   const loaded = () => host.pick(task.contract.name, model);
-  const done = await runPicture(pictures, task, loaded, { bytes, query }, { signal: untilClosed(response) });
+  const done = await runPicture(pictures, task, loaded, { files, query }, { signal: untilClosed(response) });
   const { queueMs, timings } = done.result;
   response.set({
     'X-Model': done.key,

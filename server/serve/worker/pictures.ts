@@ -1,10 +1,9 @@
 import { workerData } from 'node:worker_threads';
 import { ensure } from '../../../training/core/errors.ts';
-import { sizeOf } from '../../../training/core/tensor.ts';
 import { openSession } from '../../../training/run/ort.node.ts';
 import type { Session } from '../../../training/run/session.ts';
 import type { PictureModel, PictureSettings, PictureWork } from '../pictures.ts';
-import type { PictureSpec, ServedModule, ServedPictureTask } from '../task.ts';
+import type { ServedModule, ServedPictureTask } from '../task.ts';
 import { answerLink } from './answer.ts';
 
 // The thread that decodes, runs the model and encodes. The thread that serves HTTP only passes bytes.
@@ -12,7 +11,7 @@ import { answerLink } from './answer.ts';
 interface Opened {
   readonly session: Session;
   readonly row: ServedPictureTask;
-  readonly spec: PictureSpec;
+  readonly spec: unknown;
 }
 
 const { device, threads, tasks } = workerData as PictureSettings;
@@ -30,15 +29,19 @@ async function open({ task, key, model, spec }: PictureModel): Promise<Opened> {
   return { session, row, spec };
 }
 
-/** Runs the model once on grey pixels, so that one that cannot do its task fails here and not at a request. */
-async function tryOut(session: Session, row: ServedPictureTask, spec: PictureSpec, key: string): Promise<void> {
-  const { input, output } = row.trialDims(spec);
-  const grey = { dtype: 'float32', dims: input, data: new Float32Array(sizeOf(input)).fill(0.5) } as const;
-  const result = (await session.run({ [spec.inputName]: grey }))[spec.outputName];
-  ensure(result?.dtype === 'float32' && String(result.dims) === String(output), 'bad-model', () => {
-    return `${key}: expected f32[${output}] from ${spec.outputName}, got ${result?.dtype}[${result?.dims}]`;
-  });
-  ensure(result.data.every(Number.isFinite), 'bad-model', () => `${key}: expected finite values, got NaN or infinity`);
+/** Runs the model once, so that one that cannot do its task fails here and not at a request. */
+async function tryOut(session: Session, row: ServedPictureTask, spec: unknown, key: string): Promise<void> {
+  const { feeds, outputs } = row.trial(spec);
+  const results = await session.run(feeds);
+  for (const [name, dims] of Object.entries(outputs)) {
+    const result = results[name];
+    ensure(result?.dtype === 'float32' && String(result.dims) === String(dims), 'bad-model', () => {
+      return `${key}: expected f32[${dims}] from ${name}, got ${result?.dtype}[${result?.dims}]`;
+    });
+    ensure(result.data.every(Number.isFinite), 'bad-model', () => {
+      return `${key}: expected finite values from ${name}, got NaN or infinity`;
+    });
+  }
 }
 
 answerLink<PictureWork, Opened>({

@@ -127,7 +127,10 @@ async function main(): Promise<void> {
   const { pool, version } = await openModel(model);
   const restore = async (image: Image, scale: Scale): Promise<Image> => {
     const query = { scale, format: 'png', quality: 90, metadata: 'strip' } as const;
-    const { result } = await runPicture(pool, restoreTask, () => version, { bytes: await encodePng(image), query });
+    const { result } = await runPicture(pool, restoreTask, () => version, {
+      files: { image: await encodePng(image) },
+      query,
+    });
     return decodeRgb(result.file);
   };
   const { validShare, seed } = restoreRunDefaults;

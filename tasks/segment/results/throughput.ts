@@ -52,10 +52,11 @@ async function serveParts({ photo, threads }: ThreadData): Promise<void> {
   const version = await store.resolve('segment');
   const spec = specOf(segmentContract, version.config);
   const session = await openSession(await store.read(version, 'model.onnx'), { threads, spin: false });
+  const image = { bytes: photo, info: await inspect(photo) };
   const job = {
     key: '',
-    bytes: photo,
-    info: await inspect(photo),
+    ...image,
+    files: { image },
     query: { output: 'mask', opacity: 0.5 },
   } as const;
   const hooks = { signal: new AbortController().signal, onProgress: () => undefined };

@@ -1,12 +1,12 @@
 import { decode } from '../../../server/serve/images.ts';
-import { inStages, type PictureResult, type ServedPictureTask } from '../../../server/serve/task.ts';
+import { greyTrial, inStages, type PictureResult, type ServedPictureTask } from '../../../server/serve/task.ts';
 import { type BrightnessBody, brightnessContract } from './contract.ts';
 import { brightnessOf } from './infer.ts';
 
 export const brightnessTask: ServedPictureTask<typeof brightnessContract, BrightnessBody & PictureResult> = {
   kind: 'picture',
   contract: brightnessContract,
-  trialDims: ({ side }) => ({ input: [1, 3, side, side], output: [1, 1] }),
+  trial: (spec) => greyTrial(spec, [1, 3, spec.side, spec.side], [1, 1]),
   run: ({ bytes, query: { unit } }, session, spec) =>
     inStages(
       () => decode(bytes),
