@@ -29,7 +29,7 @@ export const requestErrors = {
   cancelled: [499, 'the client disconnected before the response (in the log only)'],
   internal: [500, 'a bug in fettle'],
   busy: [503, 'too many requests in flight; `Retry-After` gives the delay'],
-  'not-ready': [503, 'no model of this task is loaded'],
+  'not-ready': [503, 'no model of this task is loaded, or its worker died and has not loaded it again'],
   draining: [503, 'the server is shutting down'],
 } as const satisfies Readonly<Record<string, readonly [status: number, means: string]>>;
 

@@ -2,7 +2,7 @@ import type { Request, RequestHandler, Response } from 'express';
 import type { ZodType } from 'zod';
 import { explainSchema } from '../../training/core/explain.ts';
 import { RequestError } from '../errors.ts';
-import type { Admission } from '../serve/admission.ts';
+import { type Admission, draining } from '../serve/admission.ts';
 import type { Deps } from './deps.ts';
 
 // What every route that runs a model does before and around its work.
@@ -10,7 +10,7 @@ import type { Deps } from './deps.ts';
 /** Refuses a request before its body is read: when the server stops, when `check` throws, and when there is no place in the queue. */
 export function admit({ isDraining }: Deps, admission: Admission, check: (request: Request) => void): RequestHandler {
   return (request, response, next) => {
-    if (isDraining()) throw new RequestError('draining', 'the server is shutting down', { retryAfterSeconds: 5 });
+    if (isDraining()) throw draining();
     check(request);
     const leave = admission.enter();
     // A place is held until the answer is gone and the work on it is over, though its client may go away before.

@@ -1,5 +1,9 @@
 import { RequestError } from '../errors.ts';
 
+/** What a request is answered with once the server has been asked to stop. */
+export const draining = (): RequestError =>
+  new RequestError('draining', 'the server is shutting down', { retryAfterSeconds: 5 });
+
 /** The places of requests that are uploading, waiting or running; more are sent away before their body is read. */
 export class Admission {
   readonly #places: number;

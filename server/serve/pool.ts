@@ -1,10 +1,10 @@
 import { ensure, FettleError } from '../../training/core/errors.ts';
 import { RequestError } from '../errors.ts';
-import { Admission } from './admission.ts';
+import { Admission, draining } from './admission.ts';
 import type { Work, WorkerSettings } from './worker/protocol.ts';
 import { type LinkOptions, type Patience, WorkerDied, WorkerLink } from './worker-link.ts';
 
-export interface PoolOptions extends Omit<LinkOptions, 'onStart'> {
+export interface PoolOptions extends Omit<LinkOptions, 'onStart' | 'onDeath'> {
   readonly workerData: WorkerSettings;
   readonly workers: number;
   /** Jobs that each worker does at the same time. */
@@ -34,7 +34,7 @@ interface Entry<W extends Work> {
   readonly reject: (error: Error) => void;
 }
 
-/** A worker, the models that its present thread has and those that it could not load yet, and what it is doing. */
+/** A worker, the models that its present thread has and those whose requests it no longer keeps waiting, and what it is doing. */
 interface Member<W extends Work> {
   readonly link: WorkerLink<W>;
   readonly loaded: Set<string>;
@@ -44,7 +44,8 @@ interface Member<W extends Work> {
 
 const loadTimeoutMs = 120_000;
 
-const draining = (): RequestError => new RequestError('draining', 'the server is shutting down');
+/** How long requests wait for a thread to be replaced by one that has their model. */
+const replacementMs = 5000;
 
 /** Worker threads, the models that they hold, and the queue in front of them. The threads start with the first model. */
 export class Pool<W extends Work> {
@@ -61,7 +62,11 @@ export class Pool<W extends Work> {
     this.#options = options;
     this.admission = new Admission(capacity, workers * atOnce);
     this.#members = Array.from({ length: workers }, () => {
-      const link = new WorkerLink<W>({ ...options, onStart: () => this.#equip(member) });
+      const link = new WorkerLink<W>({
+        ...options,
+        onStart: () => this.#equip(member),
+        onDeath: () => this.#miss(member),
+      });
       const member: Member<W> = { link, loaded: new Set(), lost: new Set(), running: new Set() };
       return member;
     });
@@ -154,7 +159,8 @@ export class Pool<W extends Work> {
       this.admission.took(performance.now() - start);
       entry.resolve({ ...result, queueMs: start - queuedAt });
     } catch (error) {
-      entry.reject(options.signal?.aborted ? cancelled() : (error as Error));
+      const isEnd = this.#closed && error instanceof WorkerDied;
+      entry.reject(options.signal?.aborted ? cancelled() : isEnd ? draining() : (error as Error));
     }
     running.delete(entry);
     this.#dispatch();
@@ -167,10 +173,20 @@ export class Pool<W extends Work> {
     this.#dispatch();
   }
 
+  /** A thread that dies before it has loaded a model may do so again: nobody waits for that. */
+  #miss({ loaded, lost }: Member<W>): void {
+    const lose = (keys: readonly string[]): void => {
+      for (const key of keys) if (this.#models.has(key) && !loaded.has(key)) lost.add(key);
+      this.#dispatch();
+    };
+    const had = [...loaded];
+    loaded.clear();
+    lose([...this.#models.keys()].filter((key) => !had.includes(key)));
+    setTimeout(lose, replacementMs, had).unref();
+  }
+
   /** Gives a new thread every model. */
   #equip(member: Member<W>): void {
-    member.loaded.clear();
-    member.lost.clear();
     for (const model of this.#models.values()) void this.#giveAgain(member, model);
   }
 

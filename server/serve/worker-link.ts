@@ -13,6 +13,8 @@ export interface LinkOptions {
   readonly log: { readonly warn: (details: object, message: string) => void };
   /** A thread has started, which holds nothing yet. */
   readonly onStart: () => void;
+  /** The thread has ended, and with it what it held; `close` does not report this. */
+  readonly onDeath?: () => void;
 }
 
 /** How long a thread may keep a question; then it is ended. */
@@ -83,15 +85,16 @@ export class WorkerLink<W extends Work> {
   /** Sends a question and waits for its answer; throws {@link WorkerDied} where the thread ends before. */
   async ask(question: Question<W>, options: AskOptions<W['event']>): Promise<W['result'] | undefined> {
     const { signal } = options;
-    if (this.#worker === undefined) throw new WorkerDied(this.#options.name, 'it is not running');
+    const worker = this.#worker;
+    if (worker === undefined) throw new WorkerDied(this.#options.name, 'it is not running');
     const id = ++this.#lastId;
     const askedAt = performance.now();
     this.#heardAt = askedAt;
     const answer = new Promise<W['result'] | undefined>((resolve, reject) => {
-      this.#asked.set(id, { askedAt, options, resolve, reject });
+      worker.postMessage({ ...question, id }, question.type === 'run' ? transferable(question.job) : []);
+      this.#asked.set(id, { askedAt, options, resolve, reject }); // not where the message cannot be sent
     });
-    this.#worker.postMessage({ ...question, id }, question.type === 'run' ? transferable(question.job) : []);
-    const cancel = (): void => this.#worker?.postMessage({ type: 'cancel', id });
+    const cancel = (): void => worker.postMessage({ type: 'cancel', id });
     if (signal?.aborted) cancel();
     signal?.addEventListener('abort', cancel, { once: true });
     return answer.finally(() => signal?.removeEventListener('abort', cancel));
@@ -122,11 +125,12 @@ export class WorkerLink<W extends Work> {
   }
 
   #replace(reason: string, livedMs: number): void {
-    const { name, log } = this.#options;
+    const { name, log, onDeath } = this.#options;
     this.#worker = undefined;
     for (const { reject } of this.#asked.values()) reject(new WorkerDied(name, reason));
     this.#asked.clear();
     if (this.#closed) return;
+    onDeath?.();
     log.warn({ reason }, `${name} died and is replaced`);
     this.#deaths = livedMs < 10_000 ? this.#deaths + 1 : 0;
     const pauseMs = this.#deaths === 0 ? 0 : Math.min(10_000, 50 * 2 ** this.#deaths);

@@ -88,8 +88,25 @@ describe('server: pool of workers', function () {
     const jobs = [await job(), await job()].map((one) => codeOf(pool.run(one)));
     await until(() => pool.isUsing('restore@1'));
     await pool.close();
-    const codes = await Promise.all(jobs);
-    expect(codes[0]).to.match(/worker died/);
-    expect([codes[1], await codeOf(pool.run(await job()))]).to.deep.equal(['draining', 'draining']);
+    const codes = [...(await Promise.all(jobs)), await codeOf(pool.run(await job()))];
+    expect(codes).to.deep.equal(['draining', 'draining', 'draining']);
+  });
+
+  it('refuses what waits for a thread that dies whenever it loads the model, until one lives', async () => {
+    const workerScript = new URL('./dying-worker.js', import.meta.url);
+    const dying = createPicturePool({ workers: 1, log: { warn: () => undefined }, workerScript });
+    const { model, spec } = tinyRestoreModel();
+    const whole = model.slice();
+    await dying.load({ task: 'restore', key: 'restore@1', model, spec });
+    model.fill(13);
+    const small = await flat(40, 30);
+    const query = { scale: 1, quality: 90, metadata: 'keep' };
+    expect(await codeOf(dying.run(await jobOf('restore@1', small, { ...query, quality: 13 })))).to.match(/worker died/);
+    for (let i = 0; i < 3; i++) {
+      expect(await codeOf(dying.run(await jobOf('restore@1', small, query)))).to.equal('not-ready');
+    }
+    model.set(whole);
+    await until(async () => (await codeOf(dying.run(await jobOf('restore@1', small, query)))) === 'done');
+    await dying.close();
   });
 });

@@ -302,6 +302,23 @@ describe('the thread that writes', function () {
     expect(await writer.run(job).catch((reason: unknown) => reason)).to.include({ status: 503, code: 'draining' });
   });
 
+  it('refuses requests while the thread dies whenever it loads the model, however many come', async () => {
+    const script = new URL('./dying-text-worker.js', import.meta.url);
+    const writer = createTextPool({ log, script, niceness: 0 });
+    const model = tinyTextModel();
+    const whole = model.slice();
+    await writer.load({ key: 'text@1', model });
+    model.fill(13);
+    const outcome = (prompt: string): Promise<unknown> =>
+      writer.run({ key: 'text@1', prompt, maxTokens: 3 }).catch((reason: unknown) => reason);
+    expect(String(await outcome('die'))).to.match(/the thread that writes died/);
+    for (const refused of await Promise.all(Array.from({ length: 70 }, () => outcome('The'))))
+      expect(refused).to.include({ status: 503, code: 'not-ready', retryAfterSeconds: 5 });
+    model.set(whole);
+    await until(async () => !((await outcome('The')) instanceof Error));
+    await writer.close();
+  });
+
   it('a thread that takes another one’s place has every model, whoever starts it, and tries again what does not load', async () => {
     const script = new URL('./dying-text-worker.js', import.meta.url);
     const writer = createTextPool({ log, script, niceness: 0 });

@@ -37,6 +37,13 @@ describe('server: the link to a worker', function () {
     expect([answers, starts]).to.deep.equal([[{ key: 'echo' }, { key: 'slow' }], 1]);
   });
 
+  it('keeps no question that cannot be sent, so the thread is not ended for it', async () => {
+    const job = { key: 'echo', unsendable: () => undefined };
+    const failed = link.ask({ type: 'run', job, events: false }, { timeoutMs: 100 }).catch((error: unknown) => error);
+    expect(await failed).to.include({ name: 'DataCloneError' });
+    expect([await ask('slow'), starts]).to.deep.equal([{ key: 'slow' }, 1]);
+  });
+
   for (const [what, key, patience] of [
     ['keeps a question too long', 'wait', { timeoutMs: 200 }],
     ['hangs', 'spin', { silenceMs: 500 }],
