@@ -146,6 +146,11 @@ export function createClient(options: ClientOptions = {}): Client {
   ensure(baseUrl !== '' || options.send !== undefined || 'location' in globalThis, 'bad-argument', () => {
     return `createClient: expected baseUrl, the address of the server, got none outside of a page; e.g. createClient({ baseUrl: 'http://localhost:8080' })`;
   });
+  const readable =
+    baseUrl === '' || options.send !== undefined || 'location' in globalThis || /^https?:\/\/[^/]/.test(baseUrl);
+  ensure(readable, 'bad-argument', () => {
+    return `createClient: expected baseUrl to begin with http:// or https:// outside of a page, got ${baseUrl}; e.g. http://localhost:8080`;
+  });
   const url = (path: string): string => baseUrl.replace(/\/$/, '') + path;
   const get = (path: string, signal?: AbortSignal, onProgress?: CallOptions['onProgress']): Promise<Reply> =>
     ask(send, { method: 'GET', url: url(path), ...(signal && { signal }), ...(onProgress && { onProgress }) });

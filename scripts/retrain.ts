@@ -26,15 +26,14 @@ export interface RetrainOptions extends TrainOptions {
 /** What the command starts from; undefined for random weights. */
 async function startOf(
   store: ModelStore,
-  { name: task, startsFresh = false }: TrainedTask,
+  { name: task }: TrainedTask,
   from: string | undefined,
 ): Promise<KnownOrigin | undefined> {
   if (from === 'none') return undefined;
   try {
     return await originOf(store, from ?? task, task);
   } catch (error) {
-    const fresh = startsFresh && from === undefined && error instanceof FettleError && error.code === 'not-found';
-    if (!fresh) throw error;
+    if (from !== undefined || !(error instanceof FettleError) || error.code !== 'not-found') throw error;
     note(`there is no model ${task} to start from yet: training from random weights`);
     return undefined;
   }

@@ -1,5 +1,6 @@
 import type { Express } from 'express';
 import { type Logger, pino } from 'pino';
+import { knownKeys, namesOf } from '../training/core/known-keys.ts';
 import type { Device } from '../training/run/session.ts';
 import { createApp } from './http/app.ts';
 import { holderOf, StoreHost } from './serve/host.ts';
@@ -33,6 +34,20 @@ export interface ServiceOptions {
   readonly workerScript?: URL;
 }
 
+const serviceNames = namesOf<ServiceOptions>({
+  storeDir: true,
+  zooDir: true,
+  clientDir: true,
+  device: true,
+  workers: true,
+  capacity: true,
+  log: true,
+  pollMs: true,
+  niceness: true,
+  tasks: true,
+  workerScript: true,
+});
+
 /** The routes and pages of fettle for an Express app. */
 export interface Service {
   /** Mount it anywhere: `existing.use('/photos', service.app)`. It answers all requests that reach it, with its own errors and headers. */
@@ -50,6 +65,7 @@ export interface Service {
  * process have their own threads and may share a store; only one of them may use WebGPU, whose device belongs to the process.
  */
 export async function createService(options: ServiceOptions = {}): Promise<Service> {
+  knownKeys('createService', options, serviceNames);
   const log = options.log ?? pino({ name: 'fettle' });
   const { servedTasks: tasks } = (await import((options.tasks ?? ownTasks).href)) as ServedModule;
   const store = openStore({

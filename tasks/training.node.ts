@@ -149,8 +149,6 @@ export interface TrainedTask {
   readonly makes: string;
   /** Options of a command that trains. */
   options(verb: Verb): readonly Option[];
-  /** Where there is no model to start from yet, `retrain` starts from random weights without being asked to. */
-  readonly startsFresh?: boolean;
   /** Adds the commands that use a model: `fettle generate`. */
   commands(program: Command, tasks: readonly TrainedTask[]): void;
   contract(): Promise<TaskContract>;

@@ -55,7 +55,8 @@ export function createProgram(tasks: readonly TrainedTask[]): Command {
     .description('Train, fine-tune and serve image and text models on the stock ONNX Runtime.')
     .version(version)
     .option('--json', 'print results as JSON lines, for machines')
-    .configureOutput({ outputError: () => {} });
+    .configureOutput({ outputError: () => {} })
+    .configureHelp({ showGlobalOptions: true });
   serve.register(root);
   for (const task of tasks) task.commands(root, tasks);
   training.register(root, tasks);

@@ -66,7 +66,6 @@ export const classifyTask: TrainedTask = {
       samples: 'photos per epoch, at least',
       workers: 'threads that decode and augment photos',
     }),
-  startsFresh: true,
   commands: classifyCommand,
   contract: async () => (await import('./contract.ts')).classifyContract,
   load: async () => (await import('./train.node.ts')).classifyTraining,

@@ -59,6 +59,9 @@ describe('typed client in Node', () => {
     expect(() => createClient()).to.throw(
       "createClient: expected baseUrl, the address of the server, got none outside of a page; e.g. createClient({ baseUrl: 'http://localhost:8080' })",
     );
+    expect(() => createClient({ baseUrl: 'localhost:8080' })).to.throw(
+      'to begin with http:// or https:// outside of a page',
+    );
     const mistyped = { baseURL: server.url } as Parameters<typeof createClient>[0];
     expect(() => createClient(mistyped)).to.throw('got baseURL; did you mean baseUrl?');
     const client = createClient({ baseUrl: server.url });

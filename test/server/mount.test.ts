@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import sharp from 'sharp';
 import type { HealthBody } from '../../server/contract.ts';
+import { createService } from '../../server/service.ts';
 import { clientDir } from '../../server/store/paths.ts';
 import { errorOf, flat, post } from './harness.ts';
 
@@ -46,6 +47,12 @@ describe('server: mounted in an Express app, examples/express.ts', function () {
   });
 
   const get = (path: string, init?: RequestInit): Promise<Response> => fetch(new URL(path, root), init);
+
+  it('unknown options are refused', async () => {
+    const mistyped = { stores: dir } as Parameters<typeof createService>[0];
+    const error = await createService(mistyped).catch((thrown: unknown) => thrown);
+    expect(String(error)).to.include('createService').and.to.include('stores');
+  });
 
   it('the app keeps its routes, its 404 and its error handler', async () => {
     expect(await (await get('hello')).text()).to.equal('hello');

@@ -9,7 +9,6 @@ export const brightnessTask: TrainedTask = {
     ...trainOptions({ data: 'a table of r,g,b,brightness', batch: 'lines per step', workers: 'unused' }),
     option('--held-out <n>', 'lines at the end that are held out', whole(1, 1000), 4),
   ],
-  startsFresh: true,
   commands: (program) => {
     program.command('brightness').description('how bright a picture is').argument('<in>', 'a picture');
   },
