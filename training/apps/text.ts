@@ -3,7 +3,7 @@ import { languageModelWindow, nextWord, type PenaltyOptions, probabilitiesAt } f
 import { ensure } from '../core/errors.ts';
 import { symDim } from '../core/shape.ts';
 import type { Tensor } from '../core/tensor.ts';
-import { textMetadata } from '../generate/text-model.ts';
+import { textMetadata, textModel, textModelParts } from '../generate/text-model.ts';
 import type { OpenTextModel } from '../generate/text-rows.ts';
 import type { ParamSplitter } from '../learner/groups.ts';
 import { createLearner, type Learner } from '../learner/learner.ts';
@@ -17,7 +17,7 @@ import type { Value } from '../onnx/graph.ts';
 import { readMetadata } from '../onnx/metadata.ts';
 import type { Session } from '../run/session.ts';
 import { buildInference } from '../step/train-step.ts';
-import { paddingId, Vocab } from '../text/vocab.ts';
+import { paddingId, type Vocab } from '../text/vocab.ts';
 import { textWindows } from '../text/windows.ts';
 
 export interface LanguageModelOptions
@@ -211,11 +211,6 @@ export async function openTextModel(
   model: Uint8Array,
   open: OpenGraph,
 ): Promise<OpenTextModel & { readonly session: Session }> {
-  const { config, words } = textModelFacts(model);
-  ensure(config.backwards !== true, 'bad-model', () => {
-    return 'openTextModel: expected a model that reads forwards, got one that reads backwards; it is for classifiers and taggers, not for writing';
-  });
-  const session = await open(model);
-  const weighs = session.inputNames.includes('temperature');
-  return { session, vocab: new Vocab(words), states: awdLstmStates(config), weighs };
+  const parts = textModelParts(model);
+  return textModel(parts, await open(model));
 }

@@ -1,6 +1,8 @@
 import { ensure } from '../core/errors.ts';
 import { type MetadataKey, readMetadata } from '../onnx/metadata.ts';
 import { decodeModel } from '../onnx/schema.ts';
+import { Vocab } from '../text/vocab.ts';
+import type { OpenTextModel } from './text-rows.ts';
 
 /** Where `exportLanguageModel` writes what has to be known to write with a model. */
 export const textMetadata: MetadataKey = { task: 'text', key: 'fettle.text', what: 'vocabulary' };
@@ -29,3 +31,9 @@ export function textModelParts(model: Uint8Array): TextModelParts {
   });
   return { words, states, weighs: proto.graph.input.some(({ name }) => name === 'temperature') };
 }
+
+/** textModel: what is known of a language model, and its session -> the model, open for writing. */
+export const textModel = <S extends OpenTextModel['session']>(
+  { words, ...parts }: TextModelParts,
+  session: S,
+): OpenTextModel & { readonly session: S } => ({ session, vocab: new Vocab(words), ...parts });

@@ -1,12 +1,12 @@
 import { workerData } from 'node:worker_threads';
 import { ensure } from '../../../training/core/errors.ts';
 import { type GenerateOptions, TextEngine } from '../../../training/generate/engine.ts';
-import { textModelParts } from '../../../training/generate/text-model.ts';
+import { textModel, textModelParts } from '../../../training/generate/text-model.ts';
 import { TextRows } from '../../../training/generate/text-rows.ts';
 import { openSession } from '../../../training/run/ort.node.ts';
 import type { Session } from '../../../training/run/session.ts';
 import { tokenise } from '../../../training/text/tokenise.ts';
-import { beginId, Vocab } from '../../../training/text/vocab.ts';
+import { beginId } from '../../../training/text/vocab.ts';
 import type { TextSettings, TextWork } from '../texts.ts';
 import { answerLink } from './answer.ts';
 import type { KeyedModel } from './protocol.ts';
@@ -21,9 +21,9 @@ interface Opened {
 const { device, threads, rows } = workerData as TextSettings;
 
 async function open({ key, model }: KeyedModel): Promise<Opened> {
-  const { words, states, weighs } = textModelParts(model);
+  const parts = textModelParts(model);
   const session = await openSession(model, { device, threads, spin: false });
-  const text = { session, vocab: new Vocab(words), states, weighs };
+  const text = textModel(parts, session);
   // So that a model that cannot write fails here and not at a request.
   const trial = new TextRows(text);
   trial.add();
