@@ -154,7 +154,7 @@ export async function retrain(
   const result = await runPlanned(command, training, run, { ...place, out, resume });
 
   const exported = training.export(result, run);
-  await writeModel(out, exported.model);
+  const model = await writeModel(out, exported.model);
   const name = options.name ?? origin?.name ?? contract.name;
   const before = origin?.config && (await store.resolve(origin.reference));
   const serving = await store.resolve(name).catch(() => undefined);
@@ -176,7 +176,7 @@ export async function retrain(
   const { details = [], text } = comparison;
   report(
     command,
-    { name, version: config.version, active, ...comparison.data, dir, run: out },
+    { name, version: config.version, active, ...comparison.data, dir, run: out, model },
     [...details, `${name}@${config.version}: ${text}; ${words}; the run is in ${out}`].join('\n'),
   );
 }

@@ -8,8 +8,8 @@ import type { Task } from '../training/step/train-step.ts';
 import type { AnyConfig } from './config.ts';
 import type { TaskContract } from './task.ts';
 
-/** The commands that train: from scratch, or from a model that is registered again as its next version. */
-export type Verb = 'train' | 'retrain';
+/** The commands that train: from scratch, from a model that is registered again as its next version, or a few steps to find a rate. */
+export type Verb = 'train' | 'retrain' | 'lr-find';
 
 /** Options that training has for every task. */
 export interface TrainOptions {
@@ -151,6 +151,8 @@ export interface TrainedTask {
   options(verb: Verb): readonly Option[];
   /** Adds the commands that use a model: `fettle generate`. */
   commands(program: Command, tasks: readonly TrainedTask[]): void;
+  /** The module that exports the table of served tasks with this one, for the workers of its command; fettle's own by default. */
+  readonly served?: URL;
   contract(): Promise<TaskContract>;
   load(): Promise<Training>;
 }

@@ -4,11 +4,10 @@ import { everyWord, humanNumbersModels, lastWord, scoresLastWord } from '../../m
 import { mnistNets } from '../../models/mnist.ts';
 import { smallEncoder } from '../../models/small-encoder.ts';
 import { restoreUnet, restoreUnetDefaults, unetMultiple } from '../../models/unet.ts';
-import { restoreTask } from '../../tasks/restore/net.ts';
 import { ensure } from '../../training/core/errors.ts';
 import { type Tensor, zeros } from '../../training/core/tensor.ts';
 import { type Loss, type Model, taskOf } from '../../training/learner/compiled.ts';
-import { crossEntropyLoss } from '../../training/nn/losses.ts';
+import { crossEntropyLoss, mseLoss } from '../../training/nn/losses.ts';
 import type { Task } from '../../training/step/train-step.ts';
 import { type ArchitectureName, architectureNames, type EncoderName } from './architecture-names.ts';
 
@@ -72,26 +71,27 @@ const activation = (x: Parameters<Model>[1]) => x;
 const pixels = (channels: number) => (batch: number, sides: readonly number[]) =>
   ({ dtype: 'float32', dims: [batch, channels, ...sides] }) as const;
 
-/** An architecture that is trained with `loss` against int32 labels of shape `labels(batch, sides)`. */
-const labelled = (
+/** An architecture that is trained with `loss` against such targets. */
+const trainedWith = (
   facts: Omit<Architecture, 'task'>,
   loss: Loss,
-  labels: (batch: number, sides: readonly number[]) => number[],
+  targets: (batch: number, sides: readonly number[]) => Tensor,
 ): Architecture => ({
   ...facts,
   task: (batch, sides) => {
     const { dtype, dims } = facts.input(batch, sides);
-    const shapes = { x: zeros(dtype, dims), y: zeros('int32', labels(batch, sides)) };
+    const shapes = { x: zeros(dtype, dims), y: targets(batch, sides) };
     return taskOf({ name: facts.name, model: facts.model, loss, activation }, shapes);
   },
 });
 
-const perItem = (batch: number): number[] => [batch];
-const perPlace = (batch: number, sides: readonly number[]): number[] => [batch, ...sides];
+const perItem = (batch: number): Tensor => zeros('int32', [batch]);
+const perPlace = (batch: number, sides: readonly number[]): Tensor => zeros('int32', [batch, ...sides]);
+const picture = (batch: number, sides: readonly number[]): Tensor => zeros('float32', [batch, 3, ...sides]);
 
 const mnist = (name: string, model: Model): Architecture => {
   const sizes = { usual: [28, 28], least: 28, most: 28 };
-  return labelled({ name, batch: 128, sizes, input: pixels(1), model }, crossEntropyLoss, perItem);
+  return trainedWith({ name, batch: 128, sizes, input: pixels(1), model }, crossEntropyLoss, perItem);
 };
 
 function humanNumbers(name: string): Architecture {
@@ -101,23 +101,20 @@ function humanNumbers(name: string): Architecture {
   const sizes: Sizes = { usual: [last ? 3 : 20], ...(i === 0 ? { most: 3 } : {}) };
   const input: Architecture['input'] = (batch, sides) => ({ dtype: 'int32', dims: [batch, ...sides] });
   const facts = { name, batch: 64, sizes, input, model: humanNumbersModels[i]! };
-  return labelled(facts, last ? lastWord : everyWord, perPlace);
+  return trainedWith(facts, last ? lastWord : everyWord, perPlace);
 }
 
-const restore: Architecture = {
-  name: 'restore-unet',
-  batch: 8,
-  sizes: { usual: [96, 96], multiple: unetMultiple(restoreUnetDefaults) },
-  input: pixels(3),
-  model: (scope, x) => restoreUnet(scope, x),
-  task: (batch, [height, width]) => restoreTask(restoreUnetDefaults, 'mse', [batch, height!, width!]),
-};
+function restore(): Architecture {
+  const sizes = { usual: [96, 96], multiple: unetMultiple(restoreUnetDefaults) };
+  const model: Model = (scope, x) => restoreUnet(scope, x);
+  return trainedWith({ name: 'restore-unet', batch: 8, sizes, input: pixels(3), model }, mseLoss, picture);
+}
 
 function classifier(name: BackboneName, { classes }: ArchitectureOptions): Architecture {
   const sizes = { usual: [224, 224], least: 32 };
   const options = classes === undefined ? {} : { classes };
   const model: Model = (scope, x) => backbones[name].classify(scope, x, options);
-  return labelled({ name, batch: 16, sizes, input: pixels(3), model }, crossEntropyLoss, perItem);
+  return trainedWith({ name, batch: 16, sizes, input: pixels(3), model }, crossEntropyLoss, perItem);
 }
 
 function unet({ classes = 2, encoder = 'resnet34', unet: config }: ArchitectureOptions): Architecture {
@@ -125,7 +122,7 @@ function unet({ classes = 2, encoder = 'resnet34', unet: config }: ArchitectureO
   const model: Model = (scope, x) => dynamicUnet(scope, x, body, { ...config, classes });
   const sizes = { usual: [224, 224], least: 32 };
   const facts = { name: 'unet', batch: 8, sizes, input: pixels(3), model, frozen: ['encoder.'] };
-  return labelled(facts, crossEntropyLoss, perPlace);
+  return trainedWith(facts, crossEntropyLoss, perPlace);
 }
 
 /** The architecture called `name`; throws `not-found` when there is none, `bad-argument` for options that are another's. */
@@ -133,7 +130,7 @@ export function architectureOf(name: string, options: ArchitectureOptions = {}):
   const known = architectureNames.find((one) => one === name);
   ensure(known, 'not-found', () => `expected an architecture (${architectureNames.join(', ')}), got ${name}`);
   checkOptions(known, options);
-  if (known === 'restore-unet') return restore;
+  if (known === 'restore-unet') return restore();
   if (known === 'unet') return unet(options);
   if (Object.hasOwn(backbones, known)) return classifier(known as BackboneName, options);
   if (known.startsWith('mnist-'))

@@ -6,7 +6,7 @@ import { plotLrFind } from '../../training/report/recorder-plots.ts';
 import { note, report } from './cli.ts';
 import { placeOf } from './running.ts';
 
-/** `fettle lr-find TASK`: the range test on the net and the data that `fettle train TASK` would begin with. */
+/** `fettle lr-find TASK`: the range test on the net and the data that `fettle train TASK` would begin with, or of texts on posts as for `retrain`. */
 export async function lrFind(
   command: Command,
   { load }: TrainedTask,
@@ -14,7 +14,7 @@ export async function lrFind(
 ): Promise<void> {
   const { out, iterations } = options;
   const training = await load();
-  const run = await training.plan(options, { verb: 'train', onNote: note });
+  const run = await training.plan(options, { verb: 'lr-find', onNote: note });
   const place = { ...(await placeOf(options)), out, resume: false };
   const { learner, close } = await training.openLearner({ ...run, ...place });
   try {

@@ -53,7 +53,8 @@ export async function openRunner<C extends TaskContract, Result extends PictureR
   const device = await announceDevice(options.device);
   const workers = options.workers === undefined ? {} : { workers: options.workers };
   const log = { warn: (details: object, message: string) => note(`${message}: ${JSON.stringify(details)}`) };
-  const pool = createPicturePool({ device, log, ...workers });
+  const { served } = tasks.find(({ name }) => name === row.contract.name) ?? {};
+  const pool = createPicturePool({ device, log, tasks: served, ...workers });
   try {
     await pool.load(pictureModel(row.contract, version, await store.read(version, 'model.onnx')));
   } catch (error) {

@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { packageRoot } from '../../server/store/paths.ts';
 import type { TrainedTask } from '../../tasks/training.node.ts';
 import { FettleError, messageOf } from '../../training/core/errors.ts';
+import { wantsJson } from './cli.ts';
 import * as crappify from './commands/crappify.ts';
 import * as exporting from './commands/export.ts';
 import * as models from './commands/models.ts';
@@ -17,15 +18,16 @@ const pathOf = (command: Command): string =>
 
 /** What the command line got wrong, in one sentence that names what there is; commander's own error for help and version. */
 function explained(command: Command, error: CommanderError): Error {
-  if (error.exitCode === 0 || error.code === 'commander.help') return error;
+  const isHelp = error.code === 'commander.help';
+  if (error.exitCode === 0 || (isHelp && !wantsJson(command))) return error;
   const { parent } = command;
   const see = `see ${`fettle ${pathOf(command)}`.trimEnd()} --help`;
   const text = error.message.replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' ');
   const [, quoted = ''] = /'(.*?)'/.exec(text) ?? [];
   const where = command.parent === null ? '' : `${pathOf(command)}: `;
-  if (error.code === 'commander.unknownCommand') {
+  if (isHelp || error.code === 'commander.unknownCommand') {
     const names = command.commands.map((one) => one.name()).join(', ');
-    return new FettleError('bad-argument', `${where}expected one of ${names}, got ${quoted}; ${see}`);
+    return new FettleError('bad-argument', `${where}expected one of ${names}, got ${isHelp ? 'none' : quoted}; ${see}`);
   }
   const others = error.code === 'commander.unknownOption' ? (parent?.commands ?? []) : [];
   const owners = others
@@ -55,7 +57,11 @@ export function createProgram(tasks: readonly TrainedTask[]): Command {
     .description('Train, fine-tune and serve image and text models on the stock ONNX Runtime.')
     .version(version)
     .option('--json', 'print results as JSON lines, for machines')
-    .configureOutput({ outputError: () => {} })
+    .configureOutput({
+      outputError: () => {},
+      // What is missing on the line is an error, not a page of help.
+      writeErr: (text) => void (wantsJson(root) || process.stderr.write(text)),
+    })
     .configureHelp({ showGlobalOptions: true });
   serve.register(root);
   for (const task of tasks) task.commands(root, tasks);

@@ -73,7 +73,7 @@ async function retrainConfig(
 
 async function plan(options: Options, { verb, origin }: PlanFrom): Promise<Run> {
   const data = await readSegmentFolder(options.data, options.seed);
-  if (verb === 'train') {
+  if (verb !== 'retrain') {
     const start = options.from === undefined ? {} : { start: await weightsOf(options.from) };
     return { config: configOf(segmentRunDefaults, options), data, ...start };
   }

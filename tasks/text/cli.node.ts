@@ -14,7 +14,8 @@ import { openStores, resolveModel } from '../../scripts/cli/stores.ts';
 import { ensure } from '../../training/core/errors.ts';
 import { mostSeed } from '../../training/core/rng.ts';
 import type { GenerateOptions } from '../../training/generate/engine.ts';
-import type { OpenTextModel } from '../../training/generate/text-rows.ts';
+import type { TextModelParts } from '../../training/generate/text-model.ts';
+import type { Session } from '../../training/run/session.ts';
 import type { TrainedTask } from '../training.node.ts';
 
 interface Options {
@@ -81,31 +82,34 @@ function checkBeams(command: Command, { beams, n }: Options): void {
 
 async function run(command: Command, prompt: string, options: Options, tasks: readonly TrainedTask[]): Promise<void> {
   checkBeams(command, options);
-  const { openTextModel } = await import('../../training/apps/text.ts');
+  const { textModelParts } = await import('../../training/generate/text-model.ts');
   const bytes = await readModel(options, tasks);
-  const { open } = await openerOf(options);
-  const model = await openTextModel(bytes, open);
+  const parts = textModelParts(bytes);
+  const session = await (await openerOf(options)).open(bytes);
   try {
-    await (options.beams === undefined
-      ? sample(command, model, prompt, options)
-      : search(command, model, prompt, options));
+    await (options.beams === undefined ? sample : search)(command, { parts, session }, prompt, options);
   } finally {
-    await model.session.release();
+    await session.release();
   }
 }
 
+interface Opened {
+  readonly parts: TextModelParts;
+  readonly session: Session;
+}
+
 /** One text is written as it comes; several at the end. */
-async function sample(command: Command, model: OpenTextModel, prompt: string, options: Options): Promise<void> {
-  const { generateText } = await import('../../training/generate/generate.ts');
+async function sample(command: Command, { parts, session }: Opened, prompt: string, options: Options): Promise<void> {
+  const { writeTexts } = await import('./infer.ts');
   const live = options.n === 1 && process.stdout.isTTY && !wantsJson(command);
   const request: GenerateOptions = { ...options, prompt };
   if (live) {
     process.stdout.write(prompt);
-    await generateText(model, { ...request, onText: (_, piece) => process.stdout.write(piece) });
+    await writeTexts(parts, session, { ...request, onText: (_, piece) => process.stdout.write(piece) });
     process.stdout.write('\n');
     return;
   }
-  const candidates = await generateText(model, request);
+  const candidates = await writeTexts(parts, session, request);
   report(
     command,
     { prompt, seed: options.seed, candidates },
@@ -113,9 +117,9 @@ async function sample(command: Command, model: OpenTextModel, prompt: string, op
   );
 }
 
-async function search(command: Command, model: OpenTextModel, prompt: string, options: Options): Promise<void> {
-  const { beamSearch } = await import('../../training/generate/beam.ts');
-  const found = await beamSearch(model, { prompt, beams: options.beams!, maxTokens: options.maxTokens });
+async function search(command: Command, { parts, session }: Opened, prompt: string, options: Options): Promise<void> {
+  const { searchTexts } = await import('./infer.ts');
+  const found = await searchTexts(parts, session, { prompt, beams: options.beams!, maxTokens: options.maxTokens });
   const candidates = found.slice(0, options.n);
   report(command, { prompt, candidates }, candidates.map(({ text }) => (prompt + text).trim()).join('\n\n'));
 }
@@ -131,10 +135,10 @@ export const textTask: TrainedTask = {
   options: (verb) => [
     ...trainOptions({
       data:
-        verb === 'train'
-          ? 'a .txt or .txt.gz file, or a folder of them'
-          : 'posts in .csv, .jsonl, .json, .txt or an archive’s tweets.js',
-      ...(verb === 'train'
+        verb === 'retrain'
+          ? 'posts in .csv, .jsonl, .json, .txt or an archive’s tweets.js'
+          : `a .txt or .txt.gz file, or a folder of them${verb === 'train' ? '' : '; or posts, as for retrain'}`,
+      ...(verb !== 'retrain'
         ? {}
         : { epochs: 'passes of the whole net; one before them, in which only the last layer learns, is added' }),
       batch: 'texts per step',
@@ -144,8 +148,8 @@ export const textTask: TrainedTask = {
     option('--width <n>', 'numbers per word', whole(4, 4096)),
     option('--hidden <n>', 'numbers in the state of a layer', whole(4, 8192)),
     option('--bptt <n>', 'words per step', whole(2, 1000)),
-    option('--prompt <text>', 'what the samples after each epoch begin with'),
-    ...(verb === 'retrain' ? postOptions : []),
+    ...(verb === 'lr-find' ? [] : [option('--prompt <text>', 'what the samples after each epoch begin with')]),
+    ...(verb === 'train' ? [] : postOptions),
   ],
   commands: generateCommand,
   contract: async () => (await import('./contract.ts')).textContract,

@@ -82,9 +82,13 @@ async function readOwnPosts(
   };
 }
 
+/** Whether the data are posts of one's own; `.txt` and folders are read as texts. */
+const isTable = ({ data, column, until }: Options): boolean =>
+  column !== undefined || until !== undefined || /\.(csv|jsonl|json|js)$/i.test(data);
+
 async function plan(options: Options, { verb, origin, onNote }: PlanFrom): Promise<Run> {
   const prompts = options.prompt === undefined ? {} : { prompts: [options.prompt] };
-  if (verb === 'train')
+  if (verb === 'train' || (verb === 'lr-find' && !isTable(options)))
     return { config: configOf(textRunDefaults, options), ...(await readTexts(options)), ...prompts };
   const own = await readOwnPosts(options, onNote);
   if (origin !== undefined)

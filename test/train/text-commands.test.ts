@@ -71,7 +71,7 @@ describe('fettle train, generate, retrain text', function () {
       const retrain = ['retrain', 'text', ...posts, '--epochs', '3', '--lr', '0.02', ...sizes.slice(4)];
       const tuned = await fettleJson(folder, ...retrain, '--out', 'tuned');
       // The version after the one that comes with the repository.
-      expect(tuned).to.include({ name: 'text', version: 2, active: true });
+      expect(tuned).to.include({ name: 'text', version: 2, active: true, model: join('tuned', 'model.onnx') });
       // The table's dates fall from the end of April on.
       const refusedDates = await fettle({ cwd: folder }, ...retrain, '--out', 'none', '--until', '2020-01-02');
       expect(refusedDates.stderr).to.match(/posts: expected at least 2, got 0/);

@@ -31,6 +31,7 @@ async function list(command: Command, store: ModelStore): Promise<void> {
   const entries = await store.list();
   const data = entries.map(({ name, active, problem, versions, broken }) => ({
     name,
+    task: versions[0]?.config.task ?? null,
     active: active ?? null,
     ...(problem === undefined ? {} : { problem }),
     versions: versions.map(({ origin, config }) => {

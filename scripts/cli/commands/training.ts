@@ -52,7 +52,7 @@ const drivers: Readonly<Record<string, Driver>> = {
   },
   'lr-find': {
     description: 'suggest a learning rate for a training: a few steps with rising rates, and a plot of the loss',
-    verb: 'train',
+    verb: 'lr-find',
     options: ({ name }) => [
       option('--iterations <n>', 'steps at most', whole(10, 10_000), 100),
       option('--out <file>', 'the plot, .png or .svg', undefined, `lr-find-${name}.png`),
@@ -61,13 +61,17 @@ const drivers: Readonly<Record<string, Driver>> = {
   },
 };
 
+/** A range test has rates of its own, and ends long before a schedule would matter. */
+const applies = (verb: Verb, long: string | undefined): boolean =>
+  verb !== 'lr-find' || (long !== '--lr' && long !== '--epochs');
+
 /** `fettle train TASK`, `fettle retrain TASK` and `fettle lr-find TASK`. */
 export function register(program: Command, tasks: readonly TrainedTask[]): void {
   for (const [name, { description, verb, options, load }] of Object.entries(drivers)) {
     const parent = program.command(name).description(description);
     for (const task of tasks) {
       const command = parent.command(task.name).description(task.makes);
-      withOptions(command, ...task.options(verb), ...options(task));
+      withOptions(command, ...task.options(verb).filter(({ long }) => applies(verb, long)), ...options(task));
       command.action(async (given: Options) => (await load())(command, task, given as never, tasks));
     }
   }

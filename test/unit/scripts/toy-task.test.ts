@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import sharp from 'sharp';
 import { openStores } from '../../../scripts/cli/stores.ts';
 import { trained } from '../../../tasks/trained.node.ts';
 import { artifactNames } from '../../../training/export/ort-artifacts.ts';
@@ -69,7 +70,7 @@ describe('a task that is added', () => {
       expect(stderr).to.include('fettle models use torch@2 serves it all the same');
 
       const { models } = (await json('models', 'list', ...store)) as { models: { name: string; active: number }[] };
-      expect(models.find(({ name }) => name === 'lamp')).to.include({ active: 1 });
+      expect(models.find(({ name }) => name === 'lamp')).to.include({ active: 1, task: 'brightness' });
       const { config } = await (await openStores(at('store'), tasks)).resolve('lamp');
       expect(config).to.include({ task: 'brightness', version: 1 });
       const shown = await json('models', 'show', 'lamp@1', ...store);
@@ -77,6 +78,12 @@ describe('a task that is added', () => {
         task: 'brightness',
         brightness: { inputName: 'image', outputName: 'brightness', side: 8 },
       });
+
+      const grey = { width: 40, height: 30, channels: 3, background: '#999999' } as const;
+      await sharp({ create: grey }).png().toFile(at('grey.png'));
+      const place = ['--device', 'cpu', '--workers', '1'];
+      const { brightness } = await json('brightness', at('grey.png'), '--model', 'lamp', ...store, ...place);
+      expect(brightness).to.be.closeTo(0x99 / 255, 0.1);
 
       await json('export', 'lamp@1', ...store, '-o', at('same.onnx'));
       expect(await readFile(at('same.onnx'))).to.deep.equal(await readFile(at('tuned/model.onnx')));
