@@ -62,7 +62,8 @@ function leftExactly(
     id,
     weight: Math.exp((score - top) / temperature) * (rules.seen.has(id) ? 1 + seenShift : 1),
   }));
-  const possible = all.filter(({ weight }) => weight > 0 && weight >= minP * (1 + minPShift));
+  const least = Math.min(1, minP * (1 + minPShift)) * Math.max(...all.map(({ weight }) => weight));
+  const possible = all.filter(({ weight }) => weight > 0 && weight >= least);
   possible.sort((a, b) => b.weight - a.weight || a.id - b.id);
   const few = topK > 0 ? possible.slice(0, topK) : possible;
   if (topP === 1) return few.sort((a, b) => a.id - b.id);
