@@ -118,10 +118,13 @@ export async function workIn(page: Page, photo: Buffer, name: string): Promise<s
   return outcome(page);
 }
 
+/** Software adapters on busy cores need minutes for what a card does in a moment. */
+const patience = { timeout: 300_000 };
+
 /** Waits for the end of a restoration; the text is where it was restored, or throws what went wrong. */
 export async function outcome(page: Page): Promise<string> {
-  await page.waitForSelector('main[data-state=busy]', { state: 'detached' });
-  await page.waitForSelector('main[data-state=done], main[data-state=error]');
+  await page.waitForSelector('main[data-state=busy]', { state: 'detached', ...patience });
+  await page.waitForSelector('main[data-state=done], main[data-state=error]', patience);
   if ((await page.getAttribute('main', 'data-state')) === 'error') {
     throw new Error(`the page shows an error: ${await page.textContent('#failed')}`);
   }
